@@ -1,0 +1,142 @@
+"""
+One chat interface in front of many model vendors: switch by configuration, fall back when one goes away.
+
+    from llmswitch import Client
+
+    client = Client(["PROVIDER:MODEL", "OTHER:MODEL"])
+    reply = client.chat("Say hello")
+    print(reply.text, reply.provider, reply.attempts)
+"""
+
+from __future__ import annotations
+
+from ._client import AsyncClient, Client
+from ._errors import (
+    AllTargetsFailed,
+    AllTargetsUnavailable,
+    Arrears,
+    AuthInvalid,
+    BadRequest,
+    BudgetExceeded,
+    CapabilityMismatch,
+    ConfigError,
+    ConnectFailed,
+    ContentFiltered,
+    ContextTooLong,
+    DeadlineExceeded,
+    FirstTokenTimeout,
+    IncompleteToolCall,
+    InvalidRequest,
+    LLMSwitchError,
+    LocalOverload,
+    MalformedResponse,
+    ModelGone,
+    NoResponse,
+    OutputInvalid,
+    Overloaded,
+    PermissionDenied,
+    QuotaExhausted,
+    RateLimited,
+    RedirectRefused,
+    RegionBlocked,
+    ServerError,
+    StaleConnection,
+    StreamInterrupted,
+    StreamStalled,
+    TLSInvalid,
+    ToolArgumentsInvalid,
+)
+from ._events import (
+    ChatEvent,
+    Finish,
+    ReasoningDelta,
+    StreamReset,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallDone,
+)
+from ._messages import (
+    Audio,
+    Document,
+    Image,
+    Message,
+    Part,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    VendorData,
+    VendorPart,
+)
+from ._reply import Attempt, ChatReply, ChatWarning, Cost, FinishReason, Usage
+from ._request import ChatOptions
+from ._stream import AsyncChatStream, ChatStream
+from ._tools import Tool
+from ._version import __version__
+
+__all__ = [
+    "AllTargetsFailed",
+    "AllTargetsUnavailable",
+    "Arrears",
+    "AsyncChatStream",
+    "AsyncClient",
+    "Attempt",
+    "Audio",
+    "AuthInvalid",
+    "BadRequest",
+    "BudgetExceeded",
+    "CapabilityMismatch",
+    "ChatEvent",
+    "ChatOptions",
+    "ChatReply",
+    "ChatStream",
+    "ChatWarning",
+    "Client",
+    "ConfigError",
+    "ConnectFailed",
+    "ContentFiltered",
+    "ContextTooLong",
+    "Cost",
+    "DeadlineExceeded",
+    "Document",
+    "Finish",
+    "FinishReason",
+    "FirstTokenTimeout",
+    "Image",
+    "IncompleteToolCall",
+    "InvalidRequest",
+    "LLMSwitchError",
+    "LocalOverload",
+    "MalformedResponse",
+    "Message",
+    "ModelGone",
+    "NoResponse",
+    "OutputInvalid",
+    "Overloaded",
+    "Part",
+    "PermissionDenied",
+    "QuotaExhausted",
+    "RateLimited",
+    "Reasoning",
+    "ReasoningDelta",
+    "RedirectRefused",
+    "RegionBlocked",
+    "ServerError",
+    "StaleConnection",
+    "StreamInterrupted",
+    "StreamReset",
+    "StreamStalled",
+    "TLSInvalid",
+    "Text",
+    "TextDelta",
+    "Tool",
+    "ToolArgumentsInvalid",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolCallDone",
+    "ToolResult",
+    "Usage",
+    "VendorData",
+    "VendorPart",
+    "__version__",
+]

@@ -1,0 +1,199 @@
+"""What a target can do: one record, which refuses before sending, drives the tests and prints the docs' matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ._errors import CapabilityMismatch
+from ._messages import Audio, Document, Image, Message, ToolResult
+from ._reply import ChatWarning
+from ._request import ChatRequest
+
+__all__ = ["Capabilities", "fit"]
+
+
+class Capabilities(BaseModel):
+    """
+    What one model at one vendor takes. The defaults are the least that any chat model can do.
+
+    `context`, `max_output`: tokens. `tool_choice`: which forms of it are taken. `parallel_switch`: whether
+    `parallel_tool_calls` can be set. `schema_root`: whether a schema's root must be an object. `reasoning`: the
+    levels there are a switch for (`budget`: a number of tokens). `settings`: which sampling settings are taken;
+    `temperature_max` bounds one of them. `prefill`: whether an unfinished assistant message can be continued.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    context: int | None = None
+    max_output: int | None = None
+    images: bool = False
+    documents: bool = False
+    audio: bool = False
+    tool_result_images: bool = False
+    tools: bool = False
+    tool_choice: frozenset[Literal["auto", "none", "required", "named"]] = frozenset({"auto", "none"})
+    parallel_switch: bool = False
+    json_object: bool = False
+    json_schema: bool = False
+    schema_root: Literal["object", "any"] = "object"
+    tools_with_schema: bool = True
+    reasoning: frozenset[Literal["off", "low", "medium", "high", "budget"]] = frozenset()
+    settings: frozenset[Literal["max_tokens", "temperature", "top_p", "stop", "seed"]] = frozenset({"max_tokens"})
+    temperature_max: float = 2.0
+    max_stop: int | None = None
+    prefill: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class _Lack:
+    """`change` is what to do without it where the caller allows that; `None` where there is no honest way."""
+
+    field: str
+    why: str
+    change: Mapping[str, Any] | None
+    instead: str = "left out"
+
+
+def fit(
+    request: ChatRequest, able: Capabilities, *, provider: str, model: str
+) -> tuple[ChatRequest, list[ChatWarning]]:
+    """
+    The request as this target can take it, and a warning for each thing that was changed.
+
+    Nothing is changed unless the request allows it (`degrade=True`). Raises `CapabilityMismatch` that names every field
+    in the way.
+    """
+    lacks = [
+        *_content(request, able),
+        *_tools(request, able),
+        *_form(request, able),
+        *_settings(request, able),
+    ]
+    if not lacks:
+        return request, []
+    hopeless = [lack for lack in lacks if lack.change is None]
+    if hopeless or not request.degrade:
+        named = hopeless or lacks
+        way_out = "" if hopeless else "; pass degrade=True to go on without, or choose another model"
+        raise CapabilityMismatch(
+            "; ".join(f"{lack.field}: {lack.why}" for lack in named) + way_out, provider=provider, model=model
+        )
+    changes: dict[str, Any] = {}
+    for lack in lacks:
+        changes.update(lack.change or {})
+    warnings = [
+        ChatWarning("degraded", f"{provider}:{model}: {lack.field}: {lack.why}; {lack.instead}") for lack in lacks
+    ]
+    return replace(request, **changes), warnings
+
+
+def _content(request: ChatRequest, able: Capabilities) -> list[_Lack]:
+    kinds = (
+        (Image, able.images, "images"),
+        (Document, able.documents, "documents"),
+        (Audio, able.audio, "audio"),
+    )
+    return [
+        _Lack(f"messages[{index}]", f"this model takes no {plural}", None)
+        for index, message in enumerate(request.messages)
+        for kind, taken, plural in kinds
+        if not taken and any(isinstance(part, kind) for part in message.parts)
+    ] + _tool_results(request.messages, able)
+
+
+def _tool_results(messages: tuple[Message, ...], able: Capabilities) -> list[_Lack]:
+    if able.tool_result_images:
+        return []
+    return [
+        _Lack(f"messages[{index}]", "this model takes only text in tool results", None)
+        for index, message in enumerate(messages)
+        if message.role == "tool"
+        for result in message.parts
+        if isinstance(result, ToolResult) and any(isinstance(part, (Image, Document)) for part in result.parts)
+    ]
+
+
+def _tools(request: ChatRequest, able: Capabilities) -> list[_Lack]:
+    lacks = []
+    if request.tools and not able.tools:
+        return [_Lack("tools", "this model calls no tools", None)]
+    if request.tool_choice is not None:
+        form = request.tool_choice if request.tool_choice in ("auto", "none", "required") else "named"
+        if form not in able.tool_choice:
+            taken = ", ".join(sorted(able.tool_choice))
+            lacks.append(
+                _Lack("tool_choice", f"this model knows only {taken}", {"tool_choice": "auto"}, "auto was sent")
+            )
+    if request.tools and request.parallel_tool_calls is not None and not able.parallel_switch:
+        lacks.append(_Lack("parallel_tool_calls", "this model has no such switch", {"parallel_tool_calls": None}))
+    return lacks
+
+
+def _form(request: ChatRequest, able: Capabilities) -> list[_Lack]:
+    form = request.response_format
+    if form is None:
+        return []
+    if request.tools and not able.tools_with_schema:
+        return [_Lack("response_format", "this model can't hold a form and tools in one request", None)]
+    if form.schema is None:
+        return [] if able.json_object else [_Lack("response_format", "this model has no JSON mode", None)]
+    if not able.json_schema:
+        if not able.json_object:
+            return [_Lack("response_format", "this model holds to no JSON schema", None)]
+        return [
+            _Lack(
+                "response_format",
+                "this model holds to no JSON schema",
+                {"response_format": replace(form, enforced=False)},
+                "asked for JSON, with the schema in the instructions, and checked on arrival",
+            )
+        ]
+    if able.schema_root == "object" and form.schema.get("type") != "object" and "$ref" not in form.schema:
+        return [_Lack("response_format", "the schema's root must be an object; wrap it in one", None)]
+    return []
+
+
+def _settings(request: ChatRequest, able: Capabilities) -> list[_Lack]:
+    empty: Mapping[str, Any] = {"stop": ()}
+    lacks = [
+        _Lack(name, "this model does not take it", {name: empty.get(name)})
+        for name in ("max_tokens", "temperature", "top_p", "stop", "seed")
+        if getattr(request, name) not in (None, ()) and name not in able.settings
+    ]
+    temperature = request.temperature
+    if temperature is not None and "temperature" in able.settings and temperature > able.temperature_max:
+        most = able.temperature_max
+        lacks.append(_Lack("temperature", f"at most {most:g} here", {"temperature": most}, f"{most:g} was sent"))
+    if able.max_stop is not None and len(request.stop) > able.max_stop and "stop" in able.settings:
+        lacks.append(_Lack("stop", f"at most {able.max_stop} here", None))
+    if able.max_output is not None and (request.max_tokens or 0) > able.max_output:
+        most_tokens = able.max_output
+        lacks.append(
+            _Lack(
+                "max_tokens",
+                f"at most {most_tokens} here",
+                {"max_tokens": most_tokens},
+                f"{most_tokens} was sent",
+            )
+        )
+    return lacks + _reasoning(request, able)
+
+
+def _reasoning(request: ChatRequest, able: Capabilities) -> list[_Lack]:
+    wanted = request.reasoning
+    if wanted is None or (isinstance(wanted, str) and wanted in able.reasoning):
+        return []
+    if isinstance(wanted, int) and "budget" in able.reasoning:
+        return []
+    if wanted == "off" and not able.reasoning:
+        return []  # a model without the switch that does not think is what was asked for
+    if isinstance(wanted, int):
+        level = "low" if wanted <= 2048 else "medium" if wanted <= 8192 else "high"
+        if level in able.reasoning:
+            return [_Lack("reasoning", "no token budget here", {"reasoning": level}, f"{level} was sent")]
+    taken = ", ".join(sorted(able.reasoning)) or "none"
+    return [_Lack("reasoning", f"this model has no such level (it has: {taken})", {"reasoning": None})]

@@ -1,0 +1,129 @@
+"""Which error of the taxonomy a vendor's failure is: by rules that are data, the vendor's own code first."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.resources import files
+
+from . import _errors
+from ._adapter import ErrorFacts
+from ._errors import LLMSwitchError
+from ._provider import ErrorRule
+from ._secrets import scrub
+
+__all__ = ["ErrorRules", "make_error", "read_defaults"]
+
+_KEPT = 200  # characters of a vendor's text: it may quote the prompt
+_BILLED = (
+    _errors.NoResponse,
+    _errors.MalformedResponse,
+    _errors.StreamInterrupted,
+    _errors.FirstTokenTimeout,
+)
+
+
+@cache
+def read_defaults() -> tuple[ErrorRule, ...]:
+    """The rules that hold for everybody, from `default_errors.toml`."""
+    text = (files(__package__ or "llmswitch") / "default_errors.toml").read_text("utf-8")
+    return tuple(ErrorRule.model_validate(rule) for rule in tomllib.loads(text)["errors"])
+
+
+class ErrorRules:
+    """
+    Rules in the order in which they are asked: those that know the vendor's code or type, then those that read the
+    text, then those that know only the status; within each of these in the order given, so a vendor's own come first.
+    """
+
+    def __init__(self, rules: Iterable[ErrorRule]) -> None:
+        tiers: tuple[list[_Rule], list[_Rule], list[_Rule]] = ([], [], [])
+        for rule in rules:
+            tiers[0 if rule.code or rule.type else 1 if rule.text or rule.html is not None else 2].append(_Rule(rule))
+        self._rules = [*tiers[0], *tiers[1], *tiers[2]]
+
+    def classify(self, facts: ErrorFacts) -> type[LLMSwitchError]:
+        """The class of the failure. What no rule knows is judged by the status's hundred."""
+        for rule in self._rules:
+            if rule.holds(facts):
+                return rule.becomes
+        if facts.status is not None and 400 <= facts.status < 500:
+            return _errors.BadRequest
+        if facts.status is not None and 300 <= facts.status < 400:
+            return _errors.RedirectRefused
+        return _errors.ServerError
+
+
+class _Rule:
+    __slots__ = ("becomes", "code", "html", "status", "text", "type")
+
+    def __init__(self, rule: ErrorRule) -> None:
+        self.becomes: type[LLMSwitchError] = getattr(_errors, rule.becomes)
+        self.code = frozenset(code.lower() for code in rule.code)
+        self.type = frozenset(kind.lower() for kind in rule.type)
+        self.status = frozenset(rule.status)
+        self.text = (
+            re.compile("|".join(f"(?:{pattern})" for pattern in rule.text), re.IGNORECASE) if rule.text else None
+        )
+        self.html = rule.html
+
+    def holds(self, facts: ErrorFacts) -> bool:
+        if self.status and facts.status not in self.status:
+            return False
+        if self.html is not None and self.html != facts.html:
+            return False
+        if self.code and (facts.code or "").lower() not in self.code:
+            return False
+        if self.type and (facts.type or "").lower() not in self.type:
+            return False
+        return self.text is None or self.text.search(facts.message) is not None
+
+
+def make_error(
+    facts: ErrorFacts,
+    rules: ErrorRules,
+    *,
+    provider: str,
+    model: str,
+) -> LLMSwitchError:
+    """The error for a failure, with the vendor's text cut to 200 characters and scrubbed of every known secret."""
+    kind = rules.classify(facts)
+    said = " ".join(scrub(facts.message).split())
+    said = said[: _KEPT - 1] + "…" if len(said) > _KEPT else said
+    if facts.html:
+        said = "a web page came instead of an API answer"
+    parts = [_ADVICE.get(kind.__name__, "the request failed")]
+    if facts.status is not None:
+        code = f", code {facts.code}" if facts.code and facts.code != str(facts.status) else ""
+        parts.append(f" (HTTP {facts.status}{code})")
+    elif facts.code:
+        parts.append(f" (code {facts.code})")
+    if said:
+        parts.append(f": {said}")
+    error = kind("".join(parts))
+    error.provider, error.model = provider, model
+    error.status, error.code, error.request_id = facts.status, facts.code or facts.type, facts.request_id
+    error.retry_after = facts.retry_after
+    error.possibly_billed = issubclass(kind, _BILLED)
+    return error
+
+
+_ADVICE: Mapping[str, str] = {
+    "Arrears": "the account is out of money or suspended; pay or top up at the vendor",
+    "AuthInvalid": "the key was refused; check that it is valid and belongs to this site",
+    "BadRequest": "the request was refused",
+    "CapabilityMismatch": "this model does not take part of the request",
+    "ContentFiltered": "the vendor's content policy refused it",
+    "ContextTooLong": "the conversation is too long for this model",
+    "ModelGone": "there is no such model for this key; check its name, or choose another",
+    "Overloaded": "the vendor is overloaded",
+    "PermissionDenied": "the key may not do this; check its permissions at the vendor",
+    "QuotaExhausted": "the quota is used up until it resets",
+    "RateLimited": "too many requests",
+    "RedirectRefused": "the host answered with a redirect, which is never followed; check base_url",
+    "RegionBlocked": "the vendor does not serve the place this process calls from",
+    "ServerError": "the vendor failed",
+    "MalformedResponse": "what came back is not an answer",
+}

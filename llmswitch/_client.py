@@ -1,0 +1,197 @@
+"""The clients: one call for an answer, one for a stream. Sync and async share all but the waiting."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+import httpx
+from typing_extensions import Unpack
+
+from ._config import Loaded
+from ._connections import AsyncConnections, Connections
+from ._discovery import discover
+from ._drive import AsyncDriver, SyncDriver
+from ._errors import InvalidRequest
+from ._exchange import Call, exchange
+from ._messages import Message
+from ._reply import ChatReply
+from ._request import ChatOptions, ChatRequest
+from ._setup import Setup
+from ._stream import AsyncChatStream, ChatStream
+
+__all__ = ["AsyncClient", "Client"]
+
+Messages: TypeAlias = str | Message | Sequence[Message | Mapping[str, Any]]
+
+
+class _Base(ABC):
+    """
+    What does not wait: configuration, checking a call, choosing its chain.
+
+    `model`: a target (`provider:model`), a chain as a list of targets, or the name of a chain in the configuration;
+    without it the configuration decides. `config`: the structure of `llmswitch.toml`, in place of a file.
+    `http_client`: an httpx client of your own to send everything through. `timeout`: seconds for a whole call, where
+    neither the call nor its chain gives any.
+
+    Safe to share between threads and tasks, and after a fork. Raises `ConfigError` that says what is wrong or missing.
+    """
+
+    def __init__(
+        self,
+        model: str | Sequence[str] | None = None,
+        *,
+        config: Mapping[str, Any] | None = None,
+        http_client: Any = None,
+        timeout: float | None = None,
+    ) -> None:
+        loaded = Loaded.from_mapping(config) if config is not None else discover()
+        self._start(loaded, model, http_client, timeout)
+
+    def _start(
+        self, loaded: Loaded, model: str | Sequence[str] | None, http_client: Any, timeout: float | None
+    ) -> None:
+        self._timeout = _seconds(timeout)
+        self._source = loaded.source
+        self._setup = Setup(loaded, model)
+        self._setup.check()
+        self._connect(http_client, loaded.config.http.ca_file)
+
+    @abstractmethod
+    def _connect(self, http_client: Any, ca_file: str | None) -> None: ...
+
+    @classmethod
+    def from_file(cls, path: str | Path, *, http_client: Any = None, timeout: float | None = None) -> Self:
+        """A client with the configuration of this file. Raises `ConfigError`."""
+        return cls._from(Loaded.from_file(Path(path)), http_client, timeout)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], *, http_client: Any = None, timeout: float | None = None) -> Self:
+        """A client with this configuration, of the same structure as the file. Raises `ConfigError`."""
+        return cls._from(Loaded.from_mapping(config), http_client, timeout)
+
+    @classmethod
+    def _from(cls, loaded: Loaded, http_client: Any, timeout: float | None) -> Self:
+        client = cls.__new__(cls)
+        client._start(loaded, None, http_client, timeout)  # noqa: SLF001 - its own
+        return client
+
+    def _call(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Call:
+        """The call, checked: whatever is wrong with it is said before a byte is sent."""
+        given: dict[str, Any] = dict(options)
+        chain = self._setup.chain(given.pop("model", None))
+        timeout = _seconds(given.pop("timeout", None))
+        if given.get("degrade") is None:
+            given["degrade"] = chain.degrade
+        request = ChatRequest.read(messages, **given)
+        self._setup.check_extra(request.extra)
+        if timeout is None and chain.policy.total is None:
+            timeout = self._timeout
+        return Call(chain, request, stream, timeout)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._source})"
+
+
+class Client(_Base):
+    __doc__ = _Base.__doc__
+
+    def _connect(self, http_client: httpx.Client | httpx.BaseTransport | None, ca_file: str | None) -> None:
+        if http_client is not None and not isinstance(http_client, (httpx.Client, httpx.BaseTransport)):
+            raise TypeError("http_client must be an httpx.Client")
+        self._connections = Connections(http_client, ca_file)
+
+    def chat(self, messages: Messages, **options: Unpack[ChatOptions]) -> ChatReply:
+        """
+        The whole answer. `options` are those of `ChatOptions`.
+
+        Raises `InvalidRequest` before anything is sent where the call is wrong; the target's own error where the
+        chain has one target; `AllTargetsFailed` where it has several and none answered; `OutputInvalid` where the
+        answer is not of the form that `response_format` asks for.
+        """
+        steps = exchange(self._call(messages, options, stream=False))
+        driver = SyncDriver(self._connections)
+        outcome = None
+        try:
+            while True:
+                outcome = driver.perform(steps.send(outcome))
+        except StopIteration as stop:
+            reply: ChatReply = stop.value
+        finally:
+            driver.close()
+        reply.parsed  # noqa: B018 - an answer of the wrong form is said now
+        return reply
+
+    def stream(self, messages: Messages, **options: Unpack[ChatOptions]) -> ChatStream:
+        """The answer as it comes. Nothing is sent before the first event is asked for."""
+        return ChatStream(exchange(self._call(messages, options, stream=True)), SyncDriver(self._connections))
+
+    def close(self) -> None:
+        """Close the connections. The client can be used again; it opens new ones."""
+        self._connections.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient(_Base):
+    __doc__ = _Base.__doc__
+
+    def _connect(self, http_client: httpx.AsyncClient | httpx.AsyncBaseTransport | None, ca_file: str | None) -> None:
+        if http_client is not None and not isinstance(http_client, (httpx.AsyncClient, httpx.AsyncBaseTransport)):
+            raise TypeError("http_client must be an httpx.AsyncClient")
+        self._connections = AsyncConnections(http_client, ca_file)
+
+    async def chat(self, messages: Messages, **options: Unpack[ChatOptions]) -> ChatReply:
+        """
+        The whole answer. `options` are those of `ChatOptions`.
+
+        Raises `InvalidRequest` before anything is sent where the call is wrong; the target's own error where the
+        chain has one target; `AllTargetsFailed` where it has several and none answered; `OutputInvalid` where the
+        answer is not of the form that `response_format` asks for.
+        """
+        steps = exchange(self._call(messages, options, stream=False))
+        driver = AsyncDriver(self._connections)
+        outcome = None
+        try:
+            while True:
+                outcome = await driver.perform(steps.send(outcome))
+        except StopIteration as stop:
+            reply: ChatReply = stop.value
+        finally:
+            await driver.aclose()
+        reply.parsed  # noqa: B018 - an answer of the wrong form is said now
+        return reply
+
+    def stream(self, messages: Messages, **options: Unpack[ChatOptions]) -> AsyncChatStream:
+        """The answer as it comes. Nothing is sent before the first event is asked for."""
+        return AsyncChatStream(exchange(self._call(messages, options, stream=True)), AsyncDriver(self._connections))
+
+    async def aclose(self) -> None:
+        """Close the connections that the running loop opened."""
+        await self._connections.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _seconds(timeout: object) -> float | None:
+    if timeout is None:
+        return None
+    if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0 < timeout < math.inf:
+        raise InvalidRequest("timeout must be a number of seconds greater than 0", field="timeout")
+    return float(timeout)

@@ -1,0 +1,221 @@
+"""
+What comes next in a call: a pure function of the policy, the clock and what has happened so far.
+
+It does no I/O and waits for nothing, so it is tested with a clock of its own against histories that are made up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ._errors import (
+    AllTargetsFailed,
+    AllTargetsUnavailable,
+    DeadlineExceeded,
+    LLMSwitchError,
+    RateLimited,
+)
+from ._policy import Policy, rule_for
+from ._reply import AttemptKind
+
+__all__ = ["GiveUp", "History", "Move", "Step", "Try", "Wait", "decide"]
+
+
+@dataclass(slots=True, frozen=True)
+class Move:
+    """What the decision has to know of a target: its name and its window in tokens."""
+
+    name: str
+    window: int | None = None
+
+
+@dataclass(slots=True)
+class Failure:
+    """One thing that went wrong, or a target that was passed over (`tried` is false)."""
+
+    target: int
+    error: LLMSwitchError
+    tried: bool = True
+    retry_same: bool | None = None
+
+
+@dataclass(slots=True)
+class History:
+    """
+    A call so far. Times are seconds of a monotonic clock. `position` is the target that was asked last, -1 before the
+    first.
+
+    `attempts` counts requests that were sent, `here` those to the current target; a repetition on a fresh connection
+    does not count.
+    """
+
+    targets: Sequence[Move]
+    started: float
+    deadline: float
+    position: int = -1
+    attempts: int = 0
+    here: int = 0
+    refreshed: bool = False
+    waited: bool = False
+    failures: list[Failure] = field(default_factory=list)
+
+    def began(self, step: Try) -> None:
+        """The step is being carried out."""
+        if step.target != self.position:
+            self.position, self.here, self.refreshed = step.target, 0, False
+        self.waited = False
+        if step.counted:
+            self.attempts += 1
+            self.here += 1
+        else:
+            self.refreshed = True
+
+    def skipped(self, target: int, error: LLMSwitchError) -> None:
+        """The target was passed over before a byte was sent."""
+        self.attempts -= 1
+        self.failures.append(Failure(target, error, tried=False))
+
+    def failed(self, target: int, error: LLMSwitchError, *, retry_same: bool | None = None) -> None:
+        """The attempt failed; `retry_same` is what the vendor said of asking again."""
+        self.failures.append(Failure(target, error, retry_same=retry_same))
+
+
+@dataclass(slots=True, frozen=True)
+class Try:
+    """Ask this target, until `deadline` at the latest."""
+
+    target: int
+    kind: AttemptKind
+    deadline: float
+    counted: bool = True
+
+
+@dataclass(slots=True, frozen=True)
+class Wait:
+    """Do nothing for so many seconds, then decide again."""
+
+    seconds: float
+
+
+@dataclass(slots=True, frozen=True)
+class GiveUp:
+    """Raise this."""
+
+    error: LLMSwitchError
+
+
+Step: TypeAlias = Try | Wait | GiveUp
+
+
+def decide(policy: Policy, history: History, now: float) -> Step:
+    """The next step of a call."""
+    if now >= history.deadline:
+        return GiveUp(_out_of_time(history))
+    if not history.failures:
+        return _try(policy, history, 0, "first", now)
+    last = history.failures[-1]
+    rule = rule_for(last.error)
+    following = _next_target(history, last) if rule.move != "never" else None
+    if last.tried and last.retry_same is not False:
+        again = _again(policy, history, last, following, now)
+        if again is not None:
+            return again
+    if following is None:
+        return GiveUp(_all_failed(history, last))
+    # each target is asked once whatever the number; what the number bounds is asking again
+    if history.attempts >= max(policy.max_attempts, len(history.targets)):
+        return GiveUp(_all_failed(history, last))
+    return _try(policy, history, following, "fallback" if history.attempts else "first", now)
+
+
+def _again(policy: Policy, history: History, last: Failure, following: int | None, now: float) -> Step | None:
+    """The same target once more, or `None`."""
+    again = rule_for(last.error).again
+    if again == "fresh":
+        return None if history.refreshed else _try(policy, history, last.target, "retry", now, counted=False)
+    if again == "never" or (again != "once" and following is not None) or history.here > 1:
+        return None
+    to_come = len(history.targets) - 1 - last.target
+    if policy.stop(history.attempts + to_come, now - history.started, history.deadline - history.started):
+        return None
+    if history.waited:
+        return _try(policy, history, last.target, "retry", now)
+    seconds = _how_long(policy, history, last.error)
+    if seconds is None or now + seconds >= history.deadline:
+        return None
+    history.waited = True
+    return Wait(seconds)
+
+
+def _how_long(policy: Policy, history: History, error: LLMSwitchError) -> float | None:
+    """Seconds to wait before the same target is asked again; `None` where that is longer than a call may sleep."""
+    if error.retry_after is not None:
+        return error.retry_after if error.retry_after <= policy.longest_wait else None
+    if isinstance(error, RateLimited):
+        return policy.wait(policy.throttled, history.here)
+    return policy.wait(policy.jitter, history.here)
+
+
+def _next_target(history: History, last: Failure) -> int | None:
+    window = history.targets[last.target].window
+    larger = rule_for(last.error).move == "larger"
+    for index in range(last.target + 1, len(history.targets)):
+        candidate = history.targets[index].window
+        # a window that nobody has written down may well be large enough
+        if not larger or window is None or candidate is None or candidate > window:
+            return index
+    return None
+
+
+def _try(policy: Policy, history: History, target: int, kind: AttemptKind, now: float, *, counted: bool = True) -> Try:
+    remaining = history.deadline - now
+    to_come = len(history.targets) - 1 - target
+    # A reserve for each target still to come; where the limit is too short for that, an even share.
+    share = max(remaining - policy.reserve * to_come, remaining / (to_come + 1))
+    return Try(target, kind, now + share, counted)
+
+
+def _out_of_time(history: History) -> LLMSwitchError:
+    limit = history.deadline - history.started
+    asked = ", ".join(
+        dict.fromkeys(history.targets[failure.target].name for failure in history.failures if failure.tried)
+    )
+    error = DeadlineExceeded(f"the call's limit of {limit:g} s ran out" + (f"; asked so far: {asked}" if asked else ""))
+    error.possibly_billed = any(failure.error.possibly_billed for failure in history.failures)
+    return error
+
+
+# Which failure of several tells a person most about what to do: what needs him comes first.
+_ACTIONABLE = (
+    "AuthInvalid",
+    "Arrears",
+    "RegionBlocked",
+    "ModelGone",
+    "PermissionDenied",
+    "QuotaExhausted",
+    "TLSInvalid",
+    "CapabilityMismatch",
+    "ContextTooLong",
+)
+
+
+def _all_failed(history: History, last: Failure) -> LLMSwitchError:
+    if rule_for(last.error).move == "never":
+        return last.error
+    by_target = {failure.target: failure.error for failure in history.failures}
+    errors = tuple(by_target[target] for target in sorted(by_target))
+    if len(errors) == 1:
+        return last.error
+    tried = any(failure.tried for failure in history.failures)
+    names = [type(error).__name__ for error in errors]
+    first = next((kind for kind in _ACTIONABLE if kind in names), names[-1])
+    said = [f"{error}" for error in sorted(errors, key=lambda error: type(error).__name__ != first)]
+    head = f"all {len(errors)} targets failed" if tried else f"none of the {len(errors)} targets could be tried"
+    combined = (AllTargetsFailed if tried else AllTargetsUnavailable)(f"{head}: " + "; ".join(said))
+    combined.exceptions = errors
+    combined.possibly_billed = any(error.possibly_billed for error in errors)
+    waits = [error.retry_after for error in errors if error.retry_after is not None]
+    combined.retry_after = min(waits) if waits else None
+    return combined

@@ -1,0 +1,191 @@
+"""The two drivers: each carries out what an exchange asks for. They differ in waiting, and in nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from functools import lru_cache
+from time import monotonic
+from typing import Any
+
+import httpx
+from tenacity.nap import sleep
+
+from ._connections import AsyncConnections, Connections
+from ._endpoint import Address
+from ._errors import LLMSwitchError
+from ._faults import CAUGHT, fault_of
+from ._network import Clock, current_clock
+from ._version import __version__
+from ._wire import Fault, Open, Opened, Outcome, Read, Sleep
+
+__all__ = ["AsyncDriver", "SyncDriver"]
+
+_USER_AGENT = f"llmswitch/{__version__}"
+
+
+@lru_cache(maxsize=4096)
+def _url(text: str) -> httpx.URL:
+    return httpx.URL(text)
+
+
+def _request(action: Open, address: Address) -> httpx.Request:
+    """The one place where the key is written into something that is sent."""
+    request = action.request
+    return httpx.Request(
+        request.method,
+        _url(address.base_url + request.path),
+        headers={
+            "user-agent": _USER_AGENT,
+            "accept-encoding": "gzip, identity",
+            "content-type": "application/json",
+            **action.target.endpoint.headers,
+            **request.headers,
+            **address.auth_headers,
+        },
+        content=request.body,
+        extensions={
+            "timeout": {
+                "connect": min(action.connect, max(0.001, action.by - monotonic())),
+                "read": max(0.001, action.by - monotonic()),
+                "write": action.write,
+                "pool": action.pool,
+            }
+        },
+    )
+
+
+def _opened(response: httpx.Response, clock: Clock) -> Opened:
+    headers: dict[str, str] = {}
+    for name, value in response.headers.multi_items():
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return Opened(response.status_code, headers, clock.connect_ms)
+
+
+class SyncDriver:
+    """Carries out the actions of one exchange by blocking."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._response: httpx.Response | None = None
+        self._chunks: Iterator[bytes] = iter(())
+        self._clock = Clock()
+
+    def perform(self, action: Any) -> Outcome:
+        """Do it, and say what came of it."""
+        if type(action) is Read:
+            return self._read(action)
+        if type(action) is Open:
+            return self._open(action)
+        if type(action) is Sleep:
+            sleep(action.seconds)
+            return None
+        self.close()
+        return None
+
+    def _open(self, action: Open) -> Opened | Fault:
+        clock = self._clock = Clock()
+        clock.by = action.by
+        token = current_clock.set(clock)
+        try:
+            address = action.target.endpoint.address()
+            transport = self._connections.transport(action.target.endpoint)
+            clock.measured = isinstance(transport, httpx.HTTPTransport)
+            self._response = transport.handle_request(_request(action, address))
+            self._chunks = iter(self._response.stream)  # type: ignore[arg-type]
+            return _opened(self._response, clock)
+        except CAUGHT as problem:
+            return fault_of(problem, clock)
+        except LLMSwitchError as problem:  # a server of our own that would not start
+            return Fault("connect", problem.message)
+        finally:
+            current_clock.reset(token)
+
+    def _read(self, action: Read) -> bytes | Fault:
+        clock = self._clock
+        clock.by = action.by
+        token = current_clock.set(clock)
+        try:
+            for chunk in self._chunks:
+                if chunk:
+                    return chunk
+            return b""
+        except CAUGHT as problem:
+            return fault_of(problem, clock)
+        finally:
+            current_clock.reset(token)
+
+    def close(self) -> None:
+        """Let go of the open answer. A connection in the middle of one is closed, a finished one is kept."""
+        response, self._response, self._chunks = self._response, None, iter(())
+        if response is not None:
+            try:
+                response.close()
+            except CAUGHT:
+                pass  # it was being thrown away
+
+
+class AsyncDriver:
+    """Carries out the actions of one exchange by awaiting."""
+
+    def __init__(self, connections: AsyncConnections) -> None:
+        self._connections = connections
+        self._response: httpx.Response | None = None
+        self._chunks: AsyncIterator[bytes] | None = None
+        self._clock = Clock()
+
+    async def perform(self, action: Any) -> Outcome:
+        """Do it, and say what came of it."""
+        if type(action) is Read:
+            return await self._read(action)
+        if type(action) is Open:
+            return await self._open(action)
+        if type(action) is Sleep:
+            await asyncio.sleep(action.seconds)
+            return None
+        await self.aclose()
+        return None
+
+    async def _open(self, action: Open) -> Opened | Fault:
+        clock = self._clock = Clock()
+        clock.by = action.by
+        token = current_clock.set(clock)
+        try:
+            endpoint = action.target.endpoint
+            # a server on this machine takes seconds to start: not in the loop
+            address = await asyncio.to_thread(endpoint.address) if endpoint.start else endpoint.address()
+            transport = self._connections.transport(endpoint)
+            clock.measured = isinstance(transport, httpx.AsyncHTTPTransport)
+            self._response = await transport.handle_async_request(_request(action, address))
+            self._chunks = aiter(self._response.stream)  # type: ignore[arg-type]
+            return _opened(self._response, clock)
+        except CAUGHT as problem:
+            return fault_of(problem, clock)
+        except LLMSwitchError as problem:  # a server of our own that would not start
+            return Fault("connect", problem.message)
+        finally:
+            current_clock.reset(token)
+
+    async def _read(self, action: Read) -> bytes | Fault:
+        clock = self._clock
+        clock.by = action.by
+        token = current_clock.set(clock)
+        try:
+            assert self._chunks is not None
+            async for chunk in self._chunks:
+                if chunk:
+                    return chunk
+            return b""
+        except CAUGHT as problem:
+            return fault_of(problem, clock)
+        finally:
+            current_clock.reset(token)
+
+    async def aclose(self) -> None:
+        """Let go of the open answer. A connection in the middle of one is closed, a finished one is kept."""
+        response, self._response, self._chunks = self._response, None, None
+        if response is not None:
+            try:
+                await response.aclose()
+            except CAUGHT:
+                pass  # it was being thrown away

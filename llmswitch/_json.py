@@ -1,0 +1,81 @@
+"""JSON in and out: any vendor's bytes give a value or `JSONInvalid`, and what we write can always be encoded."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn
+
+try:
+    import orjson
+except ImportError:  # the extra `fast`
+    orjson = None  # type: ignore[assignment]
+
+__all__ = ["JSONInvalid", "dumps", "loads"]
+
+_LONE = re.compile(r"[\ud800-\udfff]")
+_ESCAPED = (b"\\ud", b"\\uD")
+_ESCAPED_TEXT = ("\\ud", "\\uD")
+
+
+class JSONInvalid(ValueError):
+    """The text is not JSON that can be relied on. The message never quotes it."""
+
+
+def _refuse(name: str) -> NoReturn:
+    raise JSONInvalid(f"{name} is not JSON")
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse)
+
+
+def loads(text: bytes | str) -> Any:
+    """
+    One JSON value. Lone surrogate escapes become U+FFFD, invalid UTF-8 likewise.
+
+    Raises `JSONInvalid` for anything else that is not strict JSON, NaN and endless nesting included.
+    """
+    if orjson is not None:
+        try:
+            return orjson.loads(text)
+        except ValueError:
+            pass  # it refuses lone surrogates and long integers, which are legal JSON: ask the standard library
+    escaped = _ESCAPED if isinstance(text, bytes) else _ESCAPED_TEXT
+    suspicious = any(mark in text for mark in escaped)  # type: ignore[operator]
+    try:
+        value = _decoder.decode(text if isinstance(text, str) else text.decode("utf-8-sig", errors="replace"))
+    except RecursionError:
+        raise JSONInvalid("JSON nested too deeply") from None
+    except json.JSONDecodeError as problem:
+        raise JSONInvalid(f"not JSON: {problem.msg.lower()} at character {problem.pos}") from None
+    except ValueError as problem:
+        if isinstance(problem, JSONInvalid):
+            raise
+        raise JSONInvalid("a number too long to read") from None
+    return _mend(value) if suspicious else value
+
+
+def _mend(value: Any) -> Any:
+    """Replace lone surrogates, which `json` lets through and no encoder takes."""
+    if isinstance(value, str):
+        return _LONE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_mend(key): _mend(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_mend(item) for item in value]
+    return value
+
+
+def dumps(value: Any) -> bytes:
+    """Compact UTF-8 JSON. Raises `ValueError` for what JSON or UTF-8 can't hold (NaN, lone surrogates, objects)."""
+    if orjson is not None:
+        try:
+            return orjson.dumps(value)
+        except TypeError:
+            pass  # subclasses, long integers, lone surrogates: the standard library decides
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, RecursionError) as problem:
+        raise ValueError(str(problem)) from None
+    except UnicodeEncodeError:
+        raise ValueError("text holds a lone surrogate, which UTF-8 can't encode") from None

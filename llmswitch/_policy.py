@@ -1,0 +1,153 @@
+"""What a chain may spend on a call: its limits, and what each error of the taxonomy allows to be tried next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+import tenacity
+
+from . import _errors
+from ._config import ChainConfig
+
+__all__ = ["RULES", "Again", "MoveOn", "Policy", "Rule", "rule_for"]
+
+# Whether the same target may be asked once more.
+#   fresh    at once, on a new connection; it does not count as an attempt
+#   once     after a wait of at most 50 ms
+#   if_last  only where nobody is left to move to
+#   wait     only where nobody is left, and the vendor's own wait fits the time limit
+Again: TypeAlias = Literal["never", "fresh", "once", "if_last", "wait"]
+
+# Whether the next target is asked.
+#   larger   only one with a larger window
+MoveOn: TypeAlias = Literal["never", "always", "larger"]
+
+
+@dataclass(slots=True, frozen=True)
+class Rule:
+    """What may come after an error."""
+
+    again: Again = "never"
+    move: MoveOn = "always"
+
+
+RULES: Mapping[type[_errors.LLMSwitchError], Rule] = {
+    _errors.ConnectFailed: Rule(again="if_last"),
+    _errors.StaleConnection: Rule(again="fresh"),
+    _errors.TLSInvalid: Rule(),
+    _errors.NoResponse: Rule(again="if_last"),
+    _errors.FirstTokenTimeout: Rule(again="if_last"),
+    _errors.Overloaded: Rule(again="if_last"),
+    _errors.ServerError: Rule(again="once"),
+    _errors.RateLimited: Rule(again="wait"),
+    _errors.QuotaExhausted: Rule(),
+    _errors.Arrears: Rule(),
+    _errors.AuthInvalid: Rule(),
+    _errors.PermissionDenied: Rule(),
+    _errors.ModelGone: Rule(),
+    _errors.RegionBlocked: Rule(),
+    _errors.RedirectRefused: Rule(),
+    _errors.BadRequest: Rule(move="never"),
+    _errors.InvalidRequest: Rule(move="never"),
+    _errors.CapabilityMismatch: Rule(),
+    _errors.ContextTooLong: Rule(move="larger"),
+    _errors.ContentFiltered: Rule(move="never"),
+    _errors.MalformedResponse: Rule(again="if_last"),
+    _errors.StreamInterrupted: Rule(again="if_last"),
+    _errors.StreamStalled: Rule(again="if_last"),
+    _errors.OutputInvalid: Rule(move="never"),
+    _errors.IncompleteToolCall: Rule(move="never"),
+    _errors.ToolArgumentsInvalid: Rule(move="never"),
+    _errors.LocalOverload: Rule(again="if_last", move="never"),
+    _errors.BudgetExceeded: Rule(),
+    _errors.DeadlineExceeded: Rule(move="never"),
+    _errors.ConfigError: Rule(move="never"),
+    _errors.AllTargetsFailed: Rule(move="never"),
+    _errors.AllTargetsUnavailable: Rule(move="never"),
+}
+
+
+def rule_for(error: _errors.LLMSwitchError) -> Rule:
+    """The rule of the error's class, or of the nearest class above it."""
+    for kind in type(error).__mro__:
+        if kind in RULES:
+            return RULES[kind]
+    return Rule(move="never")
+
+
+@dataclass(slots=True, frozen=True)
+class Policy:
+    """
+    The numbers of a chain; times in seconds.
+
+    `reserve` is kept back for each target that is still to come, so that the first can't starve the rest.
+    `longest_wait` bounds how long a call sleeps because a vendor asked it to. The waits are tenacity's strategies.
+    """
+
+    total: float | None = None
+    total_whole: float = 120.0
+    total_stream: float = 600.0
+    first_token: float | None = None
+    first_token_plain: float = 30.0
+    first_token_reasoning: float = 120.0
+    idle: float | None = None
+    idle_plain: float = 30.0
+    idle_reasoning: float = 90.0
+    connect: float = 5.0
+    pool: float = 2.0
+    write: float = 30.0
+    grace: float = 2.0
+    reserve: float = 5.0
+    longest_wait: float = 60.0
+    max_attempts: int = 4
+    jitter: tenacity.wait.wait_base = tenacity.wait_random(0, 0.05)
+    backoff: tenacity.wait.wait_base = tenacity.wait_random_exponential(multiplier=0.05, max=20)
+    throttled: tenacity.wait.wait_base = tenacity.wait_random_exponential(multiplier=1, max=20)
+
+    @classmethod
+    def from_config(cls, config: ChainConfig) -> Policy:
+        """The defaults with what a chain's configuration sets."""
+        given: dict[str, Any] = {
+            "total": config.timeout,
+            "first_token": config.first_token_timeout,
+            "idle": config.idle_timeout,
+            "connect": config.connect_timeout,
+            "max_attempts": config.max_attempts,
+        }
+        return replace(cls(), **{name: value for name, value in given.items() if value is not None})
+
+    def total_for(self, *, stream: bool) -> float:
+        """The limit of the whole call."""
+        return self.total if self.total is not None else self.total_stream if stream else self.total_whole
+
+    def first_token_for(self, *, reasoning: bool) -> float:
+        """The limit to the first semantic event of an attempt."""
+        if self.first_token is not None:
+            return self.first_token
+        return self.first_token_reasoning if reasoning else self.first_token_plain
+
+    def idle_for(self, *, reasoning: bool) -> float:
+        """The limit between semantic events."""
+        if self.idle is not None:
+            return self.idle
+        return self.idle_reasoning if reasoning else self.idle_plain
+
+    def wait(self, strategy: tenacity.wait.wait_base, failures: int) -> float:
+        """Seconds that a strategy asks for after so many failures in a row."""
+        return float(strategy(_state(failures, 0.0)))
+
+    def stop(self, attempts: int, elapsed: float, limit: float) -> bool:
+        """Whether another attempt is out of the question, by count or by time."""
+        strategy = tenacity.stop_any(tenacity.stop_after_attempt(self.max_attempts), tenacity.stop_after_delay(limit))
+        return bool(strategy(_state(attempts, elapsed)))
+
+
+def _state(attempt: int, elapsed: float) -> tenacity.RetryCallState:
+    """Tenacity's view of a call, filled from our own clock; its strategies are pure functions of it."""
+    state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
+    state.attempt_number = max(1, attempt)
+    state.start_time = 0.0
+    state.outcome_timestamp = elapsed
+    return state

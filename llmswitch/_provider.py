@@ -1,0 +1,203 @@
+"""A provider as data: the schema of its TOML file, and of the same facts given in a configuration."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from . import _errors
+from ._errors import ConfigError
+
+__all__ = ["AuthSpec", "ErrorRule", "Price", "ProviderSpec", "SiteSpec", "first_problem"]
+
+_HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+
+
+class Strict(BaseModel):
+    """Unknown keys are said aloud, values never are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def _header_names(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not _HEADER_NAME.match(name) or not value.isascii() or not value.isprintable():
+            raise ValueError("header names and values must be printable ASCII on one line")
+    return headers
+
+
+Headers = Annotated[dict[str, str], AfterValidator(_header_names)]
+
+
+class AuthSpec(Strict):
+    """The header that carries the key, and what stands before the key in it."""
+
+    header: str = "Authorization"
+    prefix: str = "Bearer "
+
+
+class SiteSpec(Strict):
+    """
+    One of a vendor's sites. `jurisdiction` is an ISO country code, `local`, or `unknown`.
+
+    `key_env`: the environment variables that usually hold its key, best first. `region`: ISO code or `global`.
+    """
+
+    base_url: str
+    jurisdiction: str = "unknown"
+    key_env: tuple[str, ...] = ()
+    note: str = ""
+
+
+class VersionSpec(Strict):
+    """One dated version of a vendor's API: what it changes."""
+
+    headers: Headers = {}
+    auth: AuthSpec | None = None
+    capabilities: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    note: str = ""
+
+
+class ModelSpec(Strict):
+    """One model: what it can do beyond its family. `source` and `checked` say where the facts are from."""
+
+    id: str
+    capabilities: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    source: str = ""
+    checked: date | None = None
+
+
+class FamilySpec(Strict):
+    """What the models whose names match have in common."""
+
+    match: tuple[str, ...]
+    capabilities: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    note: str = ""
+
+
+class Price(Strict):
+    """Per million tokens, in the vendor's own currency. What is not known is absent, never 0."""
+
+    model: str
+    site: str | None = None
+    currency: str
+    input: Decimal
+    output: Decimal
+    cached: Decimal | None = None
+    cache_write: Decimal | None = None
+    source: str
+    checked: date
+
+
+def _known_class(name: str) -> str:
+    if name not in _errors.__all__:
+        raise ValueError(f"no error class is named {name}")
+    return name
+
+
+class ErrorRule(Strict):
+    """
+    All conditions that are given must hold. `code` and `type` are the vendor's own words, `text` a regular expression
+    that is searched in its message, without regard to case; `html` asks for (or against) a page in place of an API
+    error.
+    """
+
+    becomes: Annotated[str, AfterValidator(_known_class), Field(alias="class")]
+    code: tuple[str, ...] = ()
+    type: tuple[str, ...] = ()
+    status: tuple[int, ...] = ()
+    text: tuple[str, ...] = ()
+    html: bool | None = None
+    note: str = ""
+
+
+class ServerSpec(Strict):
+    """
+    A server that is started on this machine when the provider is first used: `start` is `module:function`.
+
+    `needs`: the package without which it can't start. `warning`: what is said when nobody asked for it by name.
+    """
+
+    start: str
+    needs: str | None = None
+    warning: str = ""
+
+
+class ProviderSpec(Strict):
+    """
+    One provider. `options` are the ways in which it departs from its dialect; the dialect validates them.
+
+    `errors_like` names the provider whose error rules hold after its own; by default the one that the dialect is
+    named for.
+    """
+
+    name: str = ""
+    title: str = ""
+    docs: str = ""
+    checked: date | None = None
+    dialect: str
+    site: str = "default"
+    sites: dict[str, SiteSpec] = {}
+    version: str | None = None
+    versions: dict[str, VersionSpec] = {}
+    auth: AuthSpec | None = AuthSpec()
+    key: Literal["required", "optional", "none"] = "required"
+    headers: Headers = {}
+    capabilities: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    default_model: str | None = None
+    models: tuple[ModelSpec, ...] = ()
+    families: tuple[FamilySpec, ...] = ()
+    prices: tuple[Price, ...] = ()
+    errors: tuple[ErrorRule, ...] = ()
+    errors_like: str | None = None
+    server: ServerSpec | None = None
+    retired: str | None = None
+    unsure: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, text: str, name: str) -> ProviderSpec:
+        """From a TOML file's text. Raises `ConfigError` that names the file and the place in it."""
+        try:
+            return cls.model_validate({"name": name, **tomllib.loads(text)})
+        except tomllib.TOMLDecodeError as problem:
+            raise ConfigError(f"provider file {name}.toml: {problem}") from None
+        except ValidationError as problem:
+            raise ConfigError(f"provider file {name}.toml: {first_problem(problem)}") from None
+
+    def layers(self, model: str, version: str | None) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        """(capabilities, options) from the most general to the most particular for one model."""
+        yield self.capabilities, self.options
+        for family in self.families:
+            if any(fnmatchcase(model, pattern) for pattern in family.match):
+                yield family.capabilities, family.options
+        for entry in self.models:
+            if entry.id == model:
+                yield entry.capabilities, entry.options
+        if version is not None:
+            yield self.versions[version].capabilities, self.versions[version].options
+
+    def price(self, model: str, site: str) -> Price | None:
+        """The price of a model at a site, or `None` where it is not known."""
+        for price in self.prices:
+            if price.model == model and price.site in (None, site):
+                return price
+        return None
+
+
+def first_problem(problem: ValidationError) -> str:
+    """One complaint with its place, never with the value that stood there."""
+    error = problem.errors(include_input=False, include_url=False, include_context=False)[0]
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error["loc"]).lstrip(".")
+    said = error["msg"].removeprefix("Value error, ")
+    return f"{place or 'the whole'}: {said[:1].lower()}{said[1:]}"

@@ -1,0 +1,110 @@
+"""Finds providers and dialects by name, each read or imported when it is first named."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Iterable
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from ._adapter import Adapter
+from ._classify import ErrorRules, read_defaults
+from ._errors import ConfigError
+from ._provider import ProviderSpec
+
+__all__ = ["dialect", "error_rules", "provider", "provider_names", "suggestion"]
+
+_PACKAGE = f"{__package__}.providers"
+_GROUP = "llmswitch.providers"
+_lock = threading.Lock()
+_read: dict[str, ProviderSpec] = {}
+
+
+def provider(name: str) -> ProviderSpec:
+    """
+    The provider of that name: built in, or from an installed package with an entry point in `llmswitch.providers`.
+
+    Raises `ConfigError` with the nearest known name where there is none.
+    """
+    found = _read.get(name)
+    if found is None:
+        with _lock:
+            found = _read.get(name)
+            if found is None:
+                found = _read[name] = ProviderSpec.read(_text(name), name)
+    return found
+
+
+def provider_names() -> list[str]:
+    """All built-in names, and those of installed packages."""
+    return sorted({*_builtin(), *_outside()})
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """` (did you mean …?)`, or nothing."""
+    near = get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+@cache
+def _builtin() -> dict[str, Traversable]:
+    return {
+        entry.name.removesuffix(".toml"): entry for entry in files(_PACKAGE).iterdir() if entry.name.endswith(".toml")
+    }
+
+
+@cache
+def _outside() -> dict[str, str]:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - 60 ms, and only for names that are not built in
+
+    return {entry.name: entry.module for entry in entry_points(group=_GROUP)}
+
+
+def _text(name: str) -> str:
+    entry = _builtin().get(name)
+    if entry is None:
+        package = _outside().get(name)
+        if package is None:
+            raise ConfigError(
+                f"no provider is named {name!r}{suggestion(name, provider_names())}; `llmswitch providers` lists them, "
+                f"and [providers.{name}] with dialect and base_url in the configuration makes one"
+            )
+        entry = files(importlib.import_module(package)) / f"{name}.toml"
+        if not entry.is_file():
+            raise ConfigError(f"the package {package} offers the provider {name!r} but holds no {name}.toml")
+    return entry.read_text("utf-8")
+
+
+@cache
+def dialect(name: str) -> type[Adapter]:
+    """
+    The adapter class of a dialect. A name is a module of `llmswitch.providers`; `package.module:Class` one from
+    outside.
+
+    Raises `ConfigError` where there is none.
+    """
+    module, _, attribute = name.partition(":")
+    if not attribute:
+        module, attribute = f"{_PACKAGE}.{name.replace('-', '_')}", "ADAPTER"
+        if not name.replace("-", "_").isidentifier():
+            raise ConfigError(f"no dialect is named {name!r}")
+    try:
+        found: object = getattr(importlib.import_module(module), attribute)
+    except (ModuleNotFoundError, AttributeError) as problem:
+        if isinstance(problem, ModuleNotFoundError) and problem.name != module:
+            raise  # the dialect is there, something that it needs is not
+        known = [entry for entry in _builtin() if provider(entry).dialect == entry]
+        raise ConfigError(f"no dialect is named {name!r}{suggestion(name, known)}; known: {', '.join(known)}") from None
+    assert isinstance(found, type)
+    assert issubclass(found, Adapter)
+    return found
+
+
+def error_rules(spec: ProviderSpec) -> ErrorRules:
+    """The rules by which a provider's failures are classified: its own, then its dialect's, then everybody's."""
+    like = spec.errors_like or spec.dialect
+    inherited = provider(like).errors if like != spec.name and like in _builtin() else ()
+    return ErrorRules((*spec.errors, *inherited, *read_defaults()))

@@ -1,0 +1,202 @@
+"""One request in neutral form: checked once, then only read, by every target of the chain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel
+from typing_extensions import TypedDict
+
+from ._chat_shape import read_messages
+from ._errors import InvalidRequest
+from ._messages import Message, ToolCall, ToolResult
+from ._structured import ResponseFormat
+from ._tools import Tool, ToolLike, read_tools
+
+__all__ = ["ChatOptions", "ChatRequest", "ReasoningLevel", "ToolChoice"]
+
+ReasoningLevel: TypeAlias = Literal["off", "low", "medium", "high"] | int
+ToolChoice: TypeAlias = str
+
+_LEVELS = ("off", "low", "medium", "high")
+_CHOICES = ("auto", "none", "required")
+
+
+class ChatOptions(TypedDict, total=False):
+    """
+    What `chat()` and `stream()` take beside the messages. Everything is optional.
+
+    `model`: a chain of the configuration, `provider:model`, or several of these joined by commas.
+    `tools`: typed functions or `Tool`s. `tool_choice`: `auto`, `none`, `required` or a tool's name.
+    `parallel_tool_calls`: whether several calls may come at once.
+    `response_format`: a pydantic model, a JSON schema, or `"json"`; the answer is then in `reply.parsed`.
+    `max_tokens`: tokens of the answer, reasoning included. `temperature` (0 to 2), `top_p` (0 to 1), `stop` (strings),
+    `seed`: as the vendors mean them. `reasoning`: `off`, `low`, `medium`, `high`, or a budget in tokens.
+    `timeout`: seconds for the whole call, all targets together.
+    `extra`: fields by provider, `{"NAME": {"field": value}}`, sent as they are to that provider alone.
+    `degrade`: where a target lacks something, go on without it and say so in `reply.warnings`, instead of refusing.
+    """
+
+    model: str | None
+    tools: Sequence[ToolLike] | None
+    tool_choice: str | Mapping[str, Any] | None
+    parallel_tool_calls: bool | None
+    response_format: type[BaseModel] | Mapping[str, Any] | Literal["json"] | None
+    max_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    stop: str | Sequence[str] | None
+    seed: int | None
+    reasoning: ReasoningLevel | None
+    timeout: float | None
+    extra: Mapping[str, Mapping[str, Any]] | None
+    degrade: bool | None
+
+
+@dataclass(slots=True, frozen=True)
+class ChatRequest:
+    """
+    What the caller wants, apart from who answers.
+
+    `tool_choice`: `auto`, `none`, `required`, or the name of a tool. `reasoning`: `off`, `low`, `medium`, `high`, or
+    a budget in tokens. `extra`: JSON by provider, sent as it is to that provider alone. `degrade`: where a target
+    lacks something, go on without it and say so in `reply.warnings`, instead of refusing.
+    """
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    reasoning: ReasoningLevel | None = None
+    extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    degrade: bool = False
+
+    @classmethod
+    def read(
+        cls,
+        messages: str | Message | Sequence[Message | Mapping[str, Any]],
+        *,
+        tools: object = None,
+        tool_choice: object = None,
+        response_format: object = None,
+        stop: object = None,
+        extra: object = None,
+        **settings: Any,
+    ) -> ChatRequest:
+        """From what a caller passed to `chat()` or `stream()`. Raises `InvalidRequest` that names the field."""
+        unknown = settings.keys() - _SETTINGS
+        if unknown:
+            name = min(unknown)
+            near = get_close_matches(name, ChatOptions.__annotations__, n=1)
+            raise InvalidRequest(
+                f"there is no option {name!r}"
+                + (f" (did you mean {near[0]}?)" if near else "")
+                + "; what only one vendor takes goes into extra={'PROVIDER': {…}}",
+                field=name,
+            )
+        read = read_tools(tools)
+        request = cls(
+            messages=tuple(read_messages(messages)),
+            tools=read,
+            tool_choice=_tool_choice(tool_choice, read),
+            response_format=ResponseFormat.read(response_format),
+            stop=_stop(stop),
+            extra=_extra(extra),
+            **settings,
+        )
+        _check_numbers(request)
+        _check_results(request.messages)
+        return request
+
+    def overridden(self, settings: Mapping[str, Any]) -> ChatRequest:
+        """The same request with a target's own settings in place of the caller's."""
+        return replace(self, **settings) if settings else self
+
+    def __repr__(self) -> str:
+        return f"ChatRequest({len(self.messages)} messages, {len(self.tools)} tools)"
+
+
+_SETTINGS = frozenset({"parallel_tool_calls", "max_tokens", "temperature", "top_p", "seed", "reasoning", "degrade"})
+
+
+def _tool_choice(value: object, tools: tuple[Tool, ...]) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, Mapping):  # {"type": "function", "function": {"name": …}}
+        inner = value.get("function")
+        value = inner.get("name") if isinstance(inner, Mapping) else value.get("name")
+    names = [tool.name for tool in tools]
+    if not tools:
+        raise InvalidRequest("tool_choice was given without tools", field="tool_choice")
+    if not isinstance(value, str) or (value not in _CHOICES and value not in names):
+        raise InvalidRequest(
+            f"tool_choice must be {', '.join(_CHOICES)} or the name of a tool ({', '.join(names)})",
+            field="tool_choice",
+        )
+    return value
+
+
+def _stop(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        value = (value,)
+    if not isinstance(value, Sequence) or not all(isinstance(item, str) and item for item in value):
+        raise InvalidRequest("stop must be a string or a list of strings, none of them empty", field="stop")
+    return tuple(value)
+
+
+def _extra(value: object) -> Mapping[str, Mapping[str, Any]]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(item, Mapping) for item in value.values()):
+        raise InvalidRequest("extra must be keyed by provider: extra={'NAME': {'field': value}}", field="extra")
+    return value
+
+
+def _check_numbers(request: ChatRequest) -> None:
+    for name in ("max_tokens", "seed"):
+        value: object = getattr(request, name)
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise InvalidRequest(f"{name} must be a whole number", field=name)
+    if request.max_tokens is not None and request.max_tokens < 1:
+        raise InvalidRequest("max_tokens must be at least 1", field="max_tokens")
+    for name, most in (("temperature", 2.0), ("top_p", 1.0)):
+        number: object = getattr(request, name)
+        if number is None:
+            continue
+        if not isinstance(number, (int, float)) or isinstance(number, bool) or not math.isfinite(number):
+            raise InvalidRequest(f"{name} must be a number", field=name)
+        if not 0 <= number <= most:
+            raise InvalidRequest(f"{name} must be between 0 and {most:g}", field=name)
+    reasoning: object = request.reasoning
+    budget = isinstance(reasoning, int) and not isinstance(reasoning, bool) and reasoning >= 1
+    if reasoning is not None and reasoning not in _LEVELS and not budget:
+        levels = ", ".join(_LEVELS)
+        raise InvalidRequest(f"reasoning must be {levels}, or a budget in tokens of at least 1", field="reasoning")
+
+
+def _check_results(messages: Sequence[Message]) -> None:
+    """Every tool result must answer a call that stands before it: all vendors refuse it otherwise."""
+    calls: set[str] = set()
+    for index, message in enumerate(messages):
+        if message.role == "assistant":
+            calls.update(part.id for part in message.parts if isinstance(part, ToolCall))
+        elif message.role == "tool":
+            for part in message.parts:
+                if isinstance(part, ToolResult) and part.tool_call_id not in calls:
+                    raise InvalidRequest(
+                        f"messages[{index}] answers the tool call {part.tool_call_id[:64]!r}, which no earlier "
+                        "assistant message made",
+                        field=f"messages[{index}].tool_call_id",
+                    )

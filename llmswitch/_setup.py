@@ -1,0 +1,388 @@
+"""Makes chains of targets out of a configuration: which provider, which site, which key, which adapter."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from pydantic import ValidationError
+
+from ._adapter import ModelIdentity
+from ._capabilities import Capabilities
+from ._config import ChainConfig, Config, Loaded, ProviderConfig, TargetConfig
+from ._endpoint import Address, Endpoint, check_base_url
+from ._errors import ConfigError, ConnectFailed, InvalidRequest
+from ._policy import Policy
+from ._provider import ProviderSpec, SiteSpec, first_problem
+from ._registry import dialect, provider, provider_names, suggestion
+from ._secrets import Secret
+from ._target import Target, split_target
+
+__all__ = ["Chain", "Setup"]
+
+
+@dataclass(slots=True, frozen=True)
+class Chain:
+    """An ordered list of targets and the policy by which they are tried."""
+
+    name: str
+    targets: tuple[Target, ...]
+    policy: Policy
+    degrade: bool = False
+
+
+class KeyMissing(ConfigError):
+    """The key of a provider is not there; the provider may be optional."""
+
+
+class Setup:
+    """
+    A configuration in use. Chains and targets are made when first named, then kept.
+
+    Safe to share between threads.
+    """
+
+    def __init__(self, loaded: Loaded, inline: str | Sequence[str] | None = None) -> None:
+        self._loaded = loaded
+        self._config: Config = loaded.config
+        self._lock = threading.RLock()
+        self._chains: dict[str, Chain] = {}
+        self._targets: dict[str, Target] = {}
+        self._endpoints: dict[str, Endpoint] = {}
+        self._specs: dict[str, ProviderSpec] = {}
+        self._inline = self._inline_chain(inline) if inline is not None else None
+        self._check_names()
+
+    # What a call names
+
+    def chain(self, model: str | None) -> Chain:
+        """
+        The chain for `model=`: a chain of the configuration, `provider:model`, or a provider with a default model.
+
+        `None` is the client's own chain. Raises `ConfigError` where the name, or a key that it needs, is missing.
+        """
+        name = model or ""
+        found = self._chains.get(name)
+        if found is None:
+            with self._lock:
+                found = self._chains.get(name) or self._make(model)
+                self._chains[name] = found
+        return found
+
+    def _make(self, model: str | None) -> Chain:
+        if model is None:
+            if self._inline is not None:
+                return self._chain(self._inline[0], self._inline[1])
+            model = os.environ.get("LLMSWITCH_MODEL") or self._config.default
+            if model is None:
+                return self._without_config()
+        if model in self._config.chains:
+            return self._chain(model, self._config.chains[model])
+        if "," in model:
+            return self._chain("inline", ChainConfig(targets=tuple(part.strip() for part in model.split(","))))
+        return self._chain(model, ChainConfig(targets=(model,)))
+
+    def _inline_chain(self, given: str | Sequence[str]) -> tuple[str, ChainConfig]:
+        names = [given] if isinstance(given, str) else list(given)
+        if not names:
+            raise ConfigError("the chain is empty: name at least one target, such as 'provider:model'")
+        if len(names) == 1 and names[0] in self._config.chains:
+            return names[0], self._config.chains[names[0]]
+        return "inline", ChainConfig(targets=tuple(names))
+
+    def _chain(self, name: str, config: ChainConfig) -> Chain:
+        where = f"chains.{name}" if name in self._config.chains else "the chain"
+        targets: list[Target] = []
+        left_out: list[str] = []
+        for entry in config.targets:
+            own = TargetConfig(target=entry) if isinstance(entry, str) else entry
+            try:
+                target = self._target(own)
+            except KeyMissing as problem:
+                provider_name = split_target(own.target)[0]
+                if not self._provider_config(provider_name).optional:
+                    raise
+                left_out.append(problem.message)
+                continue
+            if any(target.name == other.name and target.endpoint is other.endpoint for other in targets):
+                raise ConfigError(f"{where}: {target.name} is named twice")
+            targets.append(target)
+        allowed = self._allowed(targets, where)
+        if not allowed:
+            raise ConfigError(f"{where} has nobody left to ask: {'; '.join(left_out)}")
+        return Chain(name, tuple(allowed), Policy.from_config(config), config.degrade)
+
+    def _allowed(self, targets: list[Target], where: str) -> list[Target]:
+        places = self._config.policy.jurisdictions
+        if places is None:
+            return targets
+        allowed = [target for target in targets if target.endpoint.jurisdiction in places]
+        if targets and not allowed:
+            others = ", ".join(f"{target.name} ({target.endpoint.jurisdiction})" for target in targets)
+            raise ConfigError(f"{where}: policy.jurisdictions allows {', '.join(places)} alone, but has {others}")
+        return allowed
+
+    def _without_config(self) -> Chain:
+        """Nothing was configured: the vendors whose keys are in the environment, or the local model, or advice."""
+        names, wanted, local = [], [], None
+        for name in provider_names():
+            spec = provider(name)
+            if spec.server is not None:
+                local = spec
+            if spec.default_model is None or spec.retired:
+                continue
+            variables = [key for site in spec.sites.values() for key in site.key_env]
+            wanted += variables[:1]
+            if spec.key == "required" and any(os.environ.get(key) for key in variables):
+                names.append(name)
+        if not names and local is not None and self._can_start(local):
+            assert local.server is not None
+            warnings.warn(local.server.warning, UserWarning, stacklevel=2)
+            names.append(local.name)
+        if not names:
+            raise ConfigError(
+                f"no provider is configured: set a key ({', '.join(wanted)}), or write an llmswitch.toml "
+                "(`llmswitch init` helps), or `pip install 'llmswitch[local]'` for a toy model on this machine"
+            )
+        return self._chain("environment", ChainConfig(targets=tuple(names)))
+
+    @staticmethod
+    def _can_start(spec: ProviderSpec) -> bool:
+        assert spec.server is not None
+        return spec.server.needs is None or find_spec(spec.server.needs) is not None
+
+    # One target
+
+    def _target(self, config: TargetConfig) -> Target:
+        provider_name, model = split_target(config.target)
+        if config.target in self._config.chains:
+            raise ConfigError(f"{config.target} is a chain; a chain's targets are provider:model")
+        spec = self.spec(provider_name, of=config.target)
+        model = model or spec.default_model or ""
+        if not model:
+            raise ConfigError(f"{config.target!r} names no model: write {provider_name}:MODEL")
+        key = repr(config)
+        found = self._targets.get(key)
+        if found is None:
+            found = self._targets[key] = self._new_target(spec, model, config)
+        return found
+
+    def _new_target(self, spec: ProviderSpec, model: str, config: TargetConfig) -> Target:
+        own = self._provider_config(spec.name)
+        endpoint = self._endpoint(spec, own)
+        version = self._version(spec, own)
+        adapter_class = dialect(spec.dialect)
+        capabilities: dict[str, Any] = dict(adapter_class.baseline)
+        options: dict[str, Any] = {}
+        for able, departs in spec.layers(model, version):
+            capabilities.update(able)
+            options.update(departs)
+        capabilities.update(own.capabilities)
+        options.update(own.options)
+        where = f"{self._loaded.source}: providers.{spec.name}"
+        try:
+            able_record = Capabilities.model_validate(capabilities)
+        except ValidationError as problem:
+            raise ConfigError(f"{where}.capabilities.{first_problem(problem)}") from None
+        try:
+            option_record = adapter_class.Options.model_validate(options)
+        except ValidationError as problem:
+            raise ConfigError(f"{where}.options.{first_problem(problem)}") from None
+        identity = ModelIdentity(spec.name, endpoint.account, model)
+        return Target(
+            provider=spec.name,
+            model=model,
+            adapter=adapter_class(identity, able_record, option_record),
+            endpoint=endpoint,
+            spec=spec,
+            price=spec.price(model, endpoint.site),
+            settings=config.model_dump(exclude_none=True, include={"max_tokens", "temperature", "top_p", "reasoning"}),
+            first_token_timeout=config.first_token_timeout,
+            idle_timeout=config.idle_timeout,
+        )
+
+    def spec(self, name: str, *, of: str = "") -> ProviderSpec:
+        """The provider of that name, from the configuration or built in. Raises `ConfigError` where there is none."""
+        found = self._specs.get(name)
+        if found is None:
+            own = self._config.providers.get(name)
+            if own is not None and own.dialect is not None:
+                found = ProviderSpec(name=name, dialect=own.dialect, title=name, key="optional")
+            elif not name or name not in provider_names():
+                chains = [*self._config.chains, *self._config.providers, *provider_names()]
+                raise ConfigError(
+                    f"{of or name!r}: no chain and no provider is named {name!r}{suggestion(name, chains)}; a target "
+                    "is provider:model, and `llmswitch providers` lists the providers"
+                )
+            else:
+                found = provider(name)
+            if found.retired:
+                raise ConfigError(f"{of or name}: {found.retired}")
+            self._specs[name] = found
+        return found
+
+    def _provider_config(self, name: str) -> ProviderConfig:
+        return self._config.providers.get(name) or ProviderConfig()
+
+    def _version(self, spec: ProviderSpec, own: ProviderConfig) -> str | None:
+        version = own.version or spec.version
+        if version is not None and version not in spec.versions:
+            known = ", ".join(spec.versions) or "none"
+            raise ConfigError(f"providers.{spec.name}.version: there is no {version!r} (known: {known})")
+        return version
+
+    # Where it is, and with which key
+
+    def _endpoint(self, spec: ProviderSpec, own: ProviderConfig) -> Endpoint:
+        found = self._endpoints.get(spec.name)
+        if found is None:
+            found = self._endpoints[spec.name] = self._new_endpoint(spec, own)
+        return found
+
+    def _new_endpoint(self, spec: ProviderSpec, own: ProviderConfig) -> Endpoint:
+        where = f"{self._loaded.source}: providers.{spec.name}"
+        version = self._version(spec, own)
+        overlay = spec.versions[version] if version is not None else None
+        auth = own.auth or (overlay.auth if overlay else None) or spec.auth
+        headers = {**spec.headers, **(overlay.headers if overlay else {}), **own.headers}
+        _check_headers(headers, auth.header if auth else "", where)
+        if spec.server is not None and own.base_url is None:
+            return _local_endpoint(spec, auth.header if auth else "Authorization", auth.prefix if auth else "Bearer ")
+        site_name = own.site or spec.site
+        site = spec.sites.get(site_name)
+        if site is None and own.base_url is None:
+            known = ", ".join(spec.sites)
+            raise ConfigError(
+                f"{where}: there is no site {site_name!r} (known: {known})"
+                if known
+                else f"{where}: base_url is needed: where is this server?"
+            )
+        base_url = check_base_url(
+            own.base_url or (site.base_url if site else ""), where, allow_insecure=own.allow_insecure
+        )
+        moved = own.base_url is not None and (site is None or not _same_origin(own.base_url, site.base_url))
+        secret = self._key(spec, own, site, moved=moved, where=where)
+        return Endpoint(
+            provider=spec.name,
+            site=site_name,
+            base_url=base_url,
+            jurisdiction=own.jurisdiction or (site.jurisdiction if site and not moved else "unknown"),
+            headers=headers,
+            account=secret.fingerprint(base_url) if secret else "",
+            auth=auth,
+            secret=secret,
+            proxy=own.proxy,
+        )
+
+    def _key(
+        self, spec: ProviderSpec, own: ProviderConfig, site: SiteSpec | None, *, moved: bool, where: str
+    ) -> Secret | None:
+        reference = own.api_key
+        if reference is not None:
+            if reference.file is not None:
+                return Secret.from_file(reference.file)
+            if reference.command is not None:
+                return Secret.from_command(reference.command)
+            assert reference.env is not None
+            secret = Secret.from_environment(reference.env)
+            if secret is None:
+                raise KeyMissing(f"{where}: the environment variable {reference.env} is not set; it must hold the key")
+            return secret
+        variables = site.key_env if site is not None else ()
+        if moved:
+            if spec.key == "required":
+                raise KeyMissing(
+                    f"{where}: base_url leads away from the vendor's own hosts, so the key in {' or '.join(variables)} "
+                    'is not sent there; give this address a key of its own with api_key = { env = "…" }'
+                )
+            return None
+        for name in variables:
+            if os.environ.get(name, "").strip():
+                return Secret.from_environment(name)
+        if spec.key == "required":
+            raise KeyMissing(
+                f"{spec.name}: no key: set the environment variable {' or '.join(variables)}, or "
+                f'api_key = {{ env = "…" }} under [providers.{spec.name}]'
+            )
+        return None
+
+    # What can be checked before anybody asks
+
+    def check(self) -> None:
+        """Make the chain that calls without `model=` use, where one was named. Raises `ConfigError`."""
+        named = self._inline or self._config.default or os.environ.get("LLMSWITCH_MODEL")
+        if named or not (self._config.chains or self._config.providers):
+            self.chain(None)
+
+    def check_extra(self, extra: Mapping[str, object]) -> None:
+        """Every name in `extra=` is a provider. Raises `InvalidRequest`."""
+        for name in extra:
+            if name not in self._specs and name not in self._config.providers and name not in provider_names():
+                raise InvalidRequest(
+                    f"extra: no provider is named {name!r}{suggestion(name, provider_names())}", field="extra"
+                )
+
+    def _check_names(self) -> None:
+        """Every name in the configuration leads somewhere. Keys are looked for when a chain is first used."""
+        config = self._config
+        for name, own in config.providers.items():
+            if own.dialect is not None:
+                dialect(own.dialect)
+                if own.base_url is None:
+                    raise ConfigError(f"{self._loaded.source}: providers.{name}: base_url is needed with dialect")
+            self.spec(name, of=f"{self._loaded.source}: providers.{name}")
+        for name, chain in config.chains.items():
+            if ":" in name:
+                raise ConfigError(f"{self._loaded.source}: chains.{name}: a chain's name can't hold a colon")
+            for entry in chain.targets:
+                wanted = entry if isinstance(entry, str) else entry.target
+                if wanted in config.chains:
+                    raise ConfigError(
+                        f"{self._loaded.source}: chains.{name}: {wanted} is a chain; "
+                        "a chain's targets are provider:model"
+                    )
+                self.spec(split_target(wanted)[0], of=f"{self._loaded.source}: chains.{name}: {wanted}")
+        if config.default is not None and config.default not in config.chains:
+            for part in config.default.split(","):
+                self.spec(split_target(part.strip())[0], of=f"{self._loaded.source}: default")
+
+
+def _same_origin(one: str, other: str) -> bool:
+    return one.split("/")[:3] == other.split("/")[:3]
+
+
+_RESERVED = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+
+
+def _check_headers(headers: Mapping[str, str], auth_header: str, where: str) -> None:
+    for name in headers:
+        if name.lower() in _RESERVED or name.lower() == auth_header.lower():
+            raise ConfigError(f"{where}.headers.{name}: this header is set by llmswitch and can't be replaced")
+
+
+def _local_endpoint(spec: ProviderSpec, header: str, prefix: str) -> Endpoint:
+    assert spec.server is not None
+    module, _, function = spec.server.start.partition(":")
+
+    def start() -> Address:
+        try:
+            running = getattr(importlib.import_module(module), function)()
+        except RuntimeError as problem:
+            raise ConnectFailed(str(problem)) from None
+        return Address(running.base_url, {header: f"{prefix}{running.api_key}"})
+
+    return Endpoint(
+        provider=spec.name,
+        site=spec.site,
+        base_url=f"http://{spec.name}.localhost",
+        jurisdiction="local",
+        headers=dict(spec.headers),
+        account="",
+        start=start,
+    )

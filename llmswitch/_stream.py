@@ -1,0 +1,162 @@
+"""A stream as the caller holds it: iterate for events, or over `.text`; then `.reply` is the whole answer."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import Any, Self
+
+from ._drive import AsyncDriver, SyncDriver
+from ._errors import LLMSwitchError
+from ._events import ChatEvent, TextDelta
+from ._reply import ChatReply
+from ._wire import Exchange
+
+__all__ = ["AsyncChatStream", "ChatStream"]
+
+
+class _Stream:
+    """What both kinds of stream know."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._pending: Iterator[ChatEvent] = iter(())
+        self._reply: ChatReply | None = None
+        self._ended = False
+
+    @property
+    def reply(self) -> ChatReply:
+        """The whole answer. Raises `LLMSwitchError` before the stream has ended."""
+        if self._reply is None:
+            raise LLMSwitchError(
+                "the stream has not ended: iterate over it to its end, then .reply is the whole answer"
+            )
+        return self._reply
+
+    def _advance(self, outcome: Any) -> Any:
+        """The next action of the exchange, or `None` at its end."""
+        try:
+            return self._exchange.send(outcome)
+        except StopIteration as stop:
+            self._reply = stop.value
+            self._ended = True
+            return None
+
+
+class ChatStream(_Stream):
+    """
+    The events of one answer as they come. Use it in a `with` block, or iterate to the end.
+
+    Raises what `chat()` raises; `StreamInterrupted`, with `.partial`, where the answer breaks off after it began.
+    """
+
+    def __init__(self, exchange: Exchange, driver: SyncDriver) -> None:
+        super().__init__(exchange)
+        self._driver = driver
+        self._finalizer = weakref.finalize(self, driver.close)
+
+    def __iter__(self) -> Iterator[ChatEvent]:
+        return self
+
+    def __next__(self) -> ChatEvent:
+        for event in self._pending:
+            return event
+        outcome = None
+        while not self._ended:
+            try:
+                action = self._advance(outcome)
+            except BaseException:
+                self.close()
+                raise
+            if type(action) is list:
+                self._pending = iter(action)
+                for event in self._pending:
+                    return event
+                outcome = None
+            elif action is not None:
+                try:
+                    outcome = self._driver.perform(action)
+                except BaseException:
+                    self.close()
+                    raise
+        self.close()
+        raise StopIteration
+
+    @property
+    def text(self) -> Iterator[str]:
+        """Just the text, piece by piece."""
+        return (event.text for event in self if type(event) is TextDelta)
+
+    def close(self) -> None:
+        """Stop reading and let go of the connection."""
+        self._ended = True
+        self._exchange.close()
+        self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncChatStream(_Stream):
+    """
+    The events of one answer as they come. Use it in an `async with` block, or iterate to the end.
+
+    Raises what `chat()` raises; `StreamInterrupted`, with `.partial`, where the answer breaks off after it began.
+    """
+
+    def __init__(self, exchange: Exchange, driver: AsyncDriver) -> None:
+        super().__init__(exchange)
+        self._driver = driver
+
+    def __aiter__(self) -> AsyncIterator[ChatEvent]:
+        return self
+
+    async def __anext__(self) -> ChatEvent:
+        for event in self._pending:
+            return event
+        outcome = None
+        while not self._ended:
+            try:
+                action = self._advance(outcome)
+                if type(action) is list:
+                    self._pending = iter(action)
+                    for event in self._pending:
+                        return event
+                    outcome = None
+                elif action is not None:
+                    outcome = await self._driver.perform(action)
+            except BaseException:
+                await self.aclose()
+                raise
+        await self.aclose()
+        raise StopAsyncIteration
+
+    @property
+    def text(self) -> AsyncIterator[str]:
+        """Just the text, piece by piece."""
+        return self._text()
+
+    async def _text(self) -> AsyncIterator[str]:
+        async for event in self:
+            if type(event) is TextDelta:
+                yield event.text
+
+    async def aclose(self) -> None:
+        """Stop reading and let go of the connection."""
+        self._ended = True
+        self._exchange.close()
+        await self._driver.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,77 @@
+"""What the exchange asks of a driver, and what it is told back. The two drivers differ only in how they wait."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from ._adapter import HTTPRequest
+from ._events import ChatEvent
+from ._reply import ChatReply
+from ._target import Target
+
+__all__ = ["Action", "Close", "Exchange", "Fault", "FaultKind", "Open", "Opened", "Outcome", "Read", "Sleep"]
+
+
+@dataclass(slots=True)
+class Open:
+    """Send the request and wait for the headers of the answer, until `by` (monotonic seconds) at the latest."""
+
+    target: Target
+    request: HTTPRequest
+    by: float
+    connect: float
+    pool: float
+    write: float
+
+
+@dataclass(slots=True)
+class Opened:
+    """An answer has begun. Header names are lower case; `connect_ms` is `None` where a kept connection was used."""
+
+    status: int
+    headers: Mapping[str, str]
+    connect_ms: float | None = None
+
+
+@dataclass(slots=True)
+class Read:
+    """Wait for more of the body, until `by`; empty bytes are its end."""
+
+    by: float
+
+
+@dataclass(slots=True)
+class Close:
+    """Let go of the open answer."""
+
+
+@dataclass(slots=True)
+class Sleep:
+    """Wait so many seconds."""
+
+    seconds: float
+
+
+# connect   no connection            tls       not to be trusted       stale    a kept connection was dead
+# broken    it broke off             timeout   `by` has passed         garbage  not HTTP
+# pool      no free connection here  local     this machine's fault
+FaultKind: TypeAlias = Literal["connect", "tls", "stale", "broken", "timeout", "garbage", "pool", "local"]
+
+
+@dataclass(slots=True)
+class Fault:
+    """
+    The network failed. It is told, not thrown: the traceback of the HTTP library, whose frames hold the key and the
+    prompt, ends in the driver.
+    """
+
+    kind: FaultKind
+    message: str
+
+
+# A list of events is handed to the caller.
+Action: TypeAlias = Open | Read | Close | Sleep | list[ChatEvent]
+Outcome: TypeAlias = Opened | Fault | bytes | None
+Exchange: TypeAlias = Generator[Action, Outcome, ChatReply]

@@ -1,0 +1,200 @@
+"""
+The Chat Completions dialect: OpenAI's own, and that of most vendors and local servers with their departures as data.
+
+Facts: OpenAI's Python SDK 3.54.0 (types and client), the vendors' documentation and public issue threads, gathered
+2026-11-23. A departure is an option below that any provider's TOML file can use; there is no `if vendor ==` here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from llmswitch._adapter import Adapter, ErrorFacts, HTTPRequest
+from llmswitch._assembly import ReplyAssembly
+from llmswitch._errors import InvalidRequest
+from llmswitch._json import dumps
+from llmswitch._request import ChatRequest
+from llmswitch.providers.openai_errors import read_error
+from llmswitch.providers.openai_messages import build_messages
+from llmswitch.providers.openai_reply import ChatCompletionsDecoder, parse_completion
+from llmswitch.providers.openai_schema import strict_schema
+
+__all__ = ["ADAPTER", "ChatCompletionsAdapter", "ChatCompletionsOptions"]
+
+
+class ChatCompletionsOptions(BaseModel):
+    """
+    How a vendor departs from the dialect.
+
+    `max_tokens_field`: what the output limit is called. `system_role`: the role of system messages. `stop_as_list`: a
+    bare string is refused. `stream_usage`: ask for usage in streams (some send it unasked and refuse to be asked).
+    `strict_schema`: a JSON schema is sent in the strict subset where it fits that. `image_data`: how image bytes are
+    sent. `reasoning`: by level, what goes into the body; `reasoning_budget`: the field for a budget in tokens.
+    `reasoning_fields`: where the model's thinking is read from, the first also being where it is sent back.
+    `reasoning_replay`: whether it is sent back: `omit`, `optional` (where there is some), `required` (an empty one
+    too). `finish_reasons`: words beyond the usual ones; `finish_errors`: words that mean that the answer failed, each
+    with the code it is classified by. `body`: sent with every request; `tools_body`: with tools; `stream_tools_body`:
+    with tools in a stream. `unit_interval`: temperature and top_p lie strictly between 0 and 1, and the nearest legal
+    value stands for the ends; `greedy`: sent with temperature 0. `tools_as_schema`: for models that can't call tools
+    but hold to a schema.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    path: str = "/chat/completions"
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    system_role: Literal["system", "developer"] = "system"
+    stop_as_list: bool = False
+    stream_usage: bool = True
+    strict_schema: bool = False
+    image_data: Literal["data_url", "base64"] = "data_url"
+    reasoning: dict[Literal["off", "low", "medium", "high"], dict[str, Any]] = {}
+    reasoning_budget: str | None = None
+    reasoning_fields: tuple[str, ...] = ("reasoning_content", "reasoning")
+    reasoning_replay: Literal["omit", "optional", "required"] = "omit"
+    finish_reasons: dict[str, Literal["stop", "length", "tool_calls", "content_filter", "refusal", "other"]] = {}
+    finish_errors: dict[str, str] = {}
+    body: dict[str, Any] = {}
+    tools_body: dict[str, Any] = {}
+    stream_tools_body: dict[str, Any] = {}
+    unit_interval: bool = False
+    greedy: dict[str, Any] = {}
+    tools_as_schema: bool = False
+
+
+class ChatCompletionsAdapter(Adapter):
+    """Chat Completions. The baseline is what a server that says it is compatible can be expected to take."""
+
+    Options: ClassVar[type[BaseModel]] = ChatCompletionsOptions
+    baseline: ClassVar[Mapping[str, Any]] = {
+        "images": True,
+        "documents": False,
+        "audio": False,
+        "tool_result_images": False,
+        "tools": True,
+        "tool_choice": ["auto", "none", "required", "named"],
+        "parallel_switch": True,
+        "json_object": True,
+        "json_schema": True,
+        "settings": ["max_tokens", "temperature", "top_p", "stop", "seed"],
+    }
+
+    def build(self, request: ChatRequest, *, stream: bool) -> HTTPRequest:
+        options: ChatCompletionsOptions = self.options
+        body: dict[str, Any] = {
+            "model": self.identity.model,
+            "messages": build_messages(request, options),
+            **options.body,
+            **self._settings(request),
+            **self.prepare_tools(request, stream=stream),
+            **_response_format(request, options),
+        }
+        if stream:
+            body["stream"] = True
+            if options.stream_usage:
+                body["stream_options"] = {"include_usage": True}
+        body.update(request.extra.get(self.identity.provider, {}))
+        try:
+            return HTTPRequest(options.path, dumps(body))
+        except ValueError as problem:
+            raise InvalidRequest(f"the request can't be written as JSON: {problem}") from None
+
+    def _settings(self, request: ChatRequest) -> dict[str, Any]:
+        options: ChatCompletionsOptions = self.options
+        settings: dict[str, Any] = {}
+        if request.max_tokens is not None:
+            settings[options.max_tokens_field] = request.max_tokens
+        if request.temperature is not None:
+            settings["temperature"] = _inside(request.temperature) if options.unit_interval else request.temperature
+            if request.temperature == 0:
+                settings.update(options.greedy)
+        if request.top_p is not None:
+            settings["top_p"] = _inside(request.top_p) if options.unit_interval else request.top_p
+        if request.stop:
+            single = len(request.stop) == 1 and not options.stop_as_list
+            settings["stop"] = request.stop[0] if single else list(request.stop)
+        if request.seed is not None:
+            settings["seed"] = request.seed
+        if isinstance(request.reasoning, str):
+            settings.update(options.reasoning.get(request.reasoning, {}))
+        elif request.reasoning is not None and options.reasoning_budget is not None:
+            settings.update(options.reasoning.get("high", {}))
+            settings[options.reasoning_budget] = request.reasoning
+        return settings
+
+    def prepare_tools(self, request: ChatRequest, *, stream: bool) -> dict[str, Any]:
+        """The fields of the body that concern tools; `none` is said by leaving the tools out where it can't be said."""
+        options: ChatCompletionsOptions = self.options
+        choice = request.tool_choice
+        if not request.tools or options.tools_as_schema:
+            return {}
+        sayable = self.capabilities.tool_choice
+        if choice == "none" and "required" not in sayable:
+            return {}
+        fields: dict[str, Any] = {
+            "tools": [
+                {
+                    "type": "function",
+                    "function": {
+                        "name": tool.name,
+                        **({"description": tool.description} if tool.description else {}),
+                        "parameters": dict(tool.parameters),
+                    },
+                }
+                for tool in request.tools
+            ],
+            **options.tools_body,
+            **(options.stream_tools_body if stream else {}),
+        }
+        if choice in ("auto", "none", "required"):
+            fields["tool_choice"] = choice
+        elif choice is not None:
+            fields["tool_choice"] = {"type": "function", "function": {"name": choice}}
+        if request.parallel_tool_calls is not None:
+            fields["parallel_tool_calls"] = request.parallel_tool_calls
+        return fields
+
+    def parse(self, body: Any, request: ChatRequest) -> ReplyAssembly:
+        return parse_completion(body, self.options, tools_as_schema=self._as_schema(request))
+
+    def decoder(self, request: ChatRequest) -> ChatCompletionsDecoder:
+        return ChatCompletionsDecoder(self.options, tools_as_schema=self._as_schema(request))
+
+    def _as_schema(self, request: ChatRequest) -> bool:
+        return bool(self.options.tools_as_schema and request.tools and request.tool_choice != "none")
+
+    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorFacts:  # noqa: ARG002
+        return read_error(status, body)
+
+
+def _inside(value: float) -> float:
+    """The nearest value that lies strictly between 0 and 1, in steps of a hundredth."""
+    return min(max(value, 0.01), 0.99)
+
+
+def _response_format(request: ChatRequest, options: ChatCompletionsOptions) -> dict[str, Any]:
+    form = request.response_format
+    if options.tools_as_schema and request.tools and request.tool_choice != "none":
+        from llmswitch.providers.openai_tools_as_schema import tool_schema  # noqa: PLC0415 - one model in a hundred
+
+        return {"response_format": _json_schema("tool_call", tool_schema(request), strict=True)}
+    if form is None:
+        return {}
+    if form.schema is None or not form.enforced:
+        return {"response_format": {"type": "json_object"}}
+    strict = strict_schema(form.schema) if options.strict_schema else None
+    schema = strict if strict is not None else dict(form.schema)
+    return {"response_format": _json_schema(form.name, schema, strict=strict is not None)}
+
+
+def _json_schema(name: str, schema: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": name, "schema": schema, **({"strict": True} if strict else {})},
+    }
+
+
+ADAPTER = ChatCompletionsAdapter

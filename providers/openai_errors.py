@@ -1,0 +1,63 @@
+"""What a Chat Completions server says of a failure, in any of the shapes in which it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmswitch._adapter import ErrorFacts
+from llmswitch._json import JSONInvalid, loads
+
+__all__ = ["facts_of", "read_error"]
+
+
+def read_error(status: int, body: bytes) -> ErrorFacts:
+    """The facts of a refusal. A body that is not JSON is taken as words."""
+    try:
+        value = loads(body) if body.strip() else None
+    except JSONInvalid:
+        return ErrorFacts(status=status, message=body.decode("utf-8", errors="replace"))
+    facts = facts_of(value)
+    facts.status = status
+    return facts
+
+
+def facts_of(value: Any) -> ErrorFacts:
+    """
+    From an error's JSON: `{"error": {…}}`, `{"error": "words"}`, the same without the wrapper, `{"detail": …}`, a
+    list with one error, or a bare string.
+    """
+    if isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, str):
+        return ErrorFacts(message=value)
+    if not isinstance(value, Mapping):
+        return ErrorFacts()
+    inner = value.get("error")
+    if isinstance(inner, str):
+        return ErrorFacts(message=_words(value.get("message")) or inner, code=_word(value.get("code")) or inner[:64])
+    said: Mapping[str, Any] = inner if isinstance(inner, Mapping) else value
+    message = next((_words(said[key]) for key in ("message", "msg", "detail", "title") if said.get(key)), "")
+    return ErrorFacts(
+        code=_word(said.get("code")),
+        type=_word(said.get("type")),
+        message=message,
+        param=_word(said.get("param")),
+        request_id=_word(value.get("request_id") or value.get("id") or said.get("request_id")),
+    )
+
+
+def _word(value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return None
+    return str(value)[:128] or None
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):  # FastAPI: a list of {"loc", "msg", "type"}
+        return "; ".join(_words(item) for item in value[:5])
+    if isinstance(value, Mapping):
+        return _words(value.get("msg") or value.get("message") or "")
+    return ""

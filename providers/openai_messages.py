@@ -1,0 +1,146 @@
+"""The conversation in the Chat Completions shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from llmswitch._errors import CapabilityMismatch
+from llmswitch._json import dumps
+from llmswitch._messages import (
+    Audio,
+    Document,
+    Image,
+    Message,
+    Part,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from llmswitch._request import ChatRequest
+
+if TYPE_CHECKING:
+    from llmswitch.providers.openai import ChatCompletionsOptions
+
+__all__ = ["build_messages", "call_arguments"]
+
+
+def build_messages(request: ChatRequest, options: ChatCompletionsOptions) -> list[dict[str, Any]]:
+    """The messages as they go over the wire. Foreign vendors' opaque parts are left out."""
+    out: list[dict[str, Any]] = []
+    for message in request.messages:
+        if message.role == "assistant":
+            out.append(_assistant(message, options))
+        elif message.role == "tool":
+            out.extend(_results(message, options))
+        else:
+            out.append(_plain(message, options))
+    instruction = _instruction(request)
+    if instruction:
+        out.insert(0, {"role": options.system_role, "content": instruction})
+    return out
+
+
+def _plain(message: Message, options: ChatCompletionsOptions) -> dict[str, Any]:
+    role = options.system_role if message.role == "system" else message.role
+    content = message.content
+    if not isinstance(content, str):
+        content = _text_of(content) if _only_text(content) else [_part(part, options) for part in content]  # type: ignore[assignment]
+    return {"role": role, "content": content, **({"name": message.name} if message.name else {})}
+
+
+def _only_text(parts: Sequence[Part]) -> bool:
+    return len(parts) == 1 and isinstance(parts[0], Text)
+
+
+def _text_of(parts: Sequence[Part]) -> str:
+    return "".join(part.text for part in parts if isinstance(part, Text))
+
+
+def _part(part: Part, options: ChatCompletionsOptions) -> dict[str, Any]:
+    match part:
+        case Text():
+            return {"type": "text", "text": part.text}
+        case Image():
+            url = part.data if part.data is not None and options.image_data == "base64" else part.data_url
+            return {
+                "type": "image_url",
+                "image_url": {"url": url, **({"detail": part.detail} if part.detail else {})},
+            }
+        case Audio():
+            if part.data is None:
+                raise CapabilityMismatch("audio by URL: this model takes it only as data")
+            kind = (part.media_type or "").partition("/")[2].removeprefix("x-")
+            kind = {"mpeg": "mp3", "wave": "wav"}.get(kind, kind)
+            return {"type": "input_audio", "input_audio": {"data": part.data, "format": kind}}
+        case Document():
+            if part.data is None:
+                raise CapabilityMismatch("a document by URL: this model takes it only as data")
+            return {
+                "type": "file",
+                "file": {"filename": part.name or "document.pdf", "file_data": part.data_url},
+            }
+    raise CapabilityMismatch(f"{type(part).__name__}: this model does not take it")
+
+
+def _assistant(message: Message, options: ChatCompletionsOptions) -> dict[str, Any]:
+    text = message.text
+    calls = message.tool_calls
+    if calls and options.tools_as_schema:
+        written = "\n".join(f'{{"name": "{call.name}", "arguments": {call_arguments(call)}}}' for call in calls)
+        return {"role": "assistant", "content": f"{text}\n{written}" if text else written}
+    out: dict[str, Any] = {"role": "assistant", "content": text or (None if calls else "")}
+    thoughts = [part.text for part in message.parts if isinstance(part, Reasoning)]
+    if options.reasoning_replay == "required" or (options.reasoning_replay == "optional" and thoughts):
+        out[options.reasoning_fields[0]] = "".join(thoughts)
+    if calls:
+        out["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call_arguments(call)},
+            }
+            for call in calls
+        ]
+    return out
+
+
+def call_arguments(call: ToolCall) -> str:
+    """The arguments as JSON text: the vendor's own where it is there, so that a cached prompt stays the same."""
+    return call.raw_arguments or dumps(call.arguments).decode()
+
+
+def _results(message: Message, options: ChatCompletionsOptions) -> list[dict[str, Any]]:
+    """A message for each result. Images can't stand in one: they follow in a message of the user's."""
+    out: list[dict[str, Any]] = []
+    shown: list[dict[str, Any]] = []
+    for result in message.parts:
+        assert isinstance(result, ToolResult)
+        text = _text_of(result.parts)
+        out.append(
+            {
+                "role": "tool",
+                "tool_call_id": result.tool_call_id,
+                "content": f"Error: {text}" if result.is_error else text,
+            }
+        )
+        pictures = [part for part in result.parts if not isinstance(part, Text)]
+        if pictures:
+            shown.append({"type": "text", "text": f"Returned by the tool call {result.tool_call_id}:"})
+            shown.extend(_part(part, options) for part in pictures)
+    if shown:
+        out.append({"role": "user", "content": shown})
+    return out
+
+
+def _instruction(request: ChatRequest) -> str | None:
+    """What has to be said in words: JSON mode is refused where no message speaks of JSON (OpenAI's documentation)."""
+    form = request.response_format
+    if form is None or (form.schema is not None and form.enforced):
+        return None
+    if form.schema is not None:
+        schema = dumps(dict(form.schema)).decode()
+        return f"Answer with one JSON value, and nothing else, that fits this JSON schema:\n{schema}"
+    spoken = any("json" in message.text.lower() for message in request.messages if message.role != "tool")
+    return None if spoken else "Answer in JSON."

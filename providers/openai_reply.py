@@ -1,0 +1,249 @@
+"""Answers of a Chat Completions server, whole and streamed, read as leniently as the many servers of it need."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from llmswitch._adapter import NotAnAnswer, VendorFault
+from llmswitch._assembly import ReplyAssembly
+from llmswitch._events import ChatEvent
+from llmswitch._framing import EventStreamMessage, ServerSentEvent
+from llmswitch._json import JSONInvalid, dumps, loads
+from llmswitch._reply import FinishReason, Usage
+from llmswitch.providers.openai_errors import facts_of
+
+if TYPE_CHECKING:
+    from llmswitch.providers.openai import ChatCompletionsOptions
+
+__all__ = ["ChatCompletionsDecoder", "convert_usage", "map_finish_reason", "parse_completion"]
+
+# OpenAI's own words, then those of servers that copied the rest (vLLM, Together, older copies).
+_FINISH: Mapping[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
+    "function_call": "tool_calls",
+    "eos": "stop",
+    "eos_token": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_length": "length",
+}
+# Not finished yet: null, absent, and (StepFun, SenseNova, DashScope) an empty string or the word "null".
+_UNFINISHED = (None, "", "null")
+
+
+def map_finish_reason(word: str, options: ChatCompletionsOptions, *, called: bool) -> FinishReason:
+    """
+    The neutral reason. Several servers say `stop` although a tool was called; what is unknown is `other`.
+
+    Raises `VendorFault` for the words by which a vendor says that the answer failed.
+    """
+    if word in options.finish_errors:
+        facts = facts_of({"code": options.finish_errors[word], "message": f"the answer ended with {word!r}"})
+        raise VendorFault(facts)
+    reason = options.finish_reasons.get(word) or _FINISH.get(word, "other")
+    return "tool_calls" if called and reason == "stop" else reason
+
+
+def convert_usage(usage: Any) -> Usage | None:
+    """Tokens from a `usage` object, wherever servers put the cached ones; `None` where it is not one."""
+    if not isinstance(usage, Mapping):
+        return None
+    inputs = _inner(usage, "prompt_tokens_details")
+    outputs = _inner(usage, "completion_tokens_details")
+    cached = _first(inputs.get("cached_tokens"), usage.get("cached_tokens"), usage.get("prompt_cache_hit_tokens"))
+    counted = Usage(
+        input_tokens=_count(usage.get("prompt_tokens")),
+        output_tokens=_count(usage.get("completion_tokens")),
+        cached_tokens=_count(cached),
+        cache_write_tokens=_count(inputs.get("cache_write_tokens")),
+        reasoning_tokens=_count(outputs.get("reasoning_tokens")),
+    )
+    return counted if counted.input_tokens is not None or counted.output_tokens is not None else None
+
+
+def _inner(usage: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = usage.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
+
+
+def _count(value: Any) -> int | None:
+    if isinstance(value, str) and value.isdigit():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        return None
+    return int(value)
+
+
+def parse_completion(body: Any, options: ChatCompletionsOptions, *, tools_as_schema: bool = False) -> ReplyAssembly:
+    """A whole answer. It is put together by the same steps as a stream of one chunk."""
+    if not isinstance(body, Mapping):
+        raise NotAnAnswer("it is not a JSON object")
+    if body.get("error"):
+        raise VendorFault(facts_of(body))
+    choices = body.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
+        if "message" in body or "code" in body or "detail" in body:
+            raise VendorFault(facts_of(body))
+        raise NotAnAnswer("it has no choices")
+    message = choices[0].get("message")
+    if not isinstance(message, Mapping):
+        raise NotAnAnswer("choices[0] has no message")
+    decoder = ChatCompletionsDecoder(options, tools_as_schema=tools_as_schema)
+    calls = message.get("tool_calls")
+    if isinstance(calls, list):  # in one piece they stand in order and need no numbers; a chunk does
+        numbered = [{**call, "index": index} for index, call in enumerate(calls) if isinstance(call, Mapping)]
+        message = {**message, "tool_calls": numbered}
+    decoder.read_chunk({**body, "choices": [{**choices[0], "index": 0, "delta": message}]})
+    assembly = decoder.assembly
+    if assembly.finish_reason is None:  # whole text without a word on why it ended: it is there, so it is an answer
+        list(decoder.end("stop" if choices[0].get("finish_reason") in _UNFINISHED else "other"))
+    assembly.raw = body
+    return assembly
+
+
+class ChatCompletionsDecoder:
+    """One stream of `chat.completion.chunk`s."""
+
+    def __init__(self, options: ChatCompletionsOptions, *, tools_as_schema: bool = False) -> None:
+        self.assembly = ReplyAssembly()
+        self.ended = False
+        self._options = options
+        self._fields = options.reasoning_fields
+        self._refused = False
+        self._held: list[str] | None = [] if tools_as_schema else None
+
+    def feed(self, event: ServerSentEvent | EventStreamMessage) -> Iterable[ChatEvent]:
+        assert isinstance(event, ServerSentEvent)
+        data = event.data
+        if data.startswith("[DONE]"):
+            self.ended = True
+            return ()
+        try:
+            chunk = loads(data)
+        except JSONInvalid as problem:
+            if not event.complete:
+                return ()  # the end of the body cut it; what is missing shows by what is missing
+            raise NotAnAnswer(f"an event is {problem}") from None
+        if event.damaged:
+            self.assembly.warn("damaged_text", "the vendor sent invalid UTF-8; U+FFFD stands for it")
+        if not isinstance(chunk, Mapping):
+            raise NotAnAnswer("an event is not a JSON object")
+        if event.event == "error" or chunk.get("error"):
+            raise VendorFault(facts_of(chunk))
+        return self.read_chunk(chunk)
+
+    def read_chunk(self, chunk: Mapping[str, Any]) -> list[ChatEvent]:
+        """The events of one chunk."""
+        assembly = self.assembly
+        assembly.raw = chunk
+        if assembly.id is None and isinstance(chunk.get("id"), str):
+            assembly.id = chunk["id"]
+        if assembly.served_model is None and isinstance(chunk.get("model"), str):
+            assembly.served_model = chunk["model"]
+        choices = chunk.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        self._usage(chunk, choice)
+        if not isinstance(choice, Mapping) or choice.get("index") not in (0, None):
+            return []
+        if choice.get("error"):
+            raise VendorFault(facts_of(choice))
+        events: list[ChatEvent] = []
+        delta = choice.get("delta")
+        if isinstance(delta, Mapping):
+            self._delta(delta, events)
+            if events and assembly.finish_reason is not None:
+                assembly.warn("after_finish", "the vendor went on after it had said that the answer was whole")
+        word = choice.get("finish_reason")
+        if word not in _UNFINISHED:
+            events.extend(self.end(str(word)))
+        return events
+
+    def _usage(self, chunk: Mapping[str, Any], choice: Any) -> None:
+        """The last valid numbers count; they come in a last chunk, in every chunk, or inside the choice."""
+        found = chunk.get("usage")
+        if found is None and isinstance(choice, Mapping):
+            found = choice.get("usage")
+        if found is not None:
+            self.assembly.usage = convert_usage(found) or self.assembly.usage
+
+    def _delta(self, delta: Mapping[str, Any], events: list[ChatEvent]) -> None:
+        assembly = self.assembly
+        for field in self._fields:
+            thought = delta.get(field)
+            if isinstance(thought, str) and thought:
+                events.append(assembly.reasoning(thought))
+                break
+        content = delta.get("content")
+        if isinstance(content, list):
+            content = "".join(part.get("text") or "" for part in content if isinstance(part, Mapping))
+        if isinstance(content, str) and content:
+            if self._held is not None:
+                self._held.append(content)
+            else:
+                events.append(assembly.text(content))
+        refusal = delta.get("refusal")
+        if isinstance(refusal, str) and refusal:
+            self._refused = True
+            events.append(assembly.text(refusal))
+        calls = delta.get("tool_calls")
+        if calls:
+            for position, call in enumerate(calls if isinstance(calls, list) else [calls]):
+                if isinstance(call, Mapping):
+                    events.append(self._call(call, position))
+
+    def _call(self, call: Mapping[str, Any], position: int) -> ChatEvent:
+        """One piece of a tool call. `index` says which; where it is missing, a new id begins a new call."""
+        assembly = self.assembly
+        function = call.get("function")
+        function = function if isinstance(function, Mapping) else {}
+        given = call.get("id")
+        given = given if isinstance(given, str) and given else None
+        name = function.get("name")
+        name = name if isinstance(name, str) else ""
+        arguments = function.get("arguments")
+        if isinstance(arguments, Mapping):
+            arguments = dumps(dict(arguments)).decode()
+        arguments = arguments if isinstance(arguments, str) else ""
+        key = call.get("index")
+        if not isinstance(key, int):
+            last = assembly.last_call()
+            fresh = last is None or (given is not None and assembly.call_id(last) != given) or (given is None and name)
+            key = ("unnumbered", position, given or secrets.token_hex(4)) if fresh else last
+        if not assembly.has_call(key):
+            if not name:
+                raise NotAnAnswer("a tool call begins without a name")
+            return assembly.tool_call(key, given or f"call_{secrets.token_hex(12)}", name, arguments)
+        if given is not None and assembly.call_id(key) != given:
+            raise NotAnAnswer("two tool calls share one index")
+        return assembly.tool_arguments(key, arguments)
+
+    def end(self, word: str) -> Iterable[ChatEvent]:
+        """The answer is whole. Anything after this is kept, and only the first word counts."""
+        assembly = self.assembly
+        events: list[ChatEvent] = []
+        if assembly.finish_reason is not None:
+            return events
+        if self._held is not None:
+            from llmswitch.providers.openai_tools_as_schema import read_held  # noqa: PLC0415
+
+            events.extend(read_held("".join(self._held), assembly))
+        called = assembly.last_call() is not None
+        reason = map_finish_reason(word, self._options, called=called)
+        assembly.finish("refusal" if self._refused and reason == "stop" else reason, word)
+        if reason == "other":
+            assembly.warn("unknown_finish_reason", f"the vendor ended with {word[:40]!r}, which is not known here")
+        events.extend(assembly.close_calls())
+        return events
+
+    def finish(self) -> Iterable[ChatEvent]:
+        return ()
