@@ -128,12 +128,14 @@ class Adapter(ABC):
     One dialect as one target speaks it. Immutable and shared between threads; made once per target.
 
     `Options` are the ways in which a vendor may depart from the dialect, as data. `baseline` is what the dialect itself
-    can do, before a vendor's or a model's own record changes it.
+    can do, before a vendor's or a model's own record changes it. `wire` is `module:Class` of the vendor's side of the
+    dialect, for the conformance suite (`llmswitch.testing`).
     """
 
     framing: ClassVar[Framing] = "sse"
     Options: ClassVar[type[BaseModel]]
     baseline: ClassVar[Mapping[str, Any]] = {}
+    wire: ClassVar[str] = ""
 
     def __init__(self, identity: ModelIdentity, capabilities: Capabilities, options: BaseModel) -> None:
         self.identity = identity

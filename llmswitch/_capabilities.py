@@ -26,7 +26,7 @@ class Capabilities(BaseModel):
     `temperature_max` bounds one of them. `prefill`: whether an unfinished assistant message can be continued.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     context: int | None = None
     max_output: int | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias
 
@@ -13,6 +12,7 @@ from typing_extensions import TypedDict
 from ._errors import InvalidRequest
 from ._json import JSONInvalid, loads
 from ._messages import Audio, Document, Image, Message, Part, Reasoning, Text, ToolCall, ToolResult
+from ._nearest import nearest
 
 __all__ = ["read_arguments", "read_messages"]
 
@@ -169,8 +169,7 @@ def _first_problem(problem: ValidationError) -> tuple[str, str]:
     if error["type"] == "union_tag_invalid":
         return f"{place}.type", f"must be one of {', '.join(_PART_TYPES)}"
     if error["type"] == "extra_forbidden":
-        near = get_close_matches(str(steps[-1]), _KNOWN_KEYS, n=1)
-        return place, "unknown field" + (f" (did you mean {near[0]}?)" if near else "")
+        return place, f"unknown field{nearest(str(steps[-1]), _KNOWN_KEYS)}"
     return place, error["msg"][:1].lower() + error["msg"][1:]
 
 

@@ -6,7 +6,6 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.resources import files
 
 from . import _errors
 from ._adapter import ErrorFacts
@@ -28,6 +27,8 @@ _BILLED = (
 @cache
 def read_defaults() -> tuple[ErrorRule, ...]:
     """The rules that hold for everybody, from `default_errors.toml`."""
+    from importlib.resources import files
+
     text = (files(__package__ or "llmswitch") / "default_errors.toml").read_text("utf-8")
     return tuple(ErrorRule.model_validate(rule) for rule in tomllib.loads(text)["errors"])
 

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
-
-import httpx
-from typing_extensions import Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
 from ._config import Loaded
-from ._connections import AsyncConnections, Connections
 from ._discovery import discover
-from ._drive import AsyncDriver, SyncDriver
 from ._errors import InvalidRequest
 from ._exchange import Call, exchange
 from ._messages import Message
@@ -23,6 +18,13 @@ from ._reply import ChatReply
 from ._request import ChatOptions, ChatRequest
 from ._setup import Setup
 from ._stream import AsyncChatStream, ChatStream
+
+# httpx and what waits are loaded by the first client, not by the import of llmswitch.
+if TYPE_CHECKING:
+    import httpx
+
+    from ._connections import AsyncConnections, Connections
+    from ._drive import AsyncDriver, SyncDriver
 
 __all__ = ["AsyncClient", "Client"]
 
@@ -101,9 +103,11 @@ class Client(_Base):
     __doc__ = _Base.__doc__
 
     def _connect(self, http_client: httpx.Client | httpx.BaseTransport | None, ca_file: str | None) -> None:
-        if http_client is not None and not isinstance(http_client, (httpx.Client, httpx.BaseTransport)):
-            raise TypeError("http_client must be an httpx.Client")
-        self._connections = Connections(http_client, ca_file)
+        from ._connections import Connections
+        from ._drive import SyncDriver
+
+        self._connections: Connections = Connections(http_client, ca_file)
+        self._driver: Callable[[Connections], SyncDriver] = SyncDriver
 
     def chat(self, messages: Messages, **options: Unpack[ChatOptions]) -> ChatReply:
         """
@@ -114,7 +118,7 @@ class Client(_Base):
         answer is not of the form that `response_format` asks for.
         """
         steps = exchange(self._call(messages, options, stream=False))
-        driver = SyncDriver(self._connections)
+        driver = self._driver(self._connections)
         outcome = None
         try:
             while True:
@@ -128,7 +132,7 @@ class Client(_Base):
 
     def stream(self, messages: Messages, **options: Unpack[ChatOptions]) -> ChatStream:
         """The answer as it comes. Nothing is sent before the first event is asked for."""
-        return ChatStream(exchange(self._call(messages, options, stream=True)), SyncDriver(self._connections))
+        return ChatStream(exchange(self._call(messages, options, stream=True)), self._driver(self._connections))
 
     def close(self) -> None:
         """Close the connections. The client can be used again; it opens new ones."""
@@ -147,9 +151,11 @@ class AsyncClient(_Base):
     __doc__ = _Base.__doc__
 
     def _connect(self, http_client: httpx.AsyncClient | httpx.AsyncBaseTransport | None, ca_file: str | None) -> None:
-        if http_client is not None and not isinstance(http_client, (httpx.AsyncClient, httpx.AsyncBaseTransport)):
-            raise TypeError("http_client must be an httpx.AsyncClient")
-        self._connections = AsyncConnections(http_client, ca_file)
+        from ._connections import AsyncConnections
+        from ._drive import AsyncDriver
+
+        self._connections: AsyncConnections = AsyncConnections(http_client, ca_file)
+        self._driver: Callable[[AsyncConnections], AsyncDriver] = AsyncDriver
 
     async def chat(self, messages: Messages, **options: Unpack[ChatOptions]) -> ChatReply:
         """
@@ -160,7 +166,7 @@ class AsyncClient(_Base):
         answer is not of the form that `response_format` asks for.
         """
         steps = exchange(self._call(messages, options, stream=False))
-        driver = AsyncDriver(self._connections)
+        driver = self._driver(self._connections)
         outcome = None
         try:
             while True:
@@ -174,7 +180,7 @@ class AsyncClient(_Base):
 
     def stream(self, messages: Messages, **options: Unpack[ChatOptions]) -> AsyncChatStream:
         """The answer as it comes. Nothing is sent before the first event is asked for."""
-        return AsyncChatStream(exchange(self._call(messages, options, stream=True)), AsyncDriver(self._connections))
+        return AsyncChatStream(exchange(self._call(messages, options, stream=True)), self._driver(self._connections))
 
     async def aclose(self) -> None:
         """Close the connections that the running loop opened."""

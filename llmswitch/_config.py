@@ -5,13 +5,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from ._errors import ConfigError
+from ._nearest import nearest
 from ._provider import AuthSpec, Headers, Strict
 
 __all__ = [
@@ -175,8 +175,7 @@ def _complaints(problem: ValidationError) -> Iterator[str]:
         steps = [step for step in error["loc"] if not _is_branch(step)]
         place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
         if error["type"] == "extra_forbidden":
-            near = get_close_matches(str(steps[-1]), _fields(steps[:-1]), n=1)
-            yield f"{place}: unknown key" + (f" (did you mean {near[0]}?)" if near else "")
+            yield f"{place}: unknown key{nearest(str(steps[-1]), _fields(steps[:-1]))}"
         elif steps and steps[-1] == "api_key":
             yield (
                 f'{place}: write where the key is, not the key: {{ env = "NAME" }}, {{ file = "PATH" }} or '

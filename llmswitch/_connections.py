@@ -35,7 +35,7 @@ def _tls(ca_file: str | None) -> ssl.SSLContext:
     if ca_file is not None:
         context = ssl.create_default_context(cafile=ca_file)
     else:
-        import certifi  # noqa: PLC0415 - httpx's own choice of roots; not needed for a server on this machine
+        import certifi
 
         context = ssl.create_default_context(cafile=certifi.where())
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -87,6 +87,8 @@ class Connections:
     """The sync side: one pool per endpoint, shared between threads."""
 
     def __init__(self, client: httpx.Client | httpx.BaseTransport | None = None, ca_file: str | None = None) -> None:
+        if client is not None and not isinstance(client, (httpx.Client, httpx.BaseTransport)):
+            raise TypeError("http_client must be an httpx.Client")
         self._given = _ClientTransport(client) if isinstance(client, httpx.Client) else client
         self._ca_file = ca_file
         self._registry: _Registry[httpx.BaseTransport] = _Registry(self._make)
@@ -115,6 +117,8 @@ class AsyncConnections:
     def __init__(
         self, client: httpx.AsyncClient | httpx.AsyncBaseTransport | None = None, ca_file: str | None = None
     ) -> None:
+        if client is not None and not isinstance(client, (httpx.AsyncClient, httpx.AsyncBaseTransport)):
+            raise TypeError("http_client must be an httpx.AsyncClient")
         self._given = _AsyncClientTransport(client) if isinstance(client, httpx.AsyncClient) else client
         self._ca_file = ca_file
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Registry[httpx.AsyncBaseTransport]] = (

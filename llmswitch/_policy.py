@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
-
-import tenacity
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from . import _errors
 from ._config import ChainConfig
+
+if TYPE_CHECKING:
+    import tenacity
 
 __all__ = ["RULES", "Again", "MoveOn", "Policy", "Rule", "rule_for"]
 
@@ -77,6 +78,19 @@ def rule_for(error: _errors.LLMSwitchError) -> Rule:
     return Rule(move="never")
 
 
+# tenacity loads asyncio: not before there is a chain.
+def _jitter() -> tenacity.wait.wait_base:
+    from tenacity import wait_random
+
+    return wait_random(0, 0.05)
+
+
+def _throttled() -> tenacity.wait.wait_base:
+    from tenacity import wait_random_exponential
+
+    return wait_random_exponential(multiplier=1, max=20)
+
+
 @dataclass(slots=True, frozen=True)
 class Policy:
     """
@@ -102,9 +116,8 @@ class Policy:
     reserve: float = 5.0
     longest_wait: float = 60.0
     max_attempts: int = 4
-    jitter: tenacity.wait.wait_base = tenacity.wait_random(0, 0.05)
-    backoff: tenacity.wait.wait_base = tenacity.wait_random_exponential(multiplier=0.05, max=20)
-    throttled: tenacity.wait.wait_base = tenacity.wait_random_exponential(multiplier=1, max=20)
+    jitter: tenacity.wait.wait_base = field(default_factory=_jitter)
+    throttled: tenacity.wait.wait_base = field(default_factory=_throttled)
 
     @classmethod
     def from_config(cls, config: ChainConfig) -> Policy:
@@ -140,13 +153,17 @@ class Policy:
 
     def stop(self, attempts: int, elapsed: float, limit: float) -> bool:
         """Whether another attempt is out of the question, by count or by time."""
-        strategy = tenacity.stop_any(tenacity.stop_after_attempt(self.max_attempts), tenacity.stop_after_delay(limit))
+        from tenacity import stop_after_attempt, stop_after_delay, stop_any
+
+        strategy = stop_any(stop_after_attempt(self.max_attempts), stop_after_delay(limit))
         return bool(strategy(_state(attempts, elapsed)))
 
 
 def _state(attempt: int, elapsed: float) -> tenacity.RetryCallState:
     """Tenacity's view of a call, filled from our own clock; its strategies are pure functions of it."""
-    state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
+    from tenacity import RetryCallState, Retrying
+
+    state = RetryCallState(Retrying(), None, (), {})
     state.attempt_number = max(1, attempt)
     state.start_time = 0.0
     state.outcome_timestamp = elapsed

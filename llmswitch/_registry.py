@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Iterable
-from difflib import get_close_matches
 from functools import cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING
 
 from ._adapter import Adapter
 from ._classify import ErrorRules, read_defaults
 from ._errors import ConfigError
+from ._nearest import nearest
 from ._provider import ProviderSpec
 
-__all__ = ["dialect", "error_rules", "provider", "provider_names", "suggestion"]
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+__all__ = ["dialect", "error_rules", "provider", "provider_names"]
 
 _PACKAGE = f"{__package__}.providers"
 _GROUP = "llmswitch.providers"
@@ -43,14 +44,10 @@ def provider_names() -> list[str]:
     return sorted({*_builtin(), *_outside()})
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """` (did you mean …?)`, or nothing."""
-    near = get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
 @cache
 def _builtin() -> dict[str, Traversable]:
+    from importlib.resources import files
+
     return {
         entry.name.removesuffix(".toml"): entry for entry in files(_PACKAGE).iterdir() if entry.name.endswith(".toml")
     }
@@ -58,7 +55,7 @@ def _builtin() -> dict[str, Traversable]:
 
 @cache
 def _outside() -> dict[str, str]:
-    from importlib.metadata import entry_points  # noqa: PLC0415 - 60 ms, and only for names that are not built in
+    from importlib.metadata import entry_points
 
     return {entry.name: entry.module for entry in entry_points(group=_GROUP)}
 
@@ -69,9 +66,11 @@ def _text(name: str) -> str:
         package = _outside().get(name)
         if package is None:
             raise ConfigError(
-                f"no provider is named {name!r}{suggestion(name, provider_names())}; `llmswitch providers` lists them, "
+                f"no provider is named {name!r}{nearest(name, provider_names())}; `llmswitch providers` lists them, "
                 f"and [providers.{name}] with dialect and base_url in the configuration makes one"
             )
+        from importlib.resources import files
+
         entry = files(importlib.import_module(package)) / f"{name}.toml"
         if not entry.is_file():
             raise ConfigError(f"the package {package} offers the provider {name!r} but holds no {name}.toml")
@@ -97,7 +96,7 @@ def dialect(name: str) -> type[Adapter]:
         if isinstance(problem, ModuleNotFoundError) and problem.name != module:
             raise  # the dialect is there, something that it needs is not
         known = [entry for entry in _builtin() if provider(entry).dialect == entry]
-        raise ConfigError(f"no dialect is named {name!r}{suggestion(name, known)}; known: {', '.join(known)}") from None
+        raise ConfigError(f"no dialect is named {name!r}{nearest(name, known)}; known: {', '.join(known)}") from None
     assert isinstance(found, type)
     assert issubclass(found, Adapter)
     return found

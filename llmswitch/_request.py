@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
-from typing import Any, Literal, TypeAlias
-
-from pydantic import BaseModel
-from typing_extensions import TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from ._chat_shape import read_messages
 from ._errors import InvalidRequest
 from ._messages import Message, ToolCall, ToolResult
+from ._nearest import nearest
 from ._structured import ResponseFormat
 from ._tools import Tool, ToolLike, read_tools
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 __all__ = ["ChatOptions", "ChatRequest", "ReasoningLevel", "ToolChoice"]
 
@@ -97,10 +97,10 @@ class ChatRequest:
         unknown = settings.keys() - _SETTINGS
         if unknown:
             name = min(unknown)
-            near = get_close_matches(name, ChatOptions.__annotations__, n=1)
+            near = nearest(name, ChatOptions.__annotations__)
             raise InvalidRequest(
                 f"there is no option {name!r}"
-                + (f" (did you mean {near[0]}?)" if near else "")
+                + near
                 + "; what only one vendor takes goes into extra={'PROVIDER': {…}}",
                 field=name,
             )

@@ -8,7 +8,6 @@ import hmac
 import os
 import re
 import stat
-import subprocess
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,6 +87,8 @@ class Secret:
     @classmethod
     def from_command(cls, command: Sequence[str]) -> Secret:
         """From the first line that a program prints. It is run without a shell and may take 30 seconds."""
+        import subprocess
+
         source = f"key command {command[0]}"
         try:
             done = subprocess.run(  # noqa: S603 - the user's own command, from a file that he named himself

@@ -8,7 +8,6 @@ import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,9 +17,10 @@ from ._capabilities import Capabilities
 from ._config import ChainConfig, Config, Loaded, ProviderConfig, TargetConfig
 from ._endpoint import Address, Endpoint, check_base_url
 from ._errors import ConfigError, ConnectFailed, InvalidRequest
+from ._nearest import nearest
 from ._policy import Policy
 from ._provider import ProviderSpec, SiteSpec, first_problem
-from ._registry import dialect, provider, provider_names, suggestion
+from ._registry import dialect, provider, provider_names
 from ._secrets import Secret
 from ._target import Target, split_target
 
@@ -155,6 +155,8 @@ class Setup:
     @staticmethod
     def _can_start(spec: ProviderSpec) -> bool:
         assert spec.server is not None
+        from importlib.util import find_spec
+
         return spec.server.needs is None or find_spec(spec.server.needs) is not None
 
     # One target
@@ -217,7 +219,7 @@ class Setup:
             elif not name or name not in provider_names():
                 chains = [*self._config.chains, *self._config.providers, *provider_names()]
                 raise ConfigError(
-                    f"{of or name!r}: no chain and no provider is named {name!r}{suggestion(name, chains)}; a target "
+                    f"{of or name!r}: no chain and no provider is named {name!r}{nearest(name, chains)}; a target "
                     "is provider:model, and `llmswitch providers` lists the providers"
                 )
             else:
@@ -325,7 +327,7 @@ class Setup:
         for name in extra:
             if name not in self._specs and name not in self._config.providers and name not in provider_names():
                 raise InvalidRequest(
-                    f"extra: no provider is named {name!r}{suggestion(name, provider_names())}", field="extra"
+                    f"extra: no provider is named {name!r}{nearest(name, provider_names())}", field="extra"
                 )
 
     def _check_names(self) -> None:

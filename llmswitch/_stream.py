@@ -5,13 +5,15 @@ from __future__ import annotations
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from ._drive import AsyncDriver, SyncDriver
 from ._errors import LLMSwitchError
 from ._events import ChatEvent, TextDelta
 from ._reply import ChatReply
 from ._wire import Exchange
+
+if TYPE_CHECKING:
+    from ._drive import AsyncDriver, SyncDriver
 
 __all__ = ["AsyncChatStream", "ChatStream"]
 

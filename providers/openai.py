@@ -21,6 +21,7 @@ from llmswitch.providers.openai_errors import read_error
 from llmswitch.providers.openai_messages import build_messages
 from llmswitch.providers.openai_reply import ChatCompletionsDecoder, parse_completion
 from llmswitch.providers.openai_schema import strict_schema
+from llmswitch.providers.openai_tools_as_schema import tool_schema
 
 __all__ = ["ADAPTER", "ChatCompletionsAdapter", "ChatCompletionsOptions"]
 
@@ -42,7 +43,7 @@ class ChatCompletionsOptions(BaseModel):
     but hold to a schema.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     path: str = "/chat/completions"
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -69,6 +70,7 @@ class ChatCompletionsAdapter(Adapter):
     """Chat Completions. The baseline is what a server that says it is compatible can be expected to take."""
 
     Options: ClassVar[type[BaseModel]] = ChatCompletionsOptions
+    wire: ClassVar[str] = "llmswitch.providers.openai_wire:ChatCompletionsWire"
     baseline: ClassVar[Mapping[str, Any]] = {
         "images": True,
         "documents": False,
@@ -178,8 +180,6 @@ def _inside(value: float) -> float:
 def _response_format(request: ChatRequest, options: ChatCompletionsOptions) -> dict[str, Any]:
     form = request.response_format
     if options.tools_as_schema and request.tools and request.tool_choice != "none":
-        from llmswitch.providers.openai_tools_as_schema import tool_schema  # noqa: PLC0415 - one model in a hundred
-
         return {"response_format": _json_schema("tool_call", tool_schema(request), strict=True)}
     if form is None:
         return {}

@@ -19,6 +19,7 @@ from llmswitch._messages import (
     ToolResult,
 )
 from llmswitch._request import ChatRequest
+from llmswitch.providers.openai_tools_as_schema import offer_tools
 
 if TYPE_CHECKING:
     from llmswitch.providers.openai import ChatCompletionsOptions
@@ -36,7 +37,7 @@ def build_messages(request: ChatRequest, options: ChatCompletionsOptions) -> lis
             out.extend(_results(message, options))
         else:
             out.append(_plain(message, options))
-    instruction = _instruction(request)
+    instruction = _instruction(request, options)
     if instruction:
         out.insert(0, {"role": options.system_role, "content": instruction})
     return out
@@ -44,9 +45,11 @@ def build_messages(request: ChatRequest, options: ChatCompletionsOptions) -> lis
 
 def _plain(message: Message, options: ChatCompletionsOptions) -> dict[str, Any]:
     role = options.system_role if message.role == "system" else message.role
-    content = message.content
-    if not isinstance(content, str):
-        content = _text_of(content) if _only_text(content) else [_part(part, options) for part in content]  # type: ignore[assignment]
+    content: str | list[dict[str, Any]]
+    if isinstance(message.content, str) or _only_text(message.content):
+        content = message.text
+    else:
+        content = [_part(part, options) for part in message.content]
     return {"role": role, "content": content, **({"name": message.name} if message.name else {})}
 
 
@@ -134,8 +137,10 @@ def _results(message: Message, options: ChatCompletionsOptions) -> list[dict[str
     return out
 
 
-def _instruction(request: ChatRequest) -> str | None:
+def _instruction(request: ChatRequest, options: ChatCompletionsOptions) -> str | None:
     """What has to be said in words: JSON mode is refused where no message speaks of JSON (OpenAI's documentation)."""
+    if options.tools_as_schema and request.tools and request.tool_choice != "none":
+        return offer_tools(request)
     form = request.response_format
     if form is None or (form.schema is not None and form.enforced):
         return None

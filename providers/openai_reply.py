@@ -14,6 +14,7 @@ from llmswitch._framing import EventStreamMessage, ServerSentEvent
 from llmswitch._json import JSONInvalid, dumps, loads
 from llmswitch._reply import FinishReason, Usage
 from llmswitch.providers.openai_errors import facts_of
+from llmswitch.providers.openai_tools_as_schema import read_held
 
 if TYPE_CHECKING:
     from llmswitch.providers.openai import ChatCompletionsOptions
@@ -234,8 +235,6 @@ class ChatCompletionsDecoder:
         if assembly.finish_reason is not None:
             return events
         if self._held is not None:
-            from llmswitch.providers.openai_tools_as_schema import read_held  # noqa: PLC0415
-
             events.extend(read_held("".join(self._held), assembly))
         called = assembly.last_call() is not None
         reason = map_finish_reason(word, self._options, called=called)

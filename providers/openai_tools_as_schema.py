@@ -15,7 +15,20 @@ from llmswitch._events import ChatEvent
 from llmswitch._json import JSONInvalid, dumps, loads
 from llmswitch._request import ChatRequest
 
-__all__ = ["read_held", "tool_schema"]
+__all__ = ["OFFER", "offer_tools", "read_held", "tool_schema"]
+
+OFFER = "You can call these tools:"
+
+
+def offer_tools(request: ChatRequest) -> str:
+    """What the model is told of the tools; the schema alone only binds it."""
+    tools = [
+        f"- {tool.name}: {tool.description} Arguments: {dumps(dict(tool.parameters)).decode()}"
+        for tool in request.tools
+    ]
+    form = 'To call one, answer {"name": its name, "arguments": its arguments}.'
+    words = "" if request.tool_choice not in (None, "auto") else ' To speak instead, answer {"answer": your words}.'
+    return "\n".join([OFFER, *tools, form + words])
 
 
 def tool_schema(request: ChatRequest) -> dict[str, Any]:

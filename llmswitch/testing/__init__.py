@@ -1,0 +1,30 @@
+"""
+Proof for providers: a suite that every provider passes, those of other packages included.
+
+    # test_acme.py, in the package that ships the provider "acme"
+    from llmswitch.testing import ProviderSuite
+
+    class TestAcme(ProviderSuite):
+        provider = "acme"
+
+Run it with pytest. It needs no key and no network: the vendor's side of the dialect is played in this process.
+"""
+
+from __future__ import annotations
+
+from ._answers import ANSWERS, Answer
+from ._conversations import CONVERSATIONS, Conversation
+from ._suite import ProviderSuite
+from ._vendor import FakeVendor, Heard, VendorWire, cuts
+
+__all__ = [
+    "ANSWERS",
+    "CONVERSATIONS",
+    "Answer",
+    "Conversation",
+    "FakeVendor",
+    "Heard",
+    "ProviderSuite",
+    "VendorWire",
+    "cuts",
+]

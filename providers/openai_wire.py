@@ -1,0 +1,220 @@
+"""The vendor's side of Chat Completions, for the conformance suite: the mirror image of the adapter beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llmswitch._json import dumps, loads
+from llmswitch._messages import Audio, Document, Image, Part, Reasoning, Text, ToolCall, ToolResult
+from llmswitch.providers.openai_tools_as_schema import OFFER
+from llmswitch.testing import Answer, Heard, VendorWire
+
+__all__ = ["ChatCompletionsWire"]
+
+_FINISH = {"stop": "stop", "length": "length", "tool_calls": "tool_calls", "content_filter": "content_filter"}
+_PIECE = 7  # characters of text, and of arguments, in one event
+
+
+class ChatCompletionsWire(VendorWire):
+    """Reads requests and writes answers as OpenAI's SDK types say, with the departures of the provider's options."""
+
+    @property
+    def several_calls(self) -> bool:  # type: ignore[override]
+        return not self.options.tools_as_schema
+
+    @property
+    def shows_reasoning(self) -> bool:  # type: ignore[override]
+        return bool(self.options.reasoning_fields)
+
+    def hear(self, body: dict[str, Any]) -> Heard:
+        left = dict(body)
+        for name, value in (*self.options.body.items(), *self.options.tools_body.items()):
+            assert left.pop(name, value) == value
+        left.pop("tool_stream", None)
+        messages = left.pop("messages")
+        offer = messages[0]["content"] if self.options.tools_as_schema else ""
+        if isinstance(offer, str) and offer.startswith(OFFER):
+            messages = messages[1:]
+        heard = Heard(left.pop("model"), [_heard_message(message) for message in messages])
+        if self.options.tools_as_schema:
+            heard.messages = [
+                (role, _read_calls(parts) if role == "assistant" else parts) for role, parts in heard.messages
+            ]
+        heard.stream = left.pop("stream", False)
+        left.pop("stream_options", None)
+        self._tools(left, heard)
+        form = left.pop("response_format", {"type": "text"})
+        heard.json_mode = form["type"] == "json_object"
+        if form["type"] == "json_schema":
+            self._form(form["json_schema"], heard, offer)
+        heard.max_tokens = left.pop(self.options.max_tokens_field, None)
+        heard.temperature = left.pop("temperature", None)
+        heard.top_p = left.pop("top_p", None)
+        stop = left.pop("stop", [])
+        assert isinstance(stop, list) or not self.options.stop_as_list
+        heard.stop = (stop,) if isinstance(stop, str) else tuple(stop)
+        heard.seed = left.pop("seed", None)
+        left.pop("suite_field", None)
+        for fields in self.options.reasoning.values():
+            heard.reasoning.update({name: left.pop(name) for name in fields if name in left})
+        if heard.json_mode and heard.messages[0][1] == [Text("Answer in JSON.")]:
+            heard.messages.pop(0)
+        assert left == {}, f"fields that no provider of this dialect documents: {sorted(left)}"
+        return heard
+
+    def _tools(self, left: dict[str, Any], heard: Heard) -> None:
+        for tool in left.pop("tools", []):
+            assert tool["type"] == "function"
+            function = tool["function"]
+            heard.tools.append((function["name"], function.get("description", ""), function["parameters"]))
+        choice = left.pop("tool_choice", None)
+        heard.tool_choice = choice["function"]["name"] if isinstance(choice, dict) else choice
+        heard.parallel_tool_calls = left.pop("parallel_tool_calls", None)
+
+    def _form(self, form: dict[str, Any], heard: Heard, offer: str) -> None:
+        schema = form["schema"]
+        if form.get("strict") and form["name"] != "tool_call":
+            assert schema["additionalProperties"] is False
+            assert set(schema["required"]) == set(schema["properties"])
+        if not self.options.tools_as_schema or form["name"] != "tool_call":
+            heard.schema = schema
+            return
+        heard.tools = [_offered(line) for line in offer.splitlines() if line.startswith("- ")]
+        members = schema.get("anyOf", [schema])
+        callable_names = [member["properties"]["name"]["const"] for member in members if "name" in member["properties"]]
+        if len(members) == len(callable_names):
+            every = callable_names == [name for name, _, _ in heard.tools]
+            heard.tool_choice = "required" if every else callable_names[0]
+
+    def reply(self, answer: Answer) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": self._text(answer) or None}
+        thoughts = "".join(part.text for part in answer.parts if isinstance(part, Reasoning))
+        if thoughts:
+            message[self.options.reasoning_fields[0]] = thoughts
+        calls = [part for part in answer.parts if isinstance(part, ToolCall)]
+        if calls and not self.options.tools_as_schema:
+            message["tool_calls"] = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": dumps(call.arguments).decode()},
+                }
+                for call in calls
+            ]
+        choice = {"index": 0, "message": message, "finish_reason": self._finish(answer), "logprobs": None}
+        return {
+            "id": "chatcmpl-1",
+            "object": "chat.completion",
+            "created": 1700000000,
+            "model": "served-model",
+            "choices": [choice],
+            "usage": _usage(answer),
+        }
+
+    def stream(self, answer: Answer) -> list[bytes]:
+        deltas: list[dict[str, Any]] = [{"role": "assistant", "content": None}]
+        thoughts = "".join(part.text for part in answer.parts if isinstance(part, Reasoning))
+        deltas += [{self.options.reasoning_fields[0]: piece} for piece in _pieces(thoughts)]
+        deltas += [{"content": piece} for piece in _pieces(self._text(answer))]
+        calls = [part for part in answer.parts if isinstance(part, ToolCall)]
+        for index, call in enumerate(calls if not self.options.tools_as_schema else ()):
+            begin = {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}
+            deltas.append({"tool_calls": [{"index": index, **begin}]})
+            written = dumps(call.arguments).decode() if call.arguments else ""
+            deltas += [
+                {"tool_calls": [{"index": index, "function": {"arguments": piece}}]} for piece in _pieces(written)
+            ]
+        chunks = [_chunk([{"index": 0, "delta": delta, "finish_reason": None}]) for delta in deltas]
+        chunks.append(_chunk([{"index": 0, "delta": {}, "finish_reason": self._finish(answer)}]))
+        chunks.append(_chunk([], usage=_usage(answer)))
+        return [b": keep-alive\n\n", *(b"data: " + dumps(chunk) + b"\n\n" for chunk in chunks), b"data: [DONE]\n\n"]
+
+    def _text(self, answer: Answer) -> str:
+        calls = [part for part in answer.parts if isinstance(part, ToolCall)]
+        if calls and self.options.tools_as_schema:
+            return dumps({"name": calls[0].name, "arguments": calls[0].arguments}).decode()
+        return "".join(part.text for part in answer.parts if isinstance(part, Text))
+
+    def _finish(self, answer: Answer) -> str:
+        reasons = {neutral: word for word, neutral in self.options.finish_reasons.items() if neutral != "length"}
+        return str({**_FINISH, **reasons}[answer.finish_reason])
+
+    def error(self, status: int, code: str | None, kind: str | None, message: str) -> bytes:  # noqa: ARG002
+        return dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})
+
+    def stream_error(self, code: str | None, kind: str | None, message: str) -> bytes:
+        return b"data: " + self.error(200, code, kind, message) + b"\n\n"
+
+
+def _offered(line: str) -> tuple[str, str, dict[str, Any]]:
+    """A tool from the line by which a model is told of it."""
+    name, _, rest = line.removeprefix("- ").partition(": ")
+    words, _, parameters = rest.partition(" Arguments: ")
+    return name, words, loads(parameters)
+
+
+def _read_calls(parts: list[Part]) -> list[Part]:
+    """Calls that were written as text, for a model that can't be told of them otherwise."""
+    out: list[Part] = []
+    for part in parts:
+        assert isinstance(part, Text)
+        for line in part.text.splitlines():
+            if line.startswith('{"name": '):
+                call = loads(line)
+                out.append(ToolCall("", call["name"], call["arguments"]))
+            else:
+                out.append(Text(line))
+    return out
+
+
+def _pieces(text: str) -> list[str]:
+    return [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
+
+
+def _chunk(choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> dict[str, Any]:
+    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": "served-model"}
+    return {**chunk, "choices": choices, "usage": usage}
+
+
+def _usage(answer: Answer) -> dict[str, Any]:
+    usage = answer.usage
+    inputs, outputs = usage.input_tokens or 0, usage.output_tokens or 0
+    return {
+        "prompt_tokens": inputs,
+        "completion_tokens": outputs,
+        "total_tokens": inputs + outputs,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens or 0},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
+    }
+
+
+def _heard_message(message: dict[str, Any]) -> tuple[str, list[Part]]:
+    role = {"developer": "system"}.get(message["role"], message["role"])
+    content = message.get("content")
+    if role == "tool":
+        assert isinstance(content, str)
+        return role, [ToolResult(message["tool_call_id"], content, is_error=content.startswith("Error: "))]
+    parts: list[Part] = []
+    if isinstance(content, str) and content:
+        parts.append(Text(content))
+    elif isinstance(content, list):
+        parts += [_heard_part(part) for part in content]
+    for call in message.get("tool_calls", []):
+        assert call["type"] == "function"
+        function = call["function"]
+        parts.append(ToolCall(call["id"], function["name"], loads(function["arguments"])))
+    assert parts, "an empty message is refused"
+    return role, parts
+
+
+def _heard_part(part: dict[str, Any]) -> Part:
+    match part["type"]:
+        case "image_url":
+            url = part["image_url"]["url"]
+            return Image(url=url) if ":" in url else Image(data=url, media_type="image/png")
+        case "input_audio":
+            return Audio(data=part["input_audio"]["data"], media_type=f"audio/{part['input_audio']['format']}")
+        case "file":
+            return Document(url=part["file"]["file_data"], name=part["file"]["filename"])
+    assert part["type"] == "text"
+    return Text(part["text"])
