@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import sleep as async_sleep
 from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
 from time import monotonic
 from typing import Any
 
 import httpx
-from tenacity.nap import sleep
+from tenacity import nap
 
 from ._connections import AsyncConnections, Connections
 from ._endpoint import Address
@@ -78,7 +79,7 @@ class SyncDriver:
         if type(action) is Open:
             return self._open(action)
         if type(action) is Sleep:
-            sleep(action.seconds)
+            nap.sleep(action.seconds)
             return None
         self.close()
         return None
@@ -141,7 +142,7 @@ class AsyncDriver:
         if type(action) is Open:
             return await self._open(action)
         if type(action) is Sleep:
-            await asyncio.sleep(action.seconds)
+            await async_sleep(action.seconds)
             return None
         await self.aclose()
         return None

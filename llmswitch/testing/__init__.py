@@ -16,6 +16,7 @@ from ._answers import ANSWERS, Answer
 from ._conversations import CONVERSATIONS, Conversation
 from ._suite import ProviderSuite
 from ._vendor import FakeVendor, Heard, VendorWire, cuts
+from ._waits import instant_waits
 
 __all__ = [
     "ANSWERS",
@@ -27,4 +28,5 @@ __all__ = [
     "ProviderSuite",
     "VendorWire",
     "cuts",
+    "instant_waits",
 ]

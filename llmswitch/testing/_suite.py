@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
@@ -27,6 +27,7 @@ from llmswitch._target import Target
 from ._answers import ANSWERS, Answer
 from ._conversations import CONVERSATIONS, NOW, WEATHER, Conversation
 from ._vendor import FakeVendor, Heard, VendorWire, cuts, respond
+from ._waits import instant_waits
 
 __all__ = ["ProviderSuite"]
 
@@ -81,8 +82,10 @@ class ProviderSuite:
         return made
 
     @pytest.fixture(autouse=True)
-    def _key(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _key(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv("LLMSWITCH_SUITE_KEY", _KEY)
+        with instant_waits():
+            yield
 
     def client(self, answer: Callable[[httpx.Request], httpx.Response]) -> tuple[Client, FakeVendor]:
         vendor = FakeVendor(answer)
