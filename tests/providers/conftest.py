@@ -1,0 +1,23 @@
+"""Fixtures of the providers' tests."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The path of a chat model of random numbers; see tiny_gguf.py."""
+    pytest.importorskip("numpy")
+    pytest.importorskip("gguf")
+    spec = importlib.util.spec_from_file_location("tiny_gguf", Path(__file__).with_name("tiny_gguf.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    path: Path = tmp_path_factory.mktemp("tiny") / "tiny.gguf"
+    module.write(path)
+    return path
