@@ -129,6 +129,8 @@ class ChatCompletionsDecoder:
         if data.startswith("[DONE]"):
             self.ended = True
             return ()
+        if not data.strip():  # a keep-alive in the form of an empty event
+            return ()
         try:
             chunk = loads(data)
         except JSONInvalid as problem:
