@@ -120,7 +120,7 @@ def read_messages(messages: object) -> Iterable[Message]:
     """
     if isinstance(messages, str):
         if not messages:
-            raise InvalidRequest("the message is empty: there is nothing to ask", field="messages")
+            raise InvalidRequest("messages is empty: there is nothing to ask", field="messages")
         return [Message("user", messages)]
     if isinstance(messages, Message):
         return [messages]

@@ -67,19 +67,33 @@ class _Base(ABC):
     def _connect(self, http_client: Any, ca_file: str | None) -> None: ...
 
     @classmethod
-    def from_file(cls, path: str | Path, *, http_client: Any = None, timeout: float | None = None) -> Self:
-        """A client with the configuration of this file. Raises `ConfigError`."""
-        return cls._from(Loaded.from_file(Path(path)), http_client, timeout)
+    def from_file(
+        cls,
+        path: str | Path,
+        model: str | Sequence[str] | None = None,
+        *,
+        http_client: Any = None,
+        timeout: float | None = None,
+    ) -> Self:
+        """A client with the configuration of this file; `model` as in `Client()`. Raises `ConfigError`."""
+        return cls._from(Loaded.from_file(Path(path)), model, http_client, timeout)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], *, http_client: Any = None, timeout: float | None = None) -> Self:
+    def from_config(
+        cls,
+        config: Mapping[str, Any],
+        model: str | Sequence[str] | None = None,
+        *,
+        http_client: Any = None,
+        timeout: float | None = None,
+    ) -> Self:
         """A client with this configuration, of the same structure as the file. Raises `ConfigError`."""
-        return cls._from(Loaded.from_mapping(config), http_client, timeout)
+        return cls._from(Loaded.from_mapping(config), model, http_client, timeout)
 
     @classmethod
-    def _from(cls, loaded: Loaded, http_client: Any, timeout: float | None) -> Self:
+    def _from(cls, loaded: Loaded, model: str | Sequence[str] | None, http_client: Any, timeout: float | None) -> Self:
         client = cls.__new__(cls)
-        client._start(loaded, None, http_client, timeout)  # noqa: SLF001 - its own
+        client._start(loaded, model, http_client, timeout)  # noqa: SLF001 - its own
         return client
 
     def _call(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Call:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, StrictBool, ValidationError, model_validator
 
 from ._errors import ConfigError
 from ._nearest import nearest
@@ -24,7 +24,7 @@ __all__ = [
     "TargetConfig",
 ]
 
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False, strict=True)]
 
 
 class KeyReference(Strict):
@@ -73,7 +73,7 @@ class ChainConfig(Limits):
     targets: Annotated[tuple[str | TargetConfig, ...], Field(min_length=1)]
     max_attempts: Annotated[int, Field(ge=1, le=8)] = 4
     on_stream_failure: Literal["raise"] = "raise"
-    degrade: bool = False
+    degrade: StrictBool = False
 
 
 class ProviderConfig(Strict):
@@ -94,8 +94,8 @@ class ProviderConfig(Strict):
     capabilities: dict[str, Any] = {}
     jurisdiction: str | None = None
     proxy: str | None = None
-    allow_insecure: bool = False
-    optional: bool = False
+    allow_insecure: StrictBool = False
+    optional: StrictBool = False
 
 
 class PolicyConfig(Strict):
@@ -176,7 +176,7 @@ def _complaints(problem: ValidationError) -> Iterator[str]:
         place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
         if error["type"] == "extra_forbidden":
             yield f"{place}: unknown key{nearest(str(steps[-1]), _fields(steps[:-1]))}"
-        elif steps and steps[-1] == "api_key":
+        elif steps and steps[-1] == "api_key" and error["type"] != "value_error":
             yield (
                 f'{place}: write where the key is, not the key: {{ env = "NAME" }}, {{ file = "PATH" }} or '
                 '{ command = ["PROGRAM", …] }'

@@ -98,7 +98,7 @@ class SyncDriver:
         except CAUGHT as problem:
             return fault_of(problem, clock)
         except LLMSwitchError as problem:  # a server of our own that would not start
-            return Fault("connect", problem.message)
+            return Fault("connect", problem.message, lasting=True)
         finally:
             current_clock.reset(token)
 
@@ -163,7 +163,7 @@ class AsyncDriver:
         except CAUGHT as problem:
             return fault_of(problem, clock)
         except LLMSwitchError as problem:  # a server of our own that would not start
-            return Fault("connect", problem.message)
+            return Fault("connect", problem.message, lasting=True)
         finally:
             current_clock.reset(token)
 

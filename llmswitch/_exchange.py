@@ -159,6 +159,8 @@ _NOTHING_SENT = frozenset({"connect", "tls", "stale", "pool", "local"})
 
 def _no_answer(reading: Reading, fault: Fault) -> LLMSwitchError:
     kind, said = _BEFORE[fault.kind]
+    if fault.lasting:
+        reading.retry_same = False
     message = f"{said}: {fault.message}" if fault.message else said
     return reading.problem(kind, message, billed=fault.kind not in _NOTHING_SENT)
 

@@ -89,7 +89,7 @@ class Setup:
         return self._chain(model, ChainConfig(targets=(model,)))
 
     def _inline_chain(self, given: str | Sequence[str]) -> tuple[str, ChainConfig]:
-        names = [given] if isinstance(given, str) else list(given)
+        names = [part.strip() for part in given.split(",")] if isinstance(given, str) else list(given)
         if not names:
             raise ConfigError("the chain is empty: name at least one target, such as 'provider:model'")
         if len(names) == 1 and names[0] in self._config.chains:
@@ -217,10 +217,10 @@ class Setup:
             if own is not None and own.dialect is not None:
                 found = ProviderSpec(name=name, dialect=own.dialect, title=name, key="optional")
             elif not name or name not in provider_names():
-                chains = [*self._config.chains, *self._config.providers, *provider_names()]
+                known = {*self._config.chains, *self._config.providers, *provider_names()} - {name}
                 raise ConfigError(
-                    f"{of or name!r}: no chain and no provider is named {name!r}{nearest(name, chains)}; a target "
-                    "is provider:model, and `llmswitch providers` lists the providers"
+                    f"{of + ': ' if of else ''}no chain and no provider is named {name!r}{nearest(name, known)}; "
+                    "a target is provider:model, and `llmswitch providers` lists the providers"
                 )
             else:
                 found = provider(name)
@@ -256,7 +256,7 @@ class Setup:
         _check_headers(headers, auth.header if auth else "", where)
         if spec.server is not None and own.base_url is None:
             return _local_endpoint(spec, auth.header if auth else "Authorization", auth.prefix if auth else "Bearer ")
-        site_name = own.site or spec.site
+        site_name = own.site or _site_with_key(spec, own)
         site = spec.sites.get(site_name)
         if site is None and own.base_url is None:
             known = ", ".join(spec.sites)
@@ -353,6 +353,15 @@ class Setup:
         if config.default is not None and config.default not in config.chains:
             for part in config.default.split(","):
                 self.spec(split_target(part.strip())[0], of=f"{self._loaded.source}: default")
+
+
+def _site_with_key(spec: ProviderSpec, own: ProviderConfig) -> str:
+    """The vendor's usual site, or the one whose key is in the environment where only that one's is."""
+    if own.base_url is None and own.api_key is None:
+        for name in (spec.site, *spec.sites):
+            if name in spec.sites and any(os.environ.get(key, "").strip() for key in spec.sites[name].key_env):
+                return name
+    return spec.site
 
 
 def _same_origin(one: str, other: str) -> bool:

@@ -64,11 +64,12 @@ FaultKind: TypeAlias = Literal["connect", "tls", "stale", "broken", "timeout", "
 class Fault:
     """
     The network failed. It is told, not thrown: the traceback of the HTTP library, whose frames hold the key and the
-    prompt, ends in the driver.
+    prompt, ends in the driver. `lasting`: to try again is of no use.
     """
 
     kind: FaultKind
     message: str
+    lasting: bool = False
 
 
 # A list of events is handed to the caller.

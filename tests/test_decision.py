@@ -81,7 +81,8 @@ def test_what_is_the_targets_fault_moves_at_once(kind):
 
 
 @pytest.mark.parametrize(
-    "kind", [errors.BadRequest, errors.ContentFiltered, errors.OutputInvalid, errors.LocalOverload, errors.InvalidRequest]
+    "kind",
+    [errors.BadRequest, errors.ContentFiltered, errors.OutputInvalid, errors.LocalOverload, errors.InvalidRequest],
 )
 def test_what_is_the_callers_fault_is_raised_as_it_is(kind):
     """A failure that every target would have is raised after one attempt, by its own class."""

@@ -1,0 +1,116 @@
+"""What holds for the code as a whole: what is exported, what is imported, and what the core may know."""
+
+from __future__ import annotations
+
+import ast
+import pickle
+import subprocess
+import sys
+import tokenize
+from pathlib import Path
+
+import pytest
+
+import llmswitch
+from llmswitch import _errors
+from llmswitch._errors import AllTargetsFailed, LLMSwitchError
+from llmswitch._registry import provider, provider_names
+from llmswitch._reply import Attempt
+
+ROOT = Path(__file__).parent.parent
+CORE = sorted(path for path in (ROOT / "llmswitch").rglob("*.py") if "providers" not in path.relative_to(ROOT).parts)
+
+
+def test_all_is_sorted_and_complete():
+    """`__all__` is sorted, and holds every public name of the package."""
+    assert sorted(llmswitch.__all__) == llmswitch.__all__
+    public = {
+        name for name, value in vars(llmswitch).items() if not name.startswith("_") and not isinstance(value, type(ast))
+    }
+    assert public - {"annotations"} == set(llmswitch.__all__) - {"__version__"}
+
+
+def test_every_error_is_exported():
+    """Every class of the taxonomy can be caught by its public name."""
+    assert set(_errors.__all__) <= set(llmswitch.__all__)
+
+
+def test_the_docstring_draws_every_error():
+    """The tree in the docstring of the errors is the tree in the code."""
+    drawn = _errors.__doc__ or ""
+    for name in _errors.__all__:
+        assert f" {name} " in drawn or f"    {name}\n" in drawn, name
+
+
+def test_the_core_knows_no_vendor():
+    """No vendor's name is an identifier or a string of the core."""
+    vendors = set(provider_names()) - {"local"}
+    found = []
+    for path in CORE:
+        tree = ast.parse(path.read_text())
+        docs = {
+            node.body[0].value.lineno
+            for node in ast.walk(tree)
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+            and isinstance(node.body[0].value, ast.Constant)
+        }
+        with path.open("rb") as file:
+            for token in tokenize.tokenize(file.readline):
+                if token.type in (tokenize.NAME, tokenize.STRING) and token.start[0] not in docs:
+                    found += [(path.name, token.start[0], name) for name in vendors if name in token.string.lower()]
+    assert [] == found
+
+
+def test_nothing_is_left_to_do():
+    """No stub and no note to do something later is in the code."""
+    marks = ("TO" + "DO", "FIX" + "ME", "X" * 3, "HA" + "CK", "Not" + "ImplementedError")
+    for path in [*CORE, *(ROOT / "providers").rglob("*.py")]:
+        for mark in marks:
+            assert mark not in path.read_text(), (path, mark)
+
+
+def test_import_loads_little():
+    """`import llmswitch` loads no vendor, no HTTP library and no event loop, and reads no file but code."""
+    code = (
+        "import sys, llmswitch; from llmswitch import Client, AsyncClient; "
+        "dear = ('llmswitch.providers', 'httpx', 'httpcore', 'asyncio', 'tenacity', 'typer', 'rich'); "
+        "print([name for name in sys.modules if name.startswith(dear)])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert [] == ast.literal_eval(loaded.stdout)
+
+
+@pytest.mark.parametrize("name", _errors.__all__)
+def test_every_error_can_be_pickled(name):
+    """An error crosses to another process with all that it says."""
+    error = getattr(_errors, name)("it went wrong")
+    error.provider, error.model, error.status, error.code = "p", "m", 429, "slow"
+    error.retry_after, error.possibly_billed = 2.5, True
+    error.attempts = (Attempt(0, "p:m", "first", 0.0, error="X"),)
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(error) is type(copy)
+    assert (str(error), vars(error)) == (str(copy), vars(copy))
+
+
+def test_a_collection_of_errors_can_be_pickled():
+    """`AllTargetsFailed` keeps the errors of its targets."""
+    error = AllTargetsFailed("all failed")
+    error.exceptions = (LLMSwitchError("a", provider="p", model="m"),)
+    assert "p:m: a" == str(pickle.loads(pickle.dumps(error)).exceptions[0])
+
+
+@pytest.mark.parametrize("name", provider_names())
+def test_every_provider_file_is_whole(name):
+    """A provider's file says what it is, where it is, and when its facts were checked."""
+    spec = provider(name)
+    if spec.retired:
+        return
+    assert spec.title
+    assert spec.docs.startswith("https://")
+    assert spec.checked is not None
+    assert spec.server is not None or spec.site in spec.sites
+    for site in spec.sites.values():
+        assert site.jurisdiction != "unknown"
+    assert len(spec.prices) == len({(price.model, price.site) for price in spec.prices})

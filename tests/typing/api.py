@@ -1,0 +1,100 @@
+"""Every public call shape, for the type checkers. It is not meant to be executed."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from llmswitch import (
+    AllTargetsFailed,
+    AsyncClient,
+    ChatReply,
+    Client,
+    Finish,
+    Image,
+    Message,
+    ReasoningDelta,
+    StreamInterrupted,
+    StreamReset,
+    Text,
+    TextDelta,
+    Tool,
+    ToolCallDelta,
+    ToolCallDone,
+)
+
+
+class Invoice(BaseModel):
+    total: float
+
+
+def get_weather(city: str) -> str:
+    """The weather."""
+    return city
+
+
+def sync() -> None:
+    client = Client("zhipu:glm-4.6")
+    client = Client(["openai:gpt-5", "zhipu:glm-4.6"], timeout=30)
+    client = Client()
+    client = Client.from_file("llmswitch.toml")
+    client = Client.from_config({"default": "openai:gpt-5"})
+    messages: list[Message | dict[str, object]] = [
+        Message("user", [Text("Look"), Image(url="https://example.com/a.png")]),
+        {"role": "user", "content": "Hi"},
+    ]
+    reply: ChatReply = client.chat("Say hello")
+    reply = client.chat(
+        messages,
+        model="fast",
+        tools=[get_weather, Tool("now", "The time")],
+        tool_choice="auto",
+        parallel_tool_calls=True,
+        response_format=Invoice,
+        max_tokens=500,
+        temperature=0.2,
+        top_p=1.0,
+        stop=["END"],
+        seed=7,
+        reasoning="low",
+        timeout=30,
+        extra={"zhipu": {"do_sample": False}},
+        degrade=True,
+    )
+    text: str = reply.text + reply.reasoning + reply.finish_reason
+    tokens: int | None = reply.usage.input_tokens
+    ok: list[bool] = [attempt.ok for attempt in reply.attempts]
+    print(text, tokens, ok, reply.cost, reply.provider, reply.model, reply.warnings, reply.id, reply.raw)
+    with client.stream("Tell me a story") as stream:
+        for event in stream:
+            match event:
+                case TextDelta() | ReasoningDelta():
+                    print(event.text)
+                case ToolCallDelta():
+                    print(event.arguments)
+                case ToolCallDone():
+                    print(event.call.arguments)
+                case StreamReset():
+                    print(event.reason)
+                case Finish():
+                    print(event.reason, event.usage.output_tokens)
+        print(stream.reply.text)
+    for piece in client.stream("…").text:
+        print(piece.upper())
+    try:
+        client.chat("Hi")
+    except StreamInterrupted as error:
+        print(error.partial, error.incomplete_tool_calls)
+    except AllTargetsFailed as error:
+        print([each.target for each in error.exceptions], error.retry_after)
+    client.close()
+
+
+async def asynchronous() -> None:
+    async with AsyncClient(["openai:gpt-5", "zhipu:glm-4.6"]) as client:
+        reply: ChatReply = await client.chat("…", model="fast", max_tokens=5)
+        async with client.stream("…") as stream:
+            async for event in stream:
+                print(event)
+        async for piece in client.stream("…").text:
+            print(piece.upper())
+        print(reply.text, stream.reply.text)
