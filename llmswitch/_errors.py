@@ -2,6 +2,7 @@
 
     LLMSwitchError
     ├── ConfigError               the configuration is wrong; nothing was sent
+    │   └── KeyMissing            a provider's key is not there
     ├── BadRequest                the request is wrong, every target would refuse it
     │   └── InvalidRequest        the same, found here before a byte was sent
     ├── CapabilityMismatch        this target can't do what is asked; another may
@@ -62,6 +63,7 @@ __all__ = [
     "FirstTokenTimeout",
     "IncompleteToolCall",
     "InvalidRequest",
+    "KeyMissing",
     "LLMSwitchError",
     "LocalOverload",
     "MalformedResponse",
@@ -131,6 +133,10 @@ class LLMSwitchError(Exception):
 
 class ConfigError(LLMSwitchError):
     """The configuration is wrong. Raised when it is loaded, before anything is sent."""
+
+
+class KeyMissing(ConfigError):
+    """The key of a provider is not where it is looked for; the message names the place."""
 
 
 class BadRequest(LLMSwitchError):

@@ -161,6 +161,8 @@ def _no_answer(reading: Reading, fault: Fault) -> LLMSwitchError:
     kind, said = _BEFORE[fault.kind]
     if fault.lasting:
         reading.retry_same = False
+    if fault.kind in ("connect", "tls") and not fault.lasting:
+        said = f"{said} ({reading.target.endpoint.origin})"
     message = f"{said}: {fault.message}" if fault.message else said
     return reading.problem(kind, message, billed=fault.kind not in _NOTHING_SENT)
 

@@ -65,6 +65,7 @@ RULES: Mapping[type[_errors.LLMSwitchError], Rule] = {
     _errors.BudgetExceeded: Rule(),
     _errors.DeadlineExceeded: Rule(move="never"),
     _errors.ConfigError: Rule(move="never"),
+    _errors.KeyMissing: Rule(move="never"),
     _errors.AllTargetsFailed: Rule(move="never"),
     _errors.AllTargetsUnavailable: Rule(move="never"),
 }

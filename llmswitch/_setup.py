@@ -16,7 +16,7 @@ from ._adapter import ModelIdentity
 from ._capabilities import Capabilities
 from ._config import ChainConfig, Config, Loaded, ProviderConfig, TargetConfig
 from ._endpoint import Address, Endpoint, check_base_url
-from ._errors import ConfigError, ConnectFailed, InvalidRequest
+from ._errors import ConfigError, ConnectFailed, InvalidRequest, KeyMissing
 from ._nearest import nearest
 from ._policy import Policy
 from ._provider import ProviderSpec, SiteSpec, first_problem
@@ -35,10 +35,6 @@ class Chain:
     targets: tuple[Target, ...]
     policy: Policy
     degrade: bool = False
-
-
-class KeyMissing(ConfigError):
-    """The key of a provider is not there; the provider may be optional."""
 
 
 class Setup:

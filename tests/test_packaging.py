@@ -24,7 +24,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_every_provider(built):
-    """Each module and TOML file of providers/ is in the wheel as llmswitch.providers, and nothing else is at the top."""
+    """All of providers/ is in the wheel as llmswitch.providers, and nothing else is at the top."""
     (wheel,) = built.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     providers = {path.name for path in (ROOT / "providers").iterdir() if path.suffix in (".py", ".toml")}
@@ -38,7 +38,8 @@ def test_the_wheel_holds_every_provider(built):
 def test_the_sdist_holds_the_sources(built):
     """The sdist has providers/ at its root, as the repository has, and the tests."""
     (sdist,) = built.glob("*.tar.gz")
-    names = {name.partition("/")[2] for name in tarfile.open(sdist).getnames()}
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"providers/openai.toml", "llmswitch/__init__.py", "tests/conftest.py", "README.md", "LICENSE"} <= names
 
 

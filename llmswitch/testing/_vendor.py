@@ -75,7 +75,7 @@ class VendorWire(ABC):
         """The same as an event in a stream that had begun well."""
 
     def expected(self, answer: Answer) -> Answer:
-        """What the caller is to get of this answer; what a dialect can't carry may be left out here, with its reason."""
+        """What the caller is to get of this answer: all of it, save what the dialect can't carry."""
         return answer
 
 
