@@ -56,6 +56,8 @@ from ._events import (
     ToolCallDelta,
     ToolCallDone,
 )
+from ._health import TargetHealth
+from ._hooks import Hooks
 from ._messages import (
     Audio,
     Document,
@@ -103,6 +105,7 @@ __all__ = [
     "Finish",
     "FinishReason",
     "FirstTokenTimeout",
+    "Hooks",
     "Image",
     "IncompleteToolCall",
     "InvalidRequest",
@@ -129,6 +132,7 @@ __all__ = [
     "StreamReset",
     "StreamStalled",
     "TLSInvalid",
+    "TargetHealth",
     "Text",
     "TextDelta",
     "Tool",

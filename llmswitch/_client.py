@@ -13,6 +13,8 @@ from ._config import Loaded
 from ._discovery import discover
 from ._errors import InvalidRequest
 from ._exchange import Call, exchange
+from ._health import Health, TargetHealth
+from ._hooks import Hooks
 from ._messages import Message
 from ._reply import ChatReply
 from ._request import ChatOptions, ChatRequest
@@ -37,8 +39,8 @@ class _Base(ABC):
 
     `model`: a target (`provider:model`), a chain as a list of targets, or the name of a chain in the configuration;
     without it the configuration decides. `config`: the structure of `llmswitch.toml`, in place of a file.
-    `http_client`: an httpx client of your own to send everything through. `timeout`: seconds for a whole call, where
-    neither the call nor its chain gives any.
+    `http_client`: an httpx client of your own to send everything through. `hooks`: functions of yours that are told
+    of attempts and alarms. `timeout`: seconds for a whole call, where neither the call nor its chain gives any.
 
     Safe to share between threads and tasks, and after a fork. Raises `ConfigError` that says what is wrong or missing.
     """
@@ -50,14 +52,22 @@ class _Base(ABC):
         config: Mapping[str, Any] | None = None,
         http_client: Any = None,
         timeout: float | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         loaded = Loaded.from_mapping(config) if config is not None else discover()
-        self._start(loaded, model, http_client, timeout)
+        self._start(loaded, model, http_client, timeout, hooks)
 
     def _start(
-        self, loaded: Loaded, model: str | Sequence[str] | None, http_client: Any, timeout: float | None
+        self,
+        loaded: Loaded,
+        model: str | Sequence[str] | None,
+        http_client: Any,
+        timeout: float | None,
+        hooks: Hooks | None,
     ) -> None:
         self._timeout = _seconds(timeout)
+        self._health = Health()
+        self._hooks = hooks or Hooks()
         self._source = loaded.source
         self._setup = Setup(loaded, model)
         self._setup.check()
@@ -74,9 +84,10 @@ class _Base(ABC):
         *,
         http_client: Any = None,
         timeout: float | None = None,
+        hooks: Hooks | None = None,
     ) -> Self:
         """A client with the configuration of this file; `model` as in `Client()`. Raises `ConfigError`."""
-        return cls._from(Loaded.from_file(Path(path)), model, http_client, timeout)
+        return cls._from(Loaded.from_file(Path(path)), model, http_client, timeout, hooks)
 
     @classmethod
     def from_config(
@@ -86,15 +97,28 @@ class _Base(ABC):
         *,
         http_client: Any = None,
         timeout: float | None = None,
+        hooks: Hooks | None = None,
     ) -> Self:
         """A client with this configuration, of the same structure as the file. Raises `ConfigError`."""
-        return cls._from(Loaded.from_mapping(config), model, http_client, timeout)
+        return cls._from(Loaded.from_mapping(config), model, http_client, timeout, hooks)
 
     @classmethod
-    def _from(cls, loaded: Loaded, model: str | Sequence[str] | None, http_client: Any, timeout: float | None) -> Self:
+    def _from(cls, *given: Any) -> Self:
         client = cls.__new__(cls)
-        client._start(loaded, model, http_client, timeout)  # noqa: SLF001 - its own
+        client._start(*given)  # noqa: SLF001 - its own
         return client
+
+    def health(self) -> list[TargetHealth]:
+        """The state of every target that this client has made so far: who is out, why, and for how long."""
+        return self._health.show(self._setup.targets())
+
+    def isolate(self, target: str) -> None:
+        """Ask this target (`provider:model`) no more, until `reset`."""
+        self._health.isolate(self._setup.target(target))
+
+    def reset(self, target: str) -> None:
+        """Forget what is known against this target, its account and its endpoint: a key was renewed, a bill paid."""
+        self._health.reset(self._setup.target(target))
 
     def _call(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Call:
         """The call, checked: whatever is wrong with it is said before a byte is sent."""
@@ -107,7 +131,7 @@ class _Base(ABC):
         self._setup.check_extra(request.extra)
         if timeout is None and chain.policy.total is None:
             timeout = self._timeout
-        return Call(chain, request, stream, timeout)
+        return Call(chain, request, stream, timeout, health=self._health, hooks=self._hooks)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._source})"

@@ -10,17 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ._errors import (
-    AllTargetsFailed,
-    AllTargetsUnavailable,
-    DeadlineExceeded,
-    LLMSwitchError,
-    RateLimited,
-)
+from ._errors import AllTargetsFailed, AllTargetsUnavailable, DeadlineExceeded, LLMSwitchError, RateLimited
 from ._policy import Policy, rule_for
 from ._reply import AttemptKind
 
-__all__ = ["GiveUp", "History", "Move", "Step", "Try", "Wait", "decide"]
+__all__ = ["Failure", "GiveUp", "History", "Move", "Step", "Try", "Wait", "decide"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -33,22 +27,27 @@ class Move:
 
 @dataclass(slots=True)
 class Failure:
-    """One thing that went wrong, or a target that was passed over (`tried` is false)."""
+    """
+    One thing that went wrong, or a target that was passed over (`tried` is false).
+
+    `until`: when the target may be asked again, where it is known to come back by itself. `forcible`: a statistic keeps
+    it out, not a fact that it declared, so it may be asked before that where nobody else is left.
+    """
 
     target: int
     error: LLMSwitchError
     tried: bool = True
     retry_same: bool | None = None
+    until: float | None = None
+    forcible: bool = False
 
 
 @dataclass(slots=True)
 class History:
     """
     A call so far. Times are seconds of a monotonic clock. `position` is the target that was asked last, -1 before the
-    first.
-
-    `attempts` counts requests that were sent, `here` those to the current target; a repetition on a fresh connection
-    does not count.
+    first. `attempts` counts requests that were sent, `here` those to the current target; a repetition on a fresh
+    connection does not count. `resume` is the target that the second pass goes back to.
     """
 
     targets: Sequence[Move]
@@ -59,6 +58,7 @@ class History:
     here: int = 0
     refreshed: bool = False
     waited: bool = False
+    resume: int | None = None
     failures: list[Failure] = field(default_factory=list)
 
     def began(self, step: Try) -> None:
@@ -72,24 +72,29 @@ class History:
         else:
             self.refreshed = True
 
-    def skipped(self, target: int, error: LLMSwitchError) -> None:
+    def skipped(
+        self, target: int, error: LLMSwitchError, *, until: float | None = None, forcible: bool = False
+    ) -> None:
         """The target was passed over before a byte was sent."""
         self.attempts -= 1
-        self.failures.append(Failure(target, error, tried=False))
+        self.failures.append(Failure(target, error, tried=False, until=until, forcible=forcible))
 
-    def failed(self, target: int, error: LLMSwitchError, *, retry_same: bool | None = None) -> None:
+    def failed(
+        self, target: int, error: LLMSwitchError, *, retry_same: bool | None = None, until: float | None = None
+    ) -> None:
         """The attempt failed; `retry_same` is what the vendor said of asking again."""
-        self.failures.append(Failure(target, error, retry_same=retry_same))
+        self.failures.append(Failure(target, error, retry_same=retry_same, until=until))
 
 
 @dataclass(slots=True, frozen=True)
 class Try:
-    """Ask this target, until `deadline` at the latest."""
+    """Ask this target, until `deadline` at the latest; `forced`, although its breaker is open."""
 
     target: int
     kind: AttemptKind
     deadline: float
     counted: bool = True
+    forced: bool = False
 
 
 @dataclass(slots=True, frozen=True)
@@ -109,39 +114,42 @@ class GiveUp:
 Step: TypeAlias = Try | Wait | GiveUp
 
 
-def decide(policy: Policy, history: History, now: float) -> Step:
-    """The next step of a call."""
+def decide(policy: Policy, history: History, now: float, *, repeatable: bool = True) -> Step:
+    """The next step of a call. `repeatable`: the retry budget allows to ask the same target again."""
     if now >= history.deadline:
         return GiveUp(_out_of_time(history))
     if not history.failures:
         return _try(policy, history, 0, "first", now)
     last = history.failures[-1]
     rule = rule_for(last.error)
-    following = _next_target(history, last) if rule.move != "never" else None
-    if last.tried and last.retry_same is not False:
-        again = _again(policy, history, last, following, now)
+    following = None
+    if rule.move != "never" and history.resume is None:
+        following = _next_target(history, last)
+    if last.tried and last.retry_same is not False and history.resume is None:
+        again = _again(policy, history, last, following, now, repeatable=repeatable)
         if again is not None:
             return again
-    if following is None:
-        return GiveUp(_all_failed(history, last))
     # each target is asked once whatever the number; what the number bounds is asking again
-    if history.attempts >= max(policy.max_attempts, len(history.targets)):
-        return GiveUp(_all_failed(history, last))
-    return _try(policy, history, following, "fallback" if history.attempts else "first", now)
+    if following is not None and history.attempts < max(policy.max_attempts, len(history.targets)):
+        return _try(policy, history, following, "fallback" if history.attempts else "first", now)
+    second = _second_pass(policy, history, now) if rule.move != "never" else None
+    return second or GiveUp(_all_failed(history, last))
 
 
-def _again(policy: Policy, history: History, last: Failure, following: int | None, now: float) -> Step | None:
+def _again(
+    policy: Policy, history: History, last: Failure, following: int | None, now: float, *, repeatable: bool
+) -> Step | None:
     """The same target once more, or `None`."""
     again = rule_for(last.error).again
     if again == "fresh":
         return None if history.refreshed else _try(policy, history, last.target, "retry", now, counted=False)
-    if again == "never" or (again != "once" and following is not None) or history.here > 1:
+    if again == "never" or (again != "once" and following is not None) or history.here > 1 or not repeatable:
         return None
     to_come = len(history.targets) - 1 - last.target
     if policy.stop(history.attempts + to_come, now - history.started, history.deadline - history.started):
         return None
     if history.waited:
-        return _try(policy, history, last.target, "retry", now)
+        return _try(policy, history, last.target, "retry", now, forced=True)
     seconds = _how_long(policy, history, last.error)
     if seconds is None or now + seconds >= history.deadline:
         return None
@@ -158,6 +166,38 @@ def _how_long(policy: Policy, history: History, error: LLMSwitchError) -> float 
     return policy.wait(policy.jitter, history.here)
 
 
+def _second_pass(policy: Policy, history: History, now: float) -> Step | None:
+    """
+    Nobody is left: once, go back to the target that is the first to come back, if that is soon enough.
+
+    A breaker is only a statistic, so where nobody could be asked at all, its target is asked in spite of it.
+    """
+    if history.resume is not None:
+        # after the wait; what was found then is the last word
+        return None if history.here else _try(policy, history, history.resume, "retry", now, forced=True)
+    if history.attempts >= max(policy.max_attempts, 1):
+        return None
+    latest = {failure.target: failure for failure in history.failures}.values()
+    tried = any(failure.tried for failure in history.failures)
+    forcible = [failure for failure in latest if failure.forcible and failure.until is not None]
+    if forcible and not tried:
+        soonest = min(forcible, key=lambda failure: failure.until or now)
+        return _resume(policy, history, soonest, now, wait=0.0)
+    coming = [failure for failure in latest if failure.until is not None and not failure.forcible]
+    if not coming:
+        return None
+    soonest = min(coming, key=lambda failure: failure.until or now)
+    wait = max(0.0, (soonest.until or now) - now)
+    if wait > policy.longest_wait or now + wait >= history.deadline:
+        return None
+    return _resume(policy, history, soonest, now, wait=wait)
+
+
+def _resume(policy: Policy, history: History, failure: Failure, now: float, *, wait: float) -> Step:
+    history.resume, history.here, history.position = failure.target, 0, failure.target
+    return Wait(wait) if wait else _try(policy, history, failure.target, "retry", now, forced=True)
+
+
 def _next_target(history: History, last: Failure) -> int | None:
     window = history.targets[last.target].window
     larger = rule_for(last.error).move == "larger"
@@ -169,12 +209,21 @@ def _next_target(history: History, last: Failure) -> int | None:
     return None
 
 
-def _try(policy: Policy, history: History, target: int, kind: AttemptKind, now: float, *, counted: bool = True) -> Try:
+def _try(
+    policy: Policy,
+    history: History,
+    target: int,
+    kind: AttemptKind,
+    now: float,
+    *,
+    counted: bool = True,
+    forced: bool = False,
+) -> Try:
     remaining = history.deadline - now
-    to_come = len(history.targets) - 1 - target
+    to_come = 0 if history.resume is not None else len(history.targets) - 1 - target
     # A reserve for each target still to come; where the limit is too short for that, an even share.
     share = max(remaining - policy.reserve * to_come, remaining / (to_come + 1))
-    return Try(target, kind, now + share, counted)
+    return Try(target, kind, now + share, counted, forced)
 
 
 def _out_of_time(history: History) -> LLMSwitchError:

@@ -7,7 +7,7 @@ It never waits, so the sync and the async driver share all of it, and a test can
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 
 from . import _errors
@@ -21,12 +21,17 @@ from ._errors import (
     FirstTokenTimeout,
     LLMSwitchError,
     OutputInvalid,
+    RateLimited,
     StreamInterrupted,
     StreamStalled,
 )
+from ._health import Health, Refusal
+from ._hooks import Hooks
+from ._policy import rule_for
 from ._reply import Attempt, ChatReply, ChatWarning
 from ._request import ChatRequest
 from ._setup import Chain
+from ._target import Target
 from ._wire import Action, Close, Exchange, Fault, FaultKind, Open, Opened, Outcome, Sleep
 
 __all__ = ["Call", "exchange"]
@@ -34,13 +39,15 @@ __all__ = ["Call", "exchange"]
 
 @dataclass(slots=True)
 class Call:
-    """One call: what is asked, of which chain, within how many seconds."""
+    """One call: what is asked, of which chain, within how many seconds, with what is known of the targets."""
 
     chain: Chain
     request: ChatRequest
     stream: bool
     timeout: float | None = None
     clock: Callable[[], float] = monotonic
+    health: Health = field(default_factory=Health)
+    hooks: Hooks = field(default_factory=Hooks)
 
     def __repr__(self) -> str:
         return f"Call({self.chain.name}, {self.request!r})"
@@ -50,12 +57,14 @@ class Call:
 class _Failed:
     """
     An attempt that gave no answer. `tried`: bytes were sent. `final`: the caller has seen some of an answer, or has a
-    whole one that is not in the form he asked for, so nobody else is asked.
+    whole one that is not in the form he asked for, so nobody else is asked. `neutral`: it says nothing about the
+    target.
     """
 
     error: LLMSwitchError
     tried: bool = True
     final: bool = False
+    neutral: bool = False
     retry_same: bool | None = None
 
 
@@ -68,7 +77,7 @@ def exchange(call: Call) -> Exchange:
     history = History(moves, started, started + limit)
     trail: list[Attempt] = []
     while True:
-        step = decide(policy, history, call.clock())
+        step = decide(policy, history, call.clock(), repeatable=_repeatable(call, history))
         if isinstance(step, Wait):
             yield Sleep(step.seconds)
             continue
@@ -76,21 +85,93 @@ def exchange(call: Call) -> Exchange:
             final = step.error
             break
         attempt = Attempt(len(trail), targets[step.target].name, step.kind, call.clock())
+        if trail and trail[-1].target != attempt.target and history.failures:
+            call.hooks.switched(trail[-1].target, attempt.target, history.failures[-1].error)
         trail.append(attempt)
         history.began(step)
-        outcome = yield from _attempt(call, step, attempt, history.deadline)
+        outcome = yield from _admitted(call, step, attempt, history)
         if isinstance(outcome, ChatReply):
             outcome.attempts = tuple(trail)
+            call.hooks.attempted(attempt, None)
             return outcome
+        if outcome is None:
+            call.hooks.attempted(attempt, history.failures[-1].error)
+            continue
         _note(attempt, outcome, call.clock())
+        call.hooks.attempted(attempt, _classified(outcome.error))
         if outcome.final:
             final = outcome.error
             break
         if outcome.tried:
-            history.failed(step.target, outcome.error, retry_same=outcome.retry_same)
+            history.failed(
+                step.target, outcome.error, retry_same=outcome.retry_same, until=_until(outcome.error, call.clock())
+            )
         else:
             history.skipped(step.target, outcome.error)
     raise _bare(final, trail)
+
+
+def _repeatable(call: Call, history: History) -> bool:
+    """Whether the account that failed last may be asked again."""
+    if not history.failures or not history.failures[-1].tried:
+        return True
+    last = history.failures[-1]
+    return call.health.can_repeat(call.chain.targets[last.target], throttled=isinstance(last.error, RateLimited))
+
+
+def _until(error: LLMSwitchError, now: float) -> float | None:
+    """When a target that failed may be asked again, where it said so itself and will come back without a person."""
+    rule = rule_for(error).cool
+    return now + error.retry_after if error.retry_after is not None and rule is not None and rule.transient else None
+
+
+def _admitted(
+    call: Call, step: Try, attempt: Attempt, history: History
+) -> Generator[Action, Outcome, ChatReply | _Failed | None]:
+    """The attempt, if the target's health allows it; `None` where it was passed over."""
+    target, health, now = call.chain.targets[step.target], call.health, call.clock()
+    admission = health.admit(target, step.deadline - now, forced=step.forced)
+    if isinstance(admission, Refusal):
+        error = _refused(target, admission, now)
+        attempt.skipped_because = attempt.message = error.message
+        attempt.error = type(error).__name__
+        attempt.end_ms = 0.0
+        until = admission.until if admission.transient else None
+        history.skipped(step.target, error, until=until, forcible=admission.kind == "open" and admission.transient)
+        return None
+    if step.kind == "retry" and step.counted and history.failures:
+        admission.paid = health.repeat(target, throttled=isinstance(history.failures[-1].error, RateLimited))
+    try:
+        outcome = yield from _attempt(call, step, attempt, history.deadline)
+        if isinstance(outcome, ChatReply):
+            health.succeeded(admission)
+        elif outcome.tried and not outcome.neutral:
+            health.failed(admission, _classified(outcome.error))
+        return outcome
+    finally:
+        health.released(admission)  # cancelled, closed, or nothing that counts; else it does nothing
+
+
+def _refused(target: Target, refusal: Refusal, now: float) -> LLMSwitchError:
+    """The error that stands for a target that was not asked: of the class that took it out."""
+    if refusal.reason == "isolated":
+        error: LLMSwitchError = _errors.Overloaded("it was taken out by hand")
+    else:
+        seconds = max(0.0, refusal.until - now)
+        said = {
+            "cooling": f"not asked: {refusal.reason} before, for {seconds:.0f} s more",
+            "open": f"not asked: it failed too often ({refusal.reason}); tried again in {seconds:.0f} s",
+            "busy": "not asked: too many calls of this process are in flight there",
+        }[refusal.kind]
+        error = getattr(_errors, refusal.reason, _errors.Overloaded)(said)
+        error.retry_after = seconds
+    error.provider, error.model = target.provider, target.model
+    return error
+
+
+def _classified(error: LLMSwitchError) -> LLMSwitchError:
+    """What went wrong, beneath the fact that an answer was broken off by it."""
+    return error.__cause__ if isinstance(error.__cause__, LLMSwitchError) else error
 
 
 def _attempt(
@@ -127,7 +208,7 @@ def _attempt(
         assembly = yield from read_answer(reading, opened)
     except LLMSwitchError as error:
         yield Close()
-        return _failed(call, reading, error, deadline)
+        return _failed(call, reading, error, deadline, full=began + first)
     yield Close()
     return _reply(call, reading, assembly.reply(), warnings)
 
@@ -167,20 +248,24 @@ def _no_answer(reading: Reading, fault: Fault) -> LLMSwitchError:
     return reading.problem(kind, message, billed=fault.kind not in _NOTHING_SENT)
 
 
-def _failed(call: Call, reading: Reading, error: LLMSwitchError, deadline: float) -> _Failed:
-    """What an error of this attempt means for the call."""
+def _failed(call: Call, reading: Reading, error: LLMSwitchError, deadline: float, *, full: float) -> _Failed:
+    """
+    What an error of this attempt means for the call. A silence counts against the target only where it lasted until
+    `full`, the target's own limit to the first token: what a caller in a hurry cuts short says nothing.
+    """
     timed_out = isinstance(error, (FirstTokenTimeout, StreamStalled))
+    hurried = isinstance(error, FirstTokenTimeout) and call.clock() < full
     if timed_out and call.clock() >= deadline:
         late = DeadlineExceeded("the call's time limit ran out", possibly_billed=True)
         late.provider, late.model = error.provider, error.model
         if reading.committed:
             late.partial = reading.assembly.reply()
-            return _Failed(late, final=True)
-        return _Failed(error)  # the decision says it, with all that was tried
+            return _Failed(late, final=True, neutral=True)
+        return _Failed(error, neutral=hurried)  # the decision says it, with all that was tried
     if isinstance(error, OutputInvalid):
         return _Failed(error, final=True)
     if not reading.committed:
-        return _Failed(error, retry_same=reading.retry_same)
+        return _Failed(error, retry_same=reading.retry_same, neutral=hurried)
     return _Failed(_interrupted(reading, error), final=True)
 
 
@@ -211,7 +296,7 @@ def _interrupted(reading: Reading, error: LLMSwitchError) -> StreamInterrupted:
 
 def _note(attempt: Attempt, failed: _Failed, now: float) -> None:
     error = failed.error
-    cause = error.__cause__ if isinstance(error.__cause__, LLMSwitchError) else error
+    cause = _classified(error)
     attempt.error = type(cause).__name__
     attempt.message = cause.message
     attempt.status = attempt.status or error.status

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from . import _errors
 from ._config import ChainConfig
+from ._cooldown import CooldownRule
 
 if TYPE_CHECKING:
     import tenacity
@@ -28,36 +29,48 @@ MoveOn: TypeAlias = Literal["never", "always", "larger"]
 
 @dataclass(slots=True, frozen=True)
 class Rule:
-    """What may come after an error."""
+    """
+    What comes after an error: for this call (`again`, `move`), and for those after it. `cool` takes its scopes out
+    for a time, since the error declares a fact; `counts` is the scope whose breaker counts it, since it is a
+    statistic.
+    """
 
     again: Again = "never"
     move: MoveOn = "always"
+    cool: CooldownRule | None = None
+    counts: Literal["endpoint", "target"] | None = None
 
+
+_MINUTE, _HOUR = 60.0, 3600.0
 
 RULES: Mapping[type[_errors.LLMSwitchError], Rule] = {
-    _errors.ConnectFailed: Rule(again="if_last"),
+    _errors.ConnectFailed: Rule(again="if_last", counts="endpoint"),
     _errors.StaleConnection: Rule(again="fresh"),
-    _errors.TLSInvalid: Rule(),
-    _errors.NoResponse: Rule(again="if_last"),
-    _errors.FirstTokenTimeout: Rule(again="if_last"),
-    _errors.Overloaded: Rule(again="if_last"),
-    _errors.ServerError: Rule(again="once"),
-    _errors.RateLimited: Rule(again="wait"),
-    _errors.QuotaExhausted: Rule(),
-    _errors.Arrears: Rule(),
-    _errors.AuthInvalid: Rule(),
-    _errors.PermissionDenied: Rule(),
-    _errors.ModelGone: Rule(),
-    _errors.RegionBlocked: Rule(),
-    _errors.RedirectRefused: Rule(),
+    _errors.TLSInvalid: Rule(cool=CooldownRule(("endpoint",), 5 * _MINUTE, 5 * _MINUTE)),
+    _errors.NoResponse: Rule(again="if_last", counts="target"),
+    _errors.FirstTokenTimeout: Rule(again="if_last", counts="target"),
+    _errors.Overloaded: Rule(
+        again="if_last", cool=CooldownRule(("target",), 5, _HOUR, transient=True), counts="target"
+    ),
+    _errors.ServerError: Rule(again="once", counts="target"),
+    _errors.RateLimited: Rule(
+        again="wait", cool=CooldownRule(("account", "target"), 1, _MINUTE, doubles=True, transient=True)
+    ),
+    _errors.QuotaExhausted: Rule(cool=CooldownRule(("account", "target"), 15 * _MINUTE, 6 * _HOUR, doubles=True)),
+    _errors.Arrears: Rule(cool=CooldownRule(("account",), 10 * _MINUTE, 6 * _HOUR, doubles=True)),
+    _errors.AuthInvalid: Rule(cool=CooldownRule(("account",), 30 * _MINUTE, 30 * _MINUTE)),
+    _errors.PermissionDenied: Rule(cool=CooldownRule(("target",), _HOUR, _HOUR)),
+    _errors.ModelGone: Rule(cool=CooldownRule(("target",), _HOUR, _HOUR)),
+    _errors.RegionBlocked: Rule(cool=CooldownRule(("endpoint",), 30 * _MINUTE, 6 * _HOUR, doubles=True)),
+    _errors.RedirectRefused: Rule(counts="target"),
     _errors.BadRequest: Rule(move="never"),
     _errors.InvalidRequest: Rule(move="never"),
     _errors.CapabilityMismatch: Rule(),
     _errors.ContextTooLong: Rule(move="larger"),
     _errors.ContentFiltered: Rule(move="never"),
-    _errors.MalformedResponse: Rule(again="if_last"),
-    _errors.StreamInterrupted: Rule(again="if_last"),
-    _errors.StreamStalled: Rule(again="if_last"),
+    _errors.MalformedResponse: Rule(again="if_last", counts="target"),
+    _errors.StreamInterrupted: Rule(again="if_last", counts="target"),
+    _errors.StreamStalled: Rule(again="if_last", counts="target"),
     _errors.OutputInvalid: Rule(move="never"),
     _errors.IncompleteToolCall: Rule(move="never"),
     _errors.ToolArgumentsInvalid: Rule(move="never"),

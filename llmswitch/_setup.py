@@ -155,6 +155,16 @@ class Setup:
 
         return spec.server.needs is None or find_spec(spec.server.needs) is not None
 
+    def targets(self) -> list[Target]:
+        """Every target that was made so far, each once."""
+        with self._lock:
+            return list({target.scope("target"): target for target in self._targets.values()}.values())
+
+    def target(self, name: str) -> Target:
+        """The target of that name, made if need be. Raises `ConfigError` where there is none."""
+        with self._lock:
+            return self._target(TargetConfig(target=name))
+
     # One target
 
     def _target(self, config: TargetConfig) -> Target:

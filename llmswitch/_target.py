@@ -9,6 +9,7 @@ from typing import Any
 
 from ._adapter import Adapter
 from ._classify import ErrorRules
+from ._cooldown import Scope
 from ._endpoint import Endpoint
 from ._provider import Price, ProviderSpec
 from ._registry import error_rules
@@ -33,6 +34,15 @@ class Target:
     first_token_timeout: float | None = None
     idle_timeout: float | None = None
     _rules: ErrorRules | None = None
+    _scopes: dict[str, str] = field(default_factory=dict)
+
+    def scope(self, scope: Scope) -> str:
+        """The key under which health is kept at that scope. It holds no secret."""
+        if not self._scopes:
+            endpoint = f"{self.endpoint.origin}|{self.endpoint.proxy or ''}"
+            account = f"{endpoint}|{self.endpoint.account}"
+            self._scopes.update(endpoint=endpoint, account=account, target=f"{account}|{self.model}")
+        return self._scopes[scope]
 
     @property
     def name(self) -> str:

@@ -38,7 +38,7 @@ def test_the_answer_alone_is_on_stdout(run: Run, config: Path) -> None:
     result = run("chat", "Say hello")
     assert result.stdout == "Hello, world\n"
     tried, answered = result.stderr.splitlines()
-    assert re.fullmatch(r"  tried dead:one: ConnectFailed: no connection: .+", tried)
+    assert re.fullmatch(r"  tried dead:one: ConnectFailed: no connection \(.+\): .+", tried)
     assert re.fullmatch(
         r"answered by fake:two \| tokens 11 in, 4 out \| first token \d+\.\d\d s \| total \d+\.\d\d s", answered
     )
@@ -226,7 +226,7 @@ def test_each_failure_has_its_line(run: Run, config: Path, vendor: Any) -> None:
     head, *lines = result.stderr.splitlines()
     assert head == "error: AllTargetsFailed: no target answered"
     assert len(lines) == 2
-    assert lines[0].startswith("  tried dead:one: ConnectFailed: no connection: ")
+    assert lines[0].startswith("  tried dead:one: ConnectFailed: no connection (")
     assert lines[1].startswith("  tried fake:two: AuthInvalid 401: ")
     assert "\x1b" not in result.stderr
     assert result.stdout == ""

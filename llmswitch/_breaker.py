@@ -1,0 +1,187 @@
+"""
+A circuit breaker: a statistic of one endpoint's or target's failures, pure but for what it remembers.
+
+Every method is told the time; nothing waits, and the caller holds the lock. A permit says in which generation a call
+began: what a call of an older generation reports is dropped, since it says nothing about now.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+__all__ = ["Breaker", "BreakerNumbers", "BreakerState", "Permit"]
+
+
+class BreakerState(StrEnum):
+    """`isolated` and `disabled` are set by hand: nobody passes, and everybody does."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+    ISOLATED = "isolated"
+    DISABLED = "disabled"
+
+
+@dataclass(slots=True, frozen=True)
+class BreakerNumbers:
+    """
+    When it opens and for how long; times in seconds.
+
+    It looks at the last `window` outcomes that are not older than `age`, and opens at `consecutive` failures in a
+    row, or where at least `share` of at least `enough` outcomes failed. The first time it opens for `first`, then
+    twice as long each time, at most `longest`, varied by `spread`; after `healthy` without a failure it begins anew.
+    `successes` probes close it.
+    """
+
+    window: int = 20
+    age: float = 120.0
+    consecutive: int = 5
+    enough: int = 10
+    share: float = 0.5
+    first: float = 5.0
+    longest: float = 300.0
+    spread: float = 0.2
+    healthy: float = 60.0
+    successes: int = 2
+    lease: float = 5.0
+
+
+@dataclass(slots=True, frozen=True)
+class Permit:
+    """Leave for one call. `probe` is the lease of a half-open breaker, 0 for an ordinary call."""
+
+    generation: int
+    probe: int = 0
+
+
+@dataclass(slots=True)
+class Breaker:
+    """`random` gives numbers from 0 to 1, for the spread. `reason` is the class of the last failure."""
+
+    numbers: BreakerNumbers
+    random: Callable[[], float]
+    state: BreakerState = BreakerState.CLOSED
+    until: float = 0.0
+    generation: int = 0
+    opened: int = 0
+    reason: str = ""
+    _outcomes: deque[tuple[float, bool]] = field(default_factory=deque)
+    _in_a_row: int = 0
+    _last_failure: float = float("-inf")
+    _good_probes: int = 0
+    _lease: int = 0
+    _lease_ends: float = 0.0
+    _leases: int = 0
+
+    def permit(self, now: float, limit: float) -> Permit | None:
+        """
+        Leave for a call that takes at most `limit` seconds, or `None`. A probe's lease ends by itself a little after
+        that, whatever becomes of the call.
+        """
+        if self.state is BreakerState.ISOLATED:
+            return None
+        if self.state is BreakerState.OPEN and now >= self.until:
+            self.state = BreakerState.HALF_OPEN
+            self._good_probes = 0
+            self._lease = 0
+        if self.state is BreakerState.OPEN:
+            return None
+        if self.state is BreakerState.HALF_OPEN:
+            if self._lease and now < self._lease_ends:
+                return None
+            self._leases += 1
+            self._lease, self._lease_ends = self._leases, now + limit + self.numbers.lease
+            return Permit(self.generation, self._lease)
+        return Permit(self.generation)
+
+    def leased(self, now: float) -> bool:
+        """Whether a probe is under way, so that nobody else may pass."""
+        return self.state is BreakerState.HALF_OPEN and self._lease != 0 and now < self._lease_ends
+
+    def force(self) -> Permit:
+        """Leave for a call in spite of all, where nobody else could be asked."""
+        return Permit(self.generation)
+
+    def release(self, permit: Permit) -> None:
+        """The call said nothing about the other side: it was cancelled, or the fault was ours."""
+        if permit.probe and permit.probe == self._lease:
+            self._lease = 0
+
+    def succeeded(self, permit: Permit, now: float) -> None:
+        """The call was answered."""
+        self.release(permit)
+        if permit.generation != self.generation or self.state in (BreakerState.ISOLATED, BreakerState.DISABLED):
+            return
+        if self.state is BreakerState.CLOSED:
+            self._in_a_row = 0
+            self._note(now, ok=True)
+            if self.opened and now - self._last_failure >= self.numbers.healthy:
+                self.opened = 0
+        elif permit.probe or self.state is BreakerState.OPEN:
+            self._good_probes += 1
+            if self._good_probes >= self.numbers.successes:
+                self._close()
+
+    def failed(self, permit: Permit, now: float, reason: str = "") -> None:
+        """The call failed, by the other side's fault."""
+        self.release(permit)
+        self.reason = reason or self.reason
+        if permit.generation != self.generation or self.state in (BreakerState.ISOLATED, BreakerState.DISABLED):
+            return
+        if self.opened and self.state is BreakerState.CLOSED and now - self._last_failure >= self.numbers.healthy:
+            self.opened = 0
+        self._last_failure = now
+        if self.state is BreakerState.CLOSED:
+            self._in_a_row += 1
+            self._note(now, ok=False)
+            if self._in_a_row >= self.numbers.consecutive or self._too_many():
+                self._open(now)
+        elif self.state is BreakerState.HALF_OPEN:
+            self._open(now)
+
+    def isolate(self) -> None:
+        """Nobody passes until `reset`."""
+        self.state = BreakerState.ISOLATED
+        self.generation += 1
+
+    def disable(self) -> None:
+        """Everybody passes until `reset`."""
+        self.state = BreakerState.DISABLED
+        self.generation += 1
+
+    def reset(self) -> None:
+        """Closed, with nothing remembered."""
+        self.opened = 0
+        self._close()
+
+    def _note(self, now: float, *, ok: bool) -> None:
+        outcomes = self._outcomes
+        outcomes.append((now, ok))
+        while len(outcomes) > self.numbers.window or now - outcomes[0][0] > self.numbers.age:
+            outcomes.popleft()
+
+    def _too_many(self) -> bool:
+        failures = sum(not ok for _, ok in self._outcomes)
+        return len(self._outcomes) >= self.numbers.enough and failures >= self.numbers.share * len(self._outcomes)
+
+    def _open(self, now: float) -> None:
+        self.opened += 1
+        seconds = min(self.numbers.first * 2 ** (self.opened - 1), self.numbers.longest)
+        self.until = now + seconds * (1 + self.numbers.spread * (2 * self.random() - 1))
+        self.state = BreakerState.OPEN
+        self.generation += 1
+        self._forget()
+
+    def _close(self) -> None:
+        self.state = BreakerState.CLOSED
+        self.generation += 1
+        self._forget()
+
+    def _forget(self) -> None:
+        self._outcomes.clear()
+        self._in_a_row = 0
+        self._good_probes = 0
+        self._lease = 0

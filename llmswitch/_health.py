@@ -1,0 +1,292 @@
+"""
+What is known of every target's health, and who may be asked now: breakers, cool-downs, retry budgets, calls in flight.
+
+Each fact is kept at the scope that it proves: an endpoint (a host and the way to it), an account there, or a target
+(a model of that account). The lock is never held while anything waits.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Literal
+
+from ._breaker import Breaker, BreakerNumbers, BreakerState, Permit
+from ._cooldown import Cooldown, Scope, begin
+from ._errors import LLMSwitchError
+from ._policy import rule_for
+from ._retry_budget import RetryBudget
+from ._target import Target
+
+__all__ = ["Admission", "Health", "Refusal", "TargetHealth"]
+
+
+@dataclass(slots=True, frozen=True)
+class Refusal:
+    """
+    Why a target is not asked now. `until`: monotonic seconds at which that may end. `kind`: `cooling` by a declared
+    fact, `open` by a statistic, `busy` with too many calls of our own. `reason`: the class of the error that led to
+    it, or `isolated`. `transient`: it passes by itself.
+    """
+
+    kind: Literal["cooling", "open", "busy"]
+    reason: str
+    until: float
+    transient: bool
+
+
+@dataclass(slots=True)
+class Admission:
+    """Leave to ask a target once. It is handed back with what came of it, on every way out."""
+
+    target: Target
+    permits: dict[str, Permit] = field(default_factory=dict)
+    paid: float = 0.0
+    open: bool = True
+
+
+@dataclass(slots=True, frozen=True)
+class TargetHealth:
+    """
+    One target as `client.health()` shows it.
+
+    `state`: `ok`, `cooling` (a declared fact keeps calls away), `open` (its breaker does), `half_open` (one call at a
+    time tries it), `isolated` or `disabled` (by hand). `seconds`: until that may change. `reason`: the class of the
+    error.
+    """
+
+    target: str
+    state: Literal["ok", "cooling", "open", "half_open", "isolated", "disabled"]
+    seconds: float | None = None
+    reason: str | None = None
+    in_flight: int = 0
+
+
+class Health:
+    """In the memory of this process. Safe to share between threads; times are those of `clock`."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = monotonic,
+        chance: Callable[[], float] | None = None,
+        numbers: BreakerNumbers | None = None,
+        bulkhead: int = 1000,
+    ) -> None:
+        self._clock = clock
+        self._random = chance or random.Random().random  # noqa: S311 - spread, no secret
+        self._numbers = numbers or BreakerNumbers()
+        self._bulkhead = bulkhead
+        self._lock = threading.Lock()
+        self._breakers: dict[str, Breaker] = {}
+        self._cooldowns: dict[str, Cooldown] = {}
+        self._budgets: dict[str, RetryBudget] = {}
+        self._in_flight: dict[str, int] = {}
+        self._forced: dict[str, float] = {}
+        _every.add(self)
+
+    def after_fork(self) -> None:
+        """In a forked child: what is known stays known, calls in flight are the parent's."""
+        self._lock = threading.Lock()
+        self._random = random.Random().random  # noqa: S311 - else every child would spread alike
+        self._in_flight = {}
+
+    # Before a call
+
+    def refusal(self, target: Target) -> Refusal | None:
+        """Why the target would not be admitted now, or `None`. Changes nothing."""
+        now = self._clock()
+        with self._lock:
+            return self._refusal(target, now)
+
+    def admit(self, target: Target, limit: float, *, forced: bool = False) -> Admission | Refusal:
+        """
+        Leave to ask the target for at most `limit` seconds, or why not.
+
+        `forced`: nobody else is left; what is out for a while is asked all the same, at most once a second.
+        """
+        now = self._clock()
+        with self._lock:
+            refused = self._refusal(target, now)
+            if refused is not None and not (forced and self._may_force(target, refused, now)):
+                return refused
+            admission = Admission(target)
+            for key in (target.scope("endpoint"), target.scope("target")):
+                breaker = self._breakers.get(key)
+                if breaker is None:
+                    continue
+                permit = breaker.permit(now, limit) or (breaker.force() if forced else None)
+                if permit is None:
+                    self._hand_back(admission)
+                    return Refusal("open", breaker.reason, breaker.until, transient=True)
+                admission.permits[key] = permit
+            key = target.scope("target")
+            self._in_flight[key] = self._in_flight.get(key, 0) + 1
+            return admission
+
+    def _refusal(self, target: Target, now: float) -> Refusal | None:
+        worst: Refusal | None = None
+        for scope in ("endpoint", "account", "target"):
+            key = target.scope(scope)
+            cooling = self._cooldowns.get(key)
+            if cooling is not None and not cooling.over(now) and (worst is None or cooling.until > worst.until):
+                worst = Refusal("cooling", cooling.reason, cooling.until, cooling.transient)
+        if worst is not None:
+            return worst
+        for key in (target.scope("endpoint"), target.scope("target")):
+            breaker = self._breakers.get(key)
+            if breaker is None:
+                continue
+            if breaker.state is BreakerState.ISOLATED:
+                return Refusal("open", "isolated", float("inf"), transient=False)
+            if breaker.state is BreakerState.OPEN and now < breaker.until:
+                return Refusal("open", breaker.reason, breaker.until, transient=True)
+            if breaker.leased(now):
+                return Refusal("open", breaker.reason, now, transient=True)
+        if self._in_flight.get(target.scope("target"), 0) >= self._bulkhead:
+            return Refusal("busy", "LocalOverload", now, transient=True)
+        return None
+
+    def _may_force(self, target: Target, refused: Refusal, now: float) -> bool:
+        key = target.scope("target")
+        if refused.kind == "busy" or not refused.transient or now - self._forced.get(key, float("-inf")) < 1.0:
+            return False
+        self._forced[key] = now
+        return True
+
+    # After a call
+
+    def succeeded(self, admission: Admission) -> None:
+        """The target answered."""
+        now = self._clock()
+        with self._lock:
+            if not admission.open:
+                return
+            for key, permit in admission.permits.items():
+                self._breakers[key].succeeded(permit, now)
+            for scope in ("endpoint", "account", "target"):
+                key = admission.target.scope(scope)
+                cooling = self._cooldowns.get(key)
+                if cooling is not None and cooling.over(now):
+                    del self._cooldowns[key]
+            self._budget(admission.target).succeeded(admission.paid)
+            self._hand_back(admission)
+
+    def failed(self, admission: Admission, error: LLMSwitchError) -> None:
+        """The target failed by its own fault, or its account's; what is not its fault is `released`."""
+        now = self._clock()
+        rule = rule_for(error)
+        with self._lock:
+            if not admission.open:
+                return
+            if rule.counts is not None:
+                key = admission.target.scope(rule.counts)
+                breaker = self._breakers.get(key)
+                if breaker is None:
+                    breaker = self._breakers[key] = Breaker(self._numbers, self._random)
+                breaker.failed(admission.permits.pop(key, Permit(breaker.generation)), now, type(error).__name__)
+            if rule.cool is not None:
+                for scope in rule.cool.scopes:
+                    key = admission.target.scope(scope)
+                    self._cooldowns[key] = begin(
+                        rule.cool, type(error).__name__, self._cooldowns.get(key), error.retry_after, now, self._random
+                    )
+            self._hand_back(admission)
+
+    def released(self, admission: Admission) -> None:
+        """The call said nothing about the target: cancelled, or our own fault."""
+        with self._lock:
+            self._hand_back(admission)
+
+    def _hand_back(self, admission: Admission) -> None:
+        if not admission.open:
+            return
+        admission.open = False
+        for key, permit in admission.permits.items():
+            self._breakers[key].release(permit)
+        key = admission.target.scope("target")
+        left = self._in_flight.get(key, 0) - 1
+        if left > 0:
+            self._in_flight[key] = left
+        else:
+            self._in_flight.pop(key, None)
+
+    # Repetitions
+
+    def can_repeat(self, target: Target, *, throttled: bool) -> bool:
+        """Whether the account's retry budget allows one more repetition."""
+        with self._lock:
+            return self._budget(target).can(throttled=throttled)
+
+    def repeat(self, target: Target, *, throttled: bool) -> float:
+        """Pay for a repetition; what was paid."""
+        with self._lock:
+            return self._budget(target).take(throttled=throttled)
+
+    def _budget(self, target: Target) -> RetryBudget:
+        return self._budgets.setdefault(target.scope("account"), RetryBudget())
+
+    # By hand, and to look at
+
+    def show(self, targets: Iterable[Target]) -> list[TargetHealth]:
+        """Every target's state, and until when."""
+        now = self._clock()
+        with self._lock:
+            return [self._show(target, now) for target in targets]
+
+    def _show(self, target: Target, now: float) -> TargetHealth:
+        flying = self._in_flight.get(target.scope("target"), 0)
+        refused = self._refusal(target, now)
+        seconds = None if refused is None else max(0.0, refused.until - now)
+        if refused is not None and refused.kind == "cooling":
+            return TargetHealth(target.name, "cooling", seconds, refused.reason, flying)
+        states = [
+            breaker.state
+            for key in (target.scope("endpoint"), target.scope("target"))
+            if (breaker := self._breakers.get(key)) is not None
+        ]
+        for state in (BreakerState.ISOLATED, BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.DISABLED):
+            if state in states:
+                left = seconds if state is BreakerState.OPEN else None
+                return TargetHealth(target.name, state.value, left, None, flying)  # type: ignore[arg-type]
+        return TargetHealth(target.name, "ok", None, None, flying)
+
+    def isolate(self, target: Target) -> None:
+        """Ask this target no more, until `reset`."""
+        self._by_hand(target).isolate()
+
+    def disable(self, target: Target) -> None:
+        """Take no notice of this target's failures, until `reset`."""
+        self._by_hand(target).disable()
+
+    def reset(self, target: Target) -> None:
+        """Forget what is known against this target, its account and its endpoint."""
+        scopes: tuple[Scope, ...] = ("endpoint", "account", "target")
+        with self._lock:
+            for scope in scopes:
+                self._cooldowns.pop(target.scope(scope), None)
+                breaker = self._breakers.get(target.scope(scope))
+                if breaker is not None:
+                    breaker.reset()
+
+    def _by_hand(self, target: Target) -> Breaker:
+        key = target.scope("target")
+        with self._lock:
+            return self._breakers.setdefault(key, Breaker(self._numbers, self._random))
+
+
+_every: weakref.WeakSet[Health] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for health in list(_every):
+        health.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
