@@ -17,7 +17,7 @@ from ._errors import (
     StreamStalled,
     ToolArgumentsInvalid,
 )
-from ._events import ChatEvent
+from ._events import ChatEvent, StreamReset
 from ._framing import FramingError, Inflater, framer
 from ._json import JSONInvalid, loads
 from ._reply import Attempt
@@ -50,13 +50,17 @@ class Clocks:
 
 @dataclass(slots=True)
 class Reading:
-    """One answer that is being read. `committed`: the caller has been handed some of it."""
+    """
+    One answer that is being read. `reset`: what the caller is told before its first event, where an answer that broke
+    off begins anew. `committed`: the caller has been handed some of it.
+    """
 
     target: Target
     request: ChatRequest
     stream: bool
     clocks: Clocks
     attempt: Attempt
+    reset: StreamReset | None = None
     committed: bool = False
     assembly: ReplyAssembly = field(default_factory=ReplyAssembly)
     retry_same: bool | None = None
@@ -85,6 +89,8 @@ class Reading:
         if not self.committed:
             self.committed = True
             self.attempt.ttft_ms = elapsed
+            if self.reset is not None:
+                events.insert(0, self.reset)
         self.attempt.last_event_ms = elapsed
         self.attempt.characters = self.assembly.characters
         return events

@@ -205,6 +205,11 @@ class ReplyAssembly:
         return bool(self._parts)
 
     @property
+    def finished_calls(self) -> tuple[str, ...]:
+        """Names of the calls that were closed, and may have been run."""
+        return tuple(call.name for call in self._calls.values() if call.done is not None)
+
+    @property
     def unfinished_calls(self) -> tuple[str, ...]:
         """Names of the calls that were begun and never closed."""
         return tuple(call.name for call in self._calls.values() if call.done is None)

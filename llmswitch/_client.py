@@ -170,7 +170,8 @@ class Client(_Base):
 
     def stream(self, messages: Messages, **options: Unpack[ChatOptions]) -> ChatStream:
         """The answer as it comes. Nothing is sent before the first event is asked for."""
-        return ChatStream(exchange(self._call(messages, options, stream=True)), self._driver(self._connections))
+        call = self._call(messages, options, stream=True)
+        return ChatStream(exchange(call), self._driver(self._connections), restarts=call.restarts)
 
     def close(self) -> None:
         """Close the connections. The client can be used again; it opens new ones."""
@@ -218,7 +219,8 @@ class AsyncClient(_Base):
 
     def stream(self, messages: Messages, **options: Unpack[ChatOptions]) -> AsyncChatStream:
         """The answer as it comes. Nothing is sent before the first event is asked for."""
-        return AsyncChatStream(exchange(self._call(messages, options, stream=True)), self._driver(self._connections))
+        call = self._call(messages, options, stream=True)
+        return AsyncChatStream(exchange(call), self._driver(self._connections), restarts=call.restarts)
 
     async def aclose(self) -> None:
         """Close the connections that the running loop opened."""

@@ -72,7 +72,7 @@ class ChainConfig(Limits):
 
     targets: Annotated[tuple[str | TargetConfig, ...], Field(min_length=1)]
     max_attempts: Annotated[int, Field(ge=1, le=8)] = 4
-    on_stream_failure: Literal["raise"] = "raise"
+    on_stream_failure: Literal["raise", "restart"] = "raise"
     degrade: StrictBool = False
 
 

@@ -25,6 +25,7 @@ from ._errors import (
     StreamInterrupted,
     StreamStalled,
 )
+from ._events import StreamReset
 from ._health import Health, Refusal
 from ._hooks import Hooks
 from ._policy import rule_for
@@ -49,6 +50,11 @@ class Call:
     health: Health = field(default_factory=Health)
     hooks: Hooks = field(default_factory=Hooks)
 
+    @property
+    def restarts(self) -> bool:
+        """Whether the answer of this stream may begin anew after it had begun."""
+        return self.stream and self.chain.policy.on_stream_failure == "restart"
+
     def __repr__(self) -> str:
         return f"Call({self.chain.name}, {self.request!r})"
 
@@ -57,14 +63,15 @@ class Call:
 class _Failed:
     """
     An attempt that gave no answer. `tried`: bytes were sent. `final`: the caller has seen some of an answer, or has a
-    whole one that is not in the form he asked for, so nobody else is asked. `neutral`: it says nothing about the
-    target.
+    whole one that is not in the form he asked for, so nobody else is asked. `restartable`: it may begin anew elsewhere,
+    if the caller chose that. `neutral`: it says nothing about the target.
     """
 
     error: LLMSwitchError
     tried: bool = True
     final: bool = False
     neutral: bool = False
+    restartable: bool = False
     retry_same: bool | None = None
 
 
@@ -76,20 +83,23 @@ def exchange(call: Call) -> Exchange:
     moves = [Move(target.name, target.adapter.capabilities.context) for target in targets]
     history = History(moves, started, started + limit)
     trail: list[Attempt] = []
+    interrupted: _Failed | None = None
     while True:
         step = decide(policy, history, call.clock(), repeatable=_repeatable(call, history))
         if isinstance(step, Wait):
             yield Sleep(step.seconds)
             continue
         if isinstance(step, GiveUp):
-            final = step.error
+            # what the caller has of a broken answer is worth more than that nobody else could begin anew
+            final = interrupted.error if interrupted is not None else step.error
             break
         attempt = Attempt(len(trail), targets[step.target].name, step.kind, call.clock())
         if trail and trail[-1].target != attempt.target and history.failures:
             call.hooks.switched(trail[-1].target, attempt.target, history.failures[-1].error)
         trail.append(attempt)
         history.began(step)
-        outcome = yield from _admitted(call, step, attempt, history)
+        reset = _reset(interrupted.error, attempt.target) if interrupted is not None else None
+        outcome = yield from _admitted(call, step, attempt, history, reset)
         if isinstance(outcome, ChatReply):
             outcome.attempts = tuple(trail)
             call.hooks.attempted(attempt, None)
@@ -99,9 +109,11 @@ def exchange(call: Call) -> Exchange:
             continue
         _note(attempt, outcome, call.clock())
         call.hooks.attempted(attempt, _classified(outcome.error))
-        if outcome.final:
+        if outcome.final and not (outcome.restartable and policy.on_stream_failure == "restart"):
             final = outcome.error
             break
+        if outcome.final:
+            interrupted = outcome
         if outcome.tried:
             history.failed(
                 step.target, outcome.error, retry_same=outcome.retry_same, until=_until(outcome.error, call.clock())
@@ -126,7 +138,7 @@ def _until(error: LLMSwitchError, now: float) -> float | None:
 
 
 def _admitted(
-    call: Call, step: Try, attempt: Attempt, history: History
+    call: Call, step: Try, attempt: Attempt, history: History, reset: StreamReset | None
 ) -> Generator[Action, Outcome, ChatReply | _Failed | None]:
     """The attempt, if the target's health allows it; `None` where it was passed over."""
     target, health, now = call.chain.targets[step.target], call.health, call.clock()
@@ -142,7 +154,7 @@ def _admitted(
     if step.kind == "retry" and step.counted and history.failures:
         admission.paid = health.repeat(target, throttled=isinstance(history.failures[-1].error, RateLimited))
     try:
-        outcome = yield from _attempt(call, step, attempt, history.deadline)
+        outcome = yield from _attempt(call, step, attempt, history.deadline, reset)
         if isinstance(outcome, ChatReply):
             health.succeeded(admission)
         elif outcome.tried and not outcome.neutral:
@@ -175,7 +187,7 @@ def _classified(error: LLMSwitchError) -> LLMSwitchError:
 
 
 def _attempt(
-    call: Call, step: Try, attempt: Attempt, deadline: float
+    call: Call, step: Try, attempt: Attempt, deadline: float, reset: StreamReset | None
 ) -> Generator[Action, Outcome, ChatReply | _Failed]:
     """Ask one target once."""
     target, policy = call.chain.targets[step.target], call.chain.policy
@@ -199,7 +211,7 @@ def _attempt(
         idle=target.idle_timeout or policy.idle_for(reasoning=reasoning),
         grace=policy.grace,
     )
-    reading = Reading(target, request, call.stream, clocks, attempt)
+    reading = Reading(target, request, call.stream, clocks, attempt, reset=reset)
     try:
         opened = yield Open(target, http, clocks.first_token, policy.connect, policy.pool, policy.write)
         if isinstance(opened, Fault):
@@ -266,7 +278,9 @@ def _failed(call: Call, reading: Reading, error: LLMSwitchError, deadline: float
         return _Failed(error, final=True)
     if not reading.committed:
         return _Failed(error, retry_same=reading.retry_same, neutral=hurried)
-    return _Failed(_interrupted(reading, error), final=True)
+    # a call that was handed over whole may have been run: it must not be asked for a second time
+    restartable = not reading.assembly.finished_calls
+    return _Failed(_interrupted(reading, error), final=True, restartable=restartable)
 
 
 def _interrupted(reading: Reading, error: LLMSwitchError) -> StreamInterrupted:
@@ -292,6 +306,13 @@ def _interrupted(reading: Reading, error: LLMSwitchError) -> StreamInterrupted:
     interrupted.incomplete_tool_calls = assembly.unfinished_calls
     interrupted.usage_estimate = partial.usage if partial.usage.output_tokens is not None else None
     return interrupted
+
+
+def _reset(error: LLMSwitchError, target: str) -> StreamReset:
+    assert isinstance(error, StreamInterrupted)
+    partial = error.partial
+    discarded = len(partial.text) + len(partial.reasoning) if partial is not None else 0
+    return StreamReset(type(_classified(error)).__name__, discarded, target)
 
 
 def _note(attempt: Attempt, failed: _Failed, now: float) -> None:

@@ -130,6 +130,7 @@ class Policy:
     reserve: float = 5.0
     longest_wait: float = 60.0
     max_attempts: int = 4
+    on_stream_failure: Literal["raise", "restart"] = "raise"
     jitter: tenacity.wait.wait_base = field(default_factory=_jitter)
     throttled: tenacity.wait.wait_base = field(default_factory=_throttled)
 
@@ -142,6 +143,7 @@ class Policy:
             "idle": config.idle_timeout,
             "connect": config.connect_timeout,
             "max_attempts": config.max_attempts,
+            "on_stream_failure": config.on_stream_failure,
         }
         return replace(cls(), **{name: value for name, value in given.items() if value is not None})
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ._errors import LLMSwitchError
+from ._errors import InvalidRequest, LLMSwitchError
 from ._events import ChatEvent, TextDelta
 from ._reply import ChatReply
 from ._wire import Exchange
@@ -21,8 +21,9 @@ __all__ = ["AsyncChatStream", "ChatStream"]
 class _Stream:
     """What both kinds of stream know."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, *, restarts: bool = False) -> None:
         self._exchange = exchange
+        self._restarts = restarts
         self._pending: Iterator[ChatEvent] = iter(())
         self._reply: ChatReply | None = None
         self._ended = False
@@ -35,6 +36,15 @@ class _Stream:
                 "the stream has not ended: iterate over it to its end, then .reply is the whole answer"
             )
         return self._reply
+
+    def _check_text(self) -> None:
+        """Text that was handed over can't be taken back, so an answer that may begin anew has no plain text."""
+        if self._restarts:
+            raise InvalidRequest(
+                "this chain has on_stream_failure = 'restart': iterate over the events and heed StreamReset, or choose "
+                "'raise' to have plain text",
+                field="text",
+            )
 
     def _advance(self, outcome: Any) -> Any:
         """The next action of the exchange, or `None` at its end."""
@@ -53,8 +63,8 @@ class ChatStream(_Stream):
     Raises what `chat()` raises; `StreamInterrupted`, with `.partial`, where the answer breaks off after it began.
     """
 
-    def __init__(self, exchange: Exchange, driver: SyncDriver) -> None:
-        super().__init__(exchange)
+    def __init__(self, exchange: Exchange, driver: SyncDriver, *, restarts: bool = False) -> None:
+        super().__init__(exchange, restarts=restarts)
         self._driver = driver
         self._finalizer = weakref.finalize(self, driver.close)
 
@@ -87,7 +97,8 @@ class ChatStream(_Stream):
 
     @property
     def text(self) -> Iterator[str]:
-        """Just the text, piece by piece."""
+        """Just the text, piece by piece. Raises `InvalidRequest` where the chain may begin an answer anew."""
+        self._check_text()
         return (event.text for event in self if type(event) is TextDelta)
 
     def close(self) -> None:
@@ -112,8 +123,8 @@ class AsyncChatStream(_Stream):
     Raises what `chat()` raises; `StreamInterrupted`, with `.partial`, where the answer breaks off after it began.
     """
 
-    def __init__(self, exchange: Exchange, driver: AsyncDriver) -> None:
-        super().__init__(exchange)
+    def __init__(self, exchange: Exchange, driver: AsyncDriver, *, restarts: bool = False) -> None:
+        super().__init__(exchange, restarts=restarts)
         self._driver = driver
 
     def __aiter__(self) -> AsyncIterator[ChatEvent]:
@@ -141,7 +152,8 @@ class AsyncChatStream(_Stream):
 
     @property
     def text(self) -> AsyncIterator[str]:
-        """Just the text, piece by piece."""
+        """Just the text, piece by piece. Raises `InvalidRequest` where the chain may begin an answer anew."""
+        self._check_text()
         return self._text()
 
     async def _text(self) -> AsyncIterator[str]:

@@ -1,0 +1,136 @@
+"""A stream as its caller holds it: what it gives, when it is whole, and how it begins anew where that was chosen."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from llmswitch import (
+    AllTargetsFailed,
+    Client,
+    Finish,
+    InvalidRequest,
+    LLMSwitchError,
+    StreamInterrupted,
+    StreamReset,
+    TextDelta,
+    ToolCallDone,
+)
+from llmswitch.testing import FakeVendor
+
+SSE = {"content-type": "text/event-stream"}
+
+
+def chunk(text: str, finish: str | None = None) -> bytes:
+    end = f'"{finish}"' if finish else "null"
+    return f'data: {{"choices":[{{"delta":{{"content":"{text}"}},"finish_reason":{end}}}]}}\n\n'.encode()
+
+
+CALL = (
+    b'data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"1","function":{"name":"f","arguments":"{}"}}]},'
+    b'"finish_reason":"tool_calls"}]}\n\n'
+)
+WHOLE = chunk("one") + chunk(" two", "stop") + b"data: [DONE]\n\n"
+BROKEN = chunk("on") + b'data: {"error":{"message":"overloaded","type":"overloaded_error","code":"slow_down"}}\n\n'
+
+
+def client(*bodies: bytes, policy: str = "raise") -> Client:
+    """A chain of as many targets as there are bodies, each answering with its own."""
+    names = [f"t{number}" for number in range(len(bodies))]
+    by_host = {f"{name}.local": body for name, body in zip(names, bodies, strict=True)}
+    vendor = FakeVendor(lambda request: httpx.Response(200, headers=SSE, content=by_host[request.url.host]))
+    config = {
+        "providers": {name: {"dialect": "openai", "base_url": f"http://{name}.local/v1"} for name in names},
+        "chains": {"c": {"targets": [f"{name}:m" for name in names], "on_stream_failure": policy}},
+        "default": "c",
+    }
+    return Client.from_config(config, http_client=vendor)
+
+
+def test_events_then_the_reply():
+    """A stream gives text as it comes, then Finish; then `.reply` is all of it."""
+    with client(WHOLE).stream("Hi") as stream:
+        with pytest.raises(LLMSwitchError, match="has not ended"):
+            _ = stream.reply
+        events = list(stream)
+    assert [TextDelta("one"), TextDelta(" two")] == events[:2]
+    assert isinstance(events[2], Finish)
+    assert "one two" == stream.reply.text
+    assert [] == list(stream)
+
+
+def test_plain_text():
+    """`.text` gives just the text."""
+    assert ["one", " two"] == list(client(WHOLE).stream("Hi").text)
+
+
+def test_nothing_is_sent_before_the_first_event_is_asked_for():
+    """Making a stream sends nothing."""
+    made = client(WHOLE)
+    made.stream("Hi")
+    assert [] == made._connections.transport(None).requests
+
+
+def test_the_default_raises_what_came():
+    """After the first word a failure raises, with the class of the cause kept."""
+    with pytest.raises(StreamInterrupted) as caught, client(BROKEN, WHOLE).stream("Hi") as stream:
+        list(stream)
+    assert "on" == caught.value.partial.text
+    assert "Overloaded" == type(caught.value.__cause__).__name__
+    assert ["Overloaded"] == [attempt.error for attempt in caught.value.attempts]
+
+
+def test_restart_begins_anew_elsewhere():
+    """With restart the caller is told to throw away what came, and gets the whole answer from the next target."""
+    with client(BROKEN, WHOLE, policy="restart").stream("Hi") as stream:
+        events = list(stream)
+    assert [TextDelta("on"), StreamReset("Overloaded", 2, "t1:m"), TextDelta("one"), TextDelta(" two")] == events[:4]
+    assert "one two" == stream.reply.text
+    assert ["Overloaded", None] == [attempt.error for attempt in stream.reply.attempts]
+
+
+def test_restart_with_nobody_left_raises_what_came():
+    """Where no target is left to begin anew at, the broken answer is what is raised."""
+    with pytest.raises(StreamInterrupted) as caught, client(BROKEN, b"", policy="restart").stream("Hi") as stream:
+        list(stream)
+    assert "on" == caught.value.partial.text
+
+
+def test_a_call_that_was_handed_over_is_not_asked_for_twice():
+    """After a whole tool call nothing begins anew: it may have been run."""
+    broken = CALL + b'data: {"error":{"message":"overloaded","code":"slow_down"}}\n\n'
+    stream = client(broken, WHOLE, policy="restart").stream("Hi")
+    events = []
+    with pytest.raises(StreamInterrupted) as caught:
+        events.extend(stream)
+    assert ["f"] == [call.name for call in caught.value.partial.tool_calls]
+    assert not [event for event in events if isinstance(event, StreamReset)]
+
+
+def test_plain_text_cannot_begin_anew():
+    """`.text` refuses a chain whose answers may begin anew, before anything is sent."""
+    with pytest.raises(InvalidRequest, match="StreamReset"):
+        _ = client(WHOLE, policy="restart").stream("Hi").text
+
+
+def test_before_the_first_word_the_caller_sees_nothing():
+    """A preamble and then an error: the next target answers, and no event tells of it."""
+    preamble = b'data: {"choices":[{"delta":{"role":"assistant"}}]}\n\n'
+    error = b'data: {"error":{"message":"boom","code":"server_is_overloaded"}}\n\n'
+    with client(preamble + error, WHOLE).stream("Hi") as stream:
+        assert [TextDelta("one"), TextDelta(" two")] == list(stream)[:2]
+    assert "t1" == stream.reply.provider
+
+
+def test_a_chain_that_fails_says_it():
+    """With no answer from anybody a stream raises as a call does."""
+    with pytest.raises(AllTargetsFailed), client(b"", b"").stream("Hi") as stream:
+        list(stream)
+
+
+def test_a_call_is_done_before_the_end():
+    """A tool call is handed over as soon as it is whole."""
+    with client(CALL + b"data: [DONE]\n\n").stream("Hi") as stream:
+        kinds = [type(event) for event in stream]
+    assert ToolCallDone in kinds
+    assert Finish is kinds[-1]
