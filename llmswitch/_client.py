@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import httpx
 
     from ._connections import AsyncConnections, Connections
+    from ._drill import Drill
     from ._drive import AsyncDriver, SyncDriver
 
 __all__ = ["AsyncClient", "Client"]
@@ -71,6 +72,7 @@ class _Base(ABC):
         self._source = loaded.source
         self._setup = Setup(loaded, model)
         self._setup.check()
+        self._drill = self._setup.drill()
         self._connect(http_client, loaded.config.http.ca_file)
 
     @abstractmethod
@@ -131,7 +133,8 @@ class _Base(ABC):
         self._setup.check_extra(request.extra)
         if timeout is None and chain.policy.total is None:
             timeout = self._timeout
-        return Call(chain, request, stream, timeout, health=self._health, hooks=self._hooks)
+        drill = str(self._drill) if self._drill is not None else None
+        return Call(chain, request, stream, timeout, health=self._health, hooks=self._hooks, drill=drill)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._source})"
@@ -145,7 +148,7 @@ class Client(_Base):
         from ._drive import SyncDriver
 
         self._connections: Connections = Connections(http_client, ca_file)
-        self._driver: Callable[[Connections], SyncDriver] = SyncDriver
+        self._driver: Callable[[Connections, Drill | None], SyncDriver] = SyncDriver
 
     def chat(self, messages: Messages, **options: Unpack[ChatOptions]) -> ChatReply:
         """
@@ -156,7 +159,7 @@ class Client(_Base):
         answer is not of the form that `response_format` asks for.
         """
         steps = exchange(self._call(messages, options, stream=False))
-        driver = self._driver(self._connections)
+        driver = self._driver(self._connections, self._drill)
         outcome = None
         try:
             while True:
@@ -171,7 +174,7 @@ class Client(_Base):
     def stream(self, messages: Messages, **options: Unpack[ChatOptions]) -> ChatStream:
         """The answer as it comes. Nothing is sent before the first event is asked for."""
         call = self._call(messages, options, stream=True)
-        return ChatStream(exchange(call), self._driver(self._connections), restarts=call.restarts)
+        return ChatStream(exchange(call), self._driver(self._connections, self._drill), restarts=call.restarts)
 
     def close(self) -> None:
         """Close the connections. The client can be used again; it opens new ones."""
@@ -194,7 +197,7 @@ class AsyncClient(_Base):
         from ._drive import AsyncDriver
 
         self._connections: AsyncConnections = AsyncConnections(http_client, ca_file)
-        self._driver: Callable[[AsyncConnections], AsyncDriver] = AsyncDriver
+        self._driver: Callable[[AsyncConnections, Drill | None], AsyncDriver] = AsyncDriver
 
     async def chat(self, messages: Messages, **options: Unpack[ChatOptions]) -> ChatReply:
         """
@@ -205,7 +208,7 @@ class AsyncClient(_Base):
         answer is not of the form that `response_format` asks for.
         """
         steps = exchange(self._call(messages, options, stream=False))
-        driver = self._driver(self._connections)
+        driver = self._driver(self._connections, self._drill)
         outcome = None
         try:
             while True:
@@ -220,7 +223,7 @@ class AsyncClient(_Base):
     def stream(self, messages: Messages, **options: Unpack[ChatOptions]) -> AsyncChatStream:
         """The answer as it comes. Nothing is sent before the first event is asked for."""
         call = self._call(messages, options, stream=True)
-        return AsyncChatStream(exchange(call), self._driver(self._connections), restarts=call.restarts)
+        return AsyncChatStream(exchange(call), self._driver(self._connections, self._drill), restarts=call.restarts)
 
     async def aclose(self) -> None:
         """Close the connections that the running loop opened."""

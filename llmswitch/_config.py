@@ -118,6 +118,7 @@ class Config(Strict):
     providers: dict[str, ProviderConfig] = {}
     policy: PolicyConfig = PolicyConfig()
     http: HTTPConfig = HTTPConfig()
+    drill: dict[str, str] = {}
 
 
 @dataclass(slots=True, frozen=True)

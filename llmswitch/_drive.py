@@ -13,6 +13,7 @@ import httpx
 from tenacity import nap
 
 from ._connections import AsyncConnections, Connections
+from ._drill import Drill, Rehearsal
 from ._endpoint import Address
 from ._errors import LLMSwitchError
 from ._faults import CAUGHT, fault_of
@@ -66,14 +67,21 @@ def _opened(response: httpx.Response, clock: Clock) -> Opened:
 class SyncDriver:
     """Carries out the actions of one exchange by blocking."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, drill: Drill | None = None) -> None:
         self._connections = connections
+        self._rehearsal = Rehearsal(drill) if drill is not None else None
         self._response: httpx.Response | None = None
         self._chunks: Iterator[bytes] = iter(())
         self._clock = Clock()
 
     def perform(self, action: Any) -> Outcome:
         """Do it, and say what came of it."""
+        if self._rehearsal is not None:
+            played = self._rehearsal.play(action)
+            if played is not None:
+                if played.wait:
+                    nap.sleep(played.wait)
+                return played.outcome
         if type(action) is Read:
             return self._read(action)
         if type(action) is Open:
@@ -129,14 +137,21 @@ class SyncDriver:
 class AsyncDriver:
     """Carries out the actions of one exchange by awaiting."""
 
-    def __init__(self, connections: AsyncConnections) -> None:
+    def __init__(self, connections: AsyncConnections, drill: Drill | None = None) -> None:
         self._connections = connections
+        self._rehearsal = Rehearsal(drill) if drill is not None else None
         self._response: httpx.Response | None = None
         self._chunks: AsyncIterator[bytes] | None = None
         self._clock = Clock()
 
     async def perform(self, action: Any) -> Outcome:
         """Do it, and say what came of it."""
+        if self._rehearsal is not None:
+            played = self._rehearsal.play(action)
+            if played is not None:
+                if played.wait:
+                    await async_sleep(played.wait)
+                return played.outcome
         if type(action) is Read:
             return await self._read(action)
         if type(action) is Open:

@@ -49,6 +49,7 @@ class Call:
     clock: Callable[[], float] = monotonic
     health: Health = field(default_factory=Health)
     hooks: Hooks = field(default_factory=Hooks)
+    drill: str | None = None
 
     @property
     def restarts(self) -> bool:
@@ -230,7 +231,8 @@ def _reply(call: Call, reading: Reading, reply: ChatReply, warnings: list[ChatWa
     reply.provider, reply.model = target.provider, target.model
     reply.response_format = reading.request.response_format
     reply.cost = target.cost(reply.usage)
-    reply.warnings = [*warnings, *reply.warnings]
+    drill = [ChatWarning("drill", call.drill)] if call.drill is not None else []
+    reply.warnings = [*drill, *warnings, *reply.warnings]
     attempt.usage, attempt.cost = reply.usage, reply.cost
     attempt.end_ms = (call.clock() - attempt.started) * 1000
     return reply

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from ._adapter import ModelIdentity
 from ._capabilities import Capabilities
 from ._config import ChainConfig, Config, Loaded, ProviderConfig, TargetConfig
+from ._drill import Drill
 from ._endpoint import Address, Endpoint, check_base_url
 from ._errors import ConfigError, ConnectFailed, InvalidRequest, KeyMissing
 from ._nearest import nearest
@@ -328,10 +329,19 @@ class Setup:
         if named or not (self._config.chains or self._config.providers):
             self.chain(None)
 
+    def drill(self) -> Drill | None:
+        """The outage that is rehearsed: `$LLMSWITCH_DRILL`, or `[drill]`. Raises `ConfigError`."""
+        given = os.environ.get("LLMSWITCH_DRILL")
+        where = "LLMSWITCH_DRILL" if given else f"{self._loaded.source}: drill"
+        return Drill.read(given or self._config.drill, self._knows, where) if given or self._config.drill else None
+
+    def _knows(self, name: str) -> bool:
+        return name in self._config.providers or name in provider_names()
+
     def check_extra(self, extra: Mapping[str, object]) -> None:
         """Every name in `extra=` is a provider. Raises `InvalidRequest`."""
         for name in extra:
-            if name not in self._specs and name not in self._config.providers and name not in provider_names():
+            if not self._knows(name):
                 raise InvalidRequest(
                     f"extra: no provider is named {name!r}{nearest(name, provider_names())}", field="extra"
                 )
