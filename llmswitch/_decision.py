@@ -149,7 +149,7 @@ def _again(
     if policy.stop(history.attempts + to_come, now - history.started, history.deadline - history.started):
         return None
     if history.waited:
-        return _try(policy, history, last.target, "retry", now, forced=True)
+        return _try(policy, history, last.target, "retry", now, forced=following is None)
     seconds = _how_long(policy, history, last.error)
     if seconds is None or now + seconds >= history.deadline:
         return None
