@@ -248,13 +248,13 @@ def _streamed(reading: Reading, inflater: Inflater) -> _Steps:
             by = min(clocks.now() + clocks.grace, clocks.call)
     if assembly.finish_reason is None:
         raise reading.problem(StreamInterrupted, "the stream ended without saying that the answer is whole")
-    yield from _drain(reading)
     try:
         last: list[ChatEvent] = [*assembly.close_calls(), assembly.finish_event()]
     except BadArguments as bad:
         raise _bad_arguments(reading, bad) from None
     if reading.stream:
         yield reading.deliver(last)
+    yield from _drain(reading)
     return assembly
 
 

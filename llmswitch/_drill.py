@@ -16,8 +16,10 @@ from typing import Any
 
 from ._errors import ConfigError
 from ._json import dumps
+from ._messages import Text
 from ._nearest import nearest
 from ._target import Target
+from ._vendor_wire import Answer, VendorWire
 from ._wire import Close, Fault, Open, Opened, Outcome, Read
 
 __all__ = ["Drill", "Played", "Rehearsal"]
@@ -181,9 +183,6 @@ class Rehearsal:
         if fault.name == "garbage":
             yield Played(b"<!DOCTYPE html><html><body>drill: garbage</body></html>")
             return
-        from ._messages import Text
-        from .testing import Answer  # the vendor's side of the wire is kept with the tests
-
         answer = Answer((Text("drill: " + "word " * int(4 * fault.number + 4)),))
         wire = _wire(target)
         if stream:
@@ -196,6 +195,8 @@ class Rehearsal:
         yield Played(Fault("broken", "drill: cut")) if fault.name == "cut_after" else self._silence()
 
 
-def _wire(target: Target) -> Any:
+def _wire(target: Target) -> VendorWire:
     module, _, name = target.adapter.wire.partition(":")
-    return getattr(importlib.import_module(module), name)(target.adapter.options, target.adapter.capabilities)
+    made = getattr(importlib.import_module(module), name)(target.adapter.options, target.adapter.capabilities)
+    assert isinstance(made, VendorWire)
+    return made

@@ -13,6 +13,7 @@ from time import monotonic
 from . import _errors
 from ._answer import Clocks, Reading, read_answer
 from ._capabilities import fit
+from ._chain import Chain
 from ._decision import GiveUp, History, Move, Try, Wait, decide
 from ._errors import (
     AllTargetsFailed,
@@ -31,7 +32,6 @@ from ._hooks import Hooks
 from ._policy import rule_for
 from ._reply import Attempt, ChatReply, ChatWarning
 from ._request import ChatRequest
-from ._setup import Chain
 from ._target import Target
 from ._wire import Action, Close, Exchange, Fault, FaultKind, Open, Opened, Outcome, Sleep
 

@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from ._adapter import ModelIdentity
 from ._capabilities import Capabilities
+from ._chain import Chain
 from ._config import ChainConfig, Config, Loaded, ProviderConfig, TargetConfig
 from ._drill import Drill
-from ._endpoint import Address, Endpoint, check_base_url
-from ._errors import ConfigError, ConnectFailed, InvalidRequest, KeyMissing
+from ._endpoints import Endpoints, version_of
+from ._errors import ConfigError, InvalidRequest, KeyMissing
 from ._nearest import nearest
 from ._policy import Policy
-from ._provider import ProviderSpec, SiteSpec, first_problem
+from ._provider import ProviderSpec, first_problem
 from ._registry import dialect, provider, provider_names
-from ._secrets import Secret
 from ._target import Target, split_target
 
-__all__ = ["Chain", "Setup"]
-
-
-@dataclass(slots=True, frozen=True)
-class Chain:
-    """An ordered list of targets and the policy by which they are tried."""
-
-    name: str
-    targets: tuple[Target, ...]
-    policy: Policy
-    degrade: bool = False
+__all__ = ["Setup"]
 
 
 class Setup:
@@ -51,7 +39,7 @@ class Setup:
         self._lock = threading.RLock()
         self._chains: dict[str, Chain] = {}
         self._targets: dict[str, Target] = {}
-        self._endpoints: dict[str, Endpoint] = {}
+        self._endpoints = Endpoints(loaded.source)
         self._specs: dict[str, ProviderSpec] = {}
         self._inline = self._inline_chain(inline) if inline is not None else None
         self._check_names()
@@ -184,8 +172,8 @@ class Setup:
 
     def _new_target(self, spec: ProviderSpec, model: str, config: TargetConfig) -> Target:
         own = self._provider_config(spec.name)
-        endpoint = self._endpoint(spec, own)
-        version = self._version(spec, own)
+        endpoint = self._endpoints.get(spec, own)
+        version = version_of(spec, own)
         adapter_class = dialect(spec.dialect)
         capabilities: dict[str, Any] = dict(adapter_class.baseline)
         options: dict[str, Any] = {}
@@ -239,88 +227,6 @@ class Setup:
     def _provider_config(self, name: str) -> ProviderConfig:
         return self._config.providers.get(name) or ProviderConfig()
 
-    def _version(self, spec: ProviderSpec, own: ProviderConfig) -> str | None:
-        version = own.version or spec.version
-        if version is not None and version not in spec.versions:
-            known = ", ".join(spec.versions) or "none"
-            raise ConfigError(f"providers.{spec.name}.version: there is no {version!r} (known: {known})")
-        return version
-
-    # Where it is, and with which key
-
-    def _endpoint(self, spec: ProviderSpec, own: ProviderConfig) -> Endpoint:
-        found = self._endpoints.get(spec.name)
-        if found is None:
-            found = self._endpoints[spec.name] = self._new_endpoint(spec, own)
-        return found
-
-    def _new_endpoint(self, spec: ProviderSpec, own: ProviderConfig) -> Endpoint:
-        where = f"{self._loaded.source}: providers.{spec.name}"
-        version = self._version(spec, own)
-        overlay = spec.versions[version] if version is not None else None
-        auth = own.auth or (overlay.auth if overlay else None) or spec.auth
-        headers = {**spec.headers, **(overlay.headers if overlay else {}), **own.headers}
-        _check_headers(headers, auth.header if auth else "", where)
-        if spec.server is not None and own.base_url is None:
-            return _local_endpoint(spec, auth.header if auth else "Authorization", auth.prefix if auth else "Bearer ")
-        site_name = own.site or _site_with_key(spec, own)
-        site = spec.sites.get(site_name)
-        if site is None and own.base_url is None:
-            known = ", ".join(spec.sites)
-            raise ConfigError(
-                f"{where}: there is no site {site_name!r} (known: {known})"
-                if known
-                else f"{where}: base_url is needed: where is this server?"
-            )
-        base_url = check_base_url(
-            own.base_url or (site.base_url if site else ""), where, allow_insecure=own.allow_insecure
-        )
-        moved = own.base_url is not None and (site is None or not _same_origin(own.base_url, site.base_url))
-        secret = self._key(spec, own, site, moved=moved, where=where)
-        return Endpoint(
-            provider=spec.name,
-            site=site_name,
-            base_url=base_url,
-            jurisdiction=own.jurisdiction or (site.jurisdiction if site and not moved else "unknown"),
-            headers=headers,
-            account=secret.fingerprint(base_url) if secret else "",
-            auth=auth,
-            secret=secret,
-            proxy=own.proxy,
-        )
-
-    def _key(
-        self, spec: ProviderSpec, own: ProviderConfig, site: SiteSpec | None, *, moved: bool, where: str
-    ) -> Secret | None:
-        reference = own.api_key
-        if reference is not None:
-            if reference.file is not None:
-                return Secret.from_file(reference.file)
-            if reference.command is not None:
-                return Secret.from_command(reference.command)
-            assert reference.env is not None
-            secret = Secret.from_environment(reference.env)
-            if secret is None:
-                raise KeyMissing(f"{where}: the environment variable {reference.env} is not set; it must hold the key")
-            return secret
-        variables = site.key_env if site is not None else ()
-        if moved:
-            if spec.key == "required":
-                raise KeyMissing(
-                    f"{where}: base_url leads away from the vendor's own hosts, so the key in {' or '.join(variables)} "
-                    'is not sent there; give this address a key of its own with api_key = { env = "…" }'
-                )
-            return None
-        for name in variables:
-            if os.environ.get(name, "").strip():
-                return Secret.from_environment(name)
-        if spec.key == "required":
-            raise KeyMissing(
-                f"{spec.name}: no key: set the environment variable {' or '.join(variables)}, or "
-                f'api_key = {{ env = "…" }} under [providers.{spec.name}]'
-            )
-        return None
-
     # What can be checked before anybody asks
 
     def check(self) -> None:
@@ -369,47 +275,3 @@ class Setup:
         if config.default is not None and config.default not in config.chains:
             for part in config.default.split(","):
                 self.spec(split_target(part.strip())[0], of=f"{self._loaded.source}: default")
-
-
-def _site_with_key(spec: ProviderSpec, own: ProviderConfig) -> str:
-    """The vendor's usual site, or the one whose key is in the environment where only that one's is."""
-    if own.base_url is None and own.api_key is None:
-        for name in (spec.site, *spec.sites):
-            if name in spec.sites and any(os.environ.get(key, "").strip() for key in spec.sites[name].key_env):
-                return name
-    return spec.site
-
-
-def _same_origin(one: str, other: str) -> bool:
-    return one.split("/")[:3] == other.split("/")[:3]
-
-
-_RESERVED = frozenset({"host", "content-length", "transfer-encoding", "connection"})
-
-
-def _check_headers(headers: Mapping[str, str], auth_header: str, where: str) -> None:
-    for name in headers:
-        if name.lower() in _RESERVED or name.lower() == auth_header.lower():
-            raise ConfigError(f"{where}.headers.{name}: this header is set by llmswitch and can't be replaced")
-
-
-def _local_endpoint(spec: ProviderSpec, header: str, prefix: str) -> Endpoint:
-    assert spec.server is not None
-    module, _, function = spec.server.start.partition(":")
-
-    def start() -> Address:
-        try:
-            running = getattr(importlib.import_module(module), function)()
-        except RuntimeError as problem:
-            raise ConnectFailed(str(problem)) from None
-        return Address(running.base_url, {header: f"{prefix}{running.api_key}"})
-
-    return Endpoint(
-        provider=spec.name,
-        site=spec.site,
-        base_url=f"http://{spec.name}.localhost",
-        jurisdiction="local",
-        headers=dict(spec.headers),
-        account="",
-        start=start,
-    )

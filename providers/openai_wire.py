@@ -6,8 +6,8 @@ from typing import Any
 
 from llmswitch._json import dumps, loads
 from llmswitch._messages import Audio, Document, Image, Part, Reasoning, Text, ToolCall, ToolResult
+from llmswitch._vendor_wire import Answer, Heard, VendorWire
 from llmswitch.providers.openai_tools_as_schema import OFFER
-from llmswitch.testing import Answer, Heard, VendorWire
 
 __all__ = ["ChatCompletionsWire"]
 

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._answers import ANSWERS, Answer
+from llmswitch._vendor_wire import Answer, Heard, VendorWire
+
+from ._answers import ANSWERS
 from ._conversations import CONVERSATIONS, Conversation
-from ._vendor import FakeVendor, Heard, VendorWire, cuts
+from ._vendor import FakeVendor, cuts
 from ._waits import instant_waits
 
 if TYPE_CHECKING:

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from llmswitch._messages import Reasoning, Text, ToolCall
-from llmswitch._reply import FinishReason, Usage
+from llmswitch._reply import Usage
+from llmswitch._vendor_wire import Answer
 
-__all__ = ["ANSWERS", "Answer"]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One answer. `needs` names what a provider must be able to do to give it."""
-
-    parts: tuple[Text | Reasoning | ToolCall, ...]
-    finish_reason: FinishReason = "stop"
-    usage: Usage = field(default_factory=lambda: Usage(input_tokens=11, output_tokens=7))
-    needs: tuple[str, ...] = ()
-    schema: Mapping[str, Any] | None = None
+__all__ = ["ANSWERS"]
 
 
 def _call(name: str, arguments: dict[str, Any], number: int = 1) -> ToolCall:

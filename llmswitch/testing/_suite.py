@@ -23,10 +23,11 @@ from llmswitch._registry import provider_names
 from llmswitch._reply import ChatReply
 from llmswitch._setup import Setup
 from llmswitch._target import Target
+from llmswitch._vendor_wire import Answer, Heard, VendorWire
 
-from ._answers import ANSWERS, Answer
+from ._answers import ANSWERS
 from ._conversations import CONVERSATIONS, NOW, WEATHER, Conversation
-from ._vendor import FakeVendor, Heard, VendorWire, cuts, respond
+from ._vendor import FakeVendor, cuts, respond
 from ._waits import instant_waits
 
 __all__ = ["ProviderSuite"]

@@ -1,82 +1,14 @@
-"""The vendor's side, played in this process: it reads what was sent as the vendor would, and answers on its wire."""
+"""Vendors that are played in this process, by an httpx transport."""
 
 from __future__ import annotations
 
 import random
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
-from llmswitch._messages import Part
-
-from ._answers import Answer
-
-__all__ = ["FakeVendor", "Heard", "VendorWire", "cuts"]
-
-
-@dataclass
-class Heard:
-    """What a vendor understands of a request. `reasoning` is what the body says of thinking, in the vendor's words."""
-
-    model: str
-    messages: list[tuple[str, list[Part]]]
-    stream: bool = False
-    tools: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
-    tool_choice: str | None = None
-    parallel_tool_calls: bool | None = None
-    schema: dict[str, Any] | None = None
-    json_mode: bool = False
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    stop: tuple[str, ...] = ()
-    seed: int | None = None
-    reasoning: dict[str, Any] = field(default_factory=dict)
-
-
-class VendorWire(ABC):
-    """
-    The other side of a dialect: the mirror image of its adapter, written from the vendor's documentation.
-
-    `options` are the provider's departures, as the adapter has them. `says_filtered`: whether the dialect has a word
-    for an answer that a content filter cut.
-    """
-
-    content_type = "text/event-stream"
-    says_filtered = True
-    shows_reasoning = True
-    several_calls = True
-
-    def __init__(self, options: Any, capabilities: Any) -> None:
-        self.options = options
-        self.capabilities = capabilities
-
-    @abstractmethod
-    def hear(self, body: dict[str, Any]) -> Heard:
-        """What the request says. Raises `AssertionError` where the vendor would refuse its form."""
-
-    @abstractmethod
-    def reply(self, answer: Answer) -> dict[str, Any]:
-        """The answer in one piece."""
-
-    @abstractmethod
-    def stream(self, answer: Answer) -> list[bytes]:
-        """The answer as framed events, one entry each."""
-
-    @abstractmethod
-    def error(self, status: int, code: str | None, kind: str | None, message: str) -> bytes:
-        """The body of a refusal."""
-
-    @abstractmethod
-    def stream_error(self, code: str | None, kind: str | None, message: str) -> bytes:
-        """The same as an event in a stream that had begun well."""
-
-    def expected(self, answer: Answer) -> Answer:
-        """What the caller is to get of this answer: all of it, save what the dialect can't carry."""
-        return answer
+__all__ = ["FakeVendor", "cuts", "respond"]
 
 
 class _Chunks(httpx.SyncByteStream, httpx.AsyncByteStream):

@@ -1,0 +1,150 @@
+"""Which address a provider is asked at, with whose key: from its file, the configuration and the environment."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping
+
+from ._config import ProviderConfig
+from ._endpoint import Address, Endpoint, check_base_url
+from ._errors import ConfigError, ConnectFailed, KeyMissing
+from ._provider import ProviderSpec, SiteSpec
+from ._secrets import Secret
+
+__all__ = ["Endpoints", "version_of"]
+
+
+class Endpoints:
+    """The endpoints of one configuration, one for each provider. `source` names the configuration in complaints."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._made: dict[str, Endpoint] = {}
+
+    def get(self, spec: ProviderSpec, own: ProviderConfig) -> Endpoint:
+        """The endpoint of a provider. Raises `ConfigError` for a site, an address or a key that is not there."""
+        found = self._made.get(spec.name)
+        if found is None:
+            found = self._made[spec.name] = self._make(spec, own)
+        return found
+
+    def _make(self, spec: ProviderSpec, own: ProviderConfig) -> Endpoint:
+        where = f"{self._source}: providers.{spec.name}"
+        version = version_of(spec, own)
+        overlay = spec.versions[version] if version is not None else None
+        auth = own.auth or (overlay.auth if overlay else None) or spec.auth
+        headers = {**spec.headers, **(overlay.headers if overlay else {}), **own.headers}
+        _check_headers(headers, auth.header if auth else "", where)
+        if spec.server is not None and own.base_url is None:
+            return _local_endpoint(spec, auth.header if auth else "Authorization", auth.prefix if auth else "Bearer ")
+        site_name = own.site or _site_with_key(spec, own)
+        site = spec.sites.get(site_name)
+        if site is None and own.base_url is None:
+            known = ", ".join(spec.sites)
+            raise ConfigError(
+                f"{where}: there is no site {site_name!r} (known: {known})"
+                if known
+                else f"{where}: base_url is needed: where is this server?"
+            )
+        base_url = check_base_url(
+            own.base_url or (site.base_url if site else ""), where, allow_insecure=own.allow_insecure
+        )
+        moved = own.base_url is not None and (site is None or not _same_origin(own.base_url, site.base_url))
+        secret = self._key(spec, own, site, moved=moved, where=where)
+        return Endpoint(
+            provider=spec.name,
+            site=site_name,
+            base_url=base_url,
+            jurisdiction=own.jurisdiction or (site.jurisdiction if site and not moved else "unknown"),
+            headers=headers,
+            account=secret.fingerprint(base_url) if secret else "",
+            auth=auth,
+            secret=secret,
+            proxy=own.proxy,
+        )
+
+    def _key(
+        self, spec: ProviderSpec, own: ProviderConfig, site: SiteSpec | None, *, moved: bool, where: str
+    ) -> Secret | None:
+        reference = own.api_key
+        if reference is not None:
+            if reference.file is not None:
+                return Secret.from_file(reference.file)
+            if reference.command is not None:
+                return Secret.from_command(reference.command)
+            assert reference.env is not None
+            secret = Secret.from_environment(reference.env)
+            if secret is None:
+                raise KeyMissing(f"{where}: the environment variable {reference.env} is not set; it must hold the key")
+            return secret
+        variables = site.key_env if site is not None else ()
+        if moved:
+            if spec.key == "required":
+                raise KeyMissing(
+                    f"{where}: base_url leads away from the vendor's own hosts, so the key in {' or '.join(variables)} "
+                    'is not sent there; give this address a key of its own with api_key = { env = "…" }'
+                )
+            return None
+        for name in variables:
+            if os.environ.get(name, "").strip():
+                return Secret.from_environment(name)
+        if spec.key == "required":
+            raise KeyMissing(
+                f"{spec.name}: no key: set the environment variable {' or '.join(variables)}, or "
+                f'api_key = {{ env = "…" }} under [providers.{spec.name}]'
+            )
+        return None
+
+
+def version_of(spec: ProviderSpec, own: ProviderConfig) -> str | None:
+    """Which of a vendor's dated versions is spoken; `None` where it has none. Raises `ConfigError`."""
+    version = own.version or spec.version
+    if version is not None and version not in spec.versions:
+        known = ", ".join(spec.versions) or "none"
+        raise ConfigError(f"providers.{spec.name}.version: there is no {version!r} (known: {known})")
+    return version
+
+
+def _site_with_key(spec: ProviderSpec, own: ProviderConfig) -> str:
+    """The vendor's usual site, or the one whose key is in the environment where only that one's is."""
+    if own.base_url is None and own.api_key is None:
+        for name in (spec.site, *spec.sites):
+            if name in spec.sites and any(os.environ.get(key, "").strip() for key in spec.sites[name].key_env):
+                return name
+    return spec.site
+
+
+def _same_origin(one: str, other: str) -> bool:
+    return one.split("/")[:3] == other.split("/")[:3]
+
+
+_RESERVED = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+
+
+def _check_headers(headers: Mapping[str, str], auth_header: str, where: str) -> None:
+    for name in headers:
+        if name.lower() in _RESERVED or name.lower() == auth_header.lower():
+            raise ConfigError(f"{where}.headers.{name}: this header is set by llmswitch and can't be replaced")
+
+
+def _local_endpoint(spec: ProviderSpec, header: str, prefix: str) -> Endpoint:
+    assert spec.server is not None
+    module, _, function = spec.server.start.partition(":")
+
+    def start() -> Address:
+        try:
+            running = getattr(importlib.import_module(module), function)()
+        except RuntimeError as problem:
+            raise ConnectFailed(str(problem)) from None
+        return Address(running.base_url, {header: f"{prefix}{running.api_key}"})
+
+    return Endpoint(
+        provider=spec.name,
+        site=spec.site,
+        base_url=f"http://{spec.name}.localhost",
+        jurisdiction="local",
+        headers=dict(spec.headers),
+        account="",
+        start=start,
+    )

@@ -1,0 +1,90 @@
+"""
+The vendor's side of a dialect: what it understands of a request, and how it writes answers, streams and errors.
+
+It is the mirror image of an adapter. The conformance suite hears through it, and the outage drill speaks through it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._messages import Part, Reasoning, Text, ToolCall
+from ._reply import FinishReason, Usage
+
+__all__ = ["Answer", "Heard", "VendorWire"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer. `needs` names what a provider must be able to do to give it."""
+
+    parts: tuple[Text | Reasoning | ToolCall, ...]
+    finish_reason: FinishReason = "stop"
+    usage: Usage = field(default_factory=lambda: Usage(input_tokens=11, output_tokens=7))
+    needs: tuple[str, ...] = ()
+    schema: Mapping[str, Any] | None = None
+
+
+@dataclass
+class Heard:
+    """What a vendor understands of a request. `reasoning` is what the body says of thinking, in the vendor's words."""
+
+    model: str
+    messages: list[tuple[str, list[Part]]]
+    stream: bool = False
+    tools: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    tool_choice: str | None = None
+    parallel_tool_calls: bool | None = None
+    schema: dict[str, Any] | None = None
+    json_mode: bool = False
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    reasoning: dict[str, Any] = field(default_factory=dict)
+
+
+class VendorWire(ABC):
+    """
+    The other side of a dialect: the mirror image of its adapter, written from the vendor's documentation.
+
+    `options` are the provider's departures, as the adapter has them. `says_filtered`: whether the dialect has a word
+    for an answer that a content filter cut.
+    """
+
+    content_type = "text/event-stream"
+    says_filtered = True
+    shows_reasoning = True
+    several_calls = True
+
+    def __init__(self, options: Any, capabilities: Any) -> None:
+        self.options = options
+        self.capabilities = capabilities
+
+    @abstractmethod
+    def hear(self, body: dict[str, Any]) -> Heard:
+        """What the request says. Raises `AssertionError` where the vendor would refuse its form."""
+
+    @abstractmethod
+    def reply(self, answer: Answer) -> dict[str, Any]:
+        """The answer in one piece."""
+
+    @abstractmethod
+    def stream(self, answer: Answer) -> list[bytes]:
+        """The answer as framed events, one entry each."""
+
+    @abstractmethod
+    def error(self, status: int, code: str | None, kind: str | None, message: str) -> bytes:
+        """The body of a refusal."""
+
+    @abstractmethod
+    def stream_error(self, code: str | None, kind: str | None, message: str) -> bytes:
+        """The same as an event in a stream that had begun well."""
+
+    def expected(self, answer: Answer) -> Answer:
+        """What the caller is to get of this answer: all of it, save what the dialect can't carry."""
+        return answer
