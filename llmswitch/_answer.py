@@ -217,6 +217,7 @@ def _streamed(reading: Reading, inflater: Inflater) -> _Steps:
     decoder = reading.target.adapter.decoder(reading.request)
     reading.assembly = assembly = decoder.assembly
     by = clocks.first_token
+    body_ended = False
     while not decoder.ended:
         chunk = yield Read(by)
         if type(chunk) is not bytes:
@@ -243,9 +244,12 @@ def _streamed(reading: Reading, inflater: Inflater) -> _Steps:
         if error is not None:
             raise error
         if not chunk:
+            body_ended = True
             break
         if assembly.finish_reason is not None:
             by = min(clocks.now() + clocks.grace, clocks.call)
+    if assembly.finish_reason is not None and not decoder.ended and not body_ended:
+        decoder.finish()  # for what it has to say of the missing end
     if assembly.finish_reason is None:
         raise reading.problem(StreamInterrupted, "the stream ended without saying that the answer is whole")
     try:

@@ -24,6 +24,7 @@ class Capabilities(BaseModel):
     `parallel_tool_calls` can be set. `schema_root`: whether a schema's root must be an object. `reasoning`: the
     levels there are a switch for (`budget`: a number of tokens). `settings`: which sampling settings are taken;
     `temperature_max` bounds one of them. `prefill`: whether an unfinished assistant message can be continued.
+    `thinks_unasked`: it may be silent for long before its first word, though nobody asked it to reason.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -46,6 +47,7 @@ class Capabilities(BaseModel):
     temperature_max: float = 2.0
     max_stop: int | None = None
     prefill: bool = False
+    thinks_unasked: bool = False
 
 
 @dataclass(slots=True, frozen=True)

@@ -198,9 +198,11 @@ def _attempt(
         request, warnings = fit(request, able, provider=target.provider, model=target.model)
         http = target.adapter.build(request, stream=call.stream)
     except LLMSwitchError as error:
+        if isinstance(error, CapabilityMismatch):
+            error.provider, error.model = target.provider, target.model
         # What this target can't hold another may; what is wrong with the request is wrong everywhere.
         return _Failed(error, tried=False, final=not isinstance(error, CapabilityMismatch))
-    reasoning = request.reasoning not in (None, "off")
+    reasoning = able.thinks_unasked if request.reasoning is None else request.reasoning != "off"
     began = attempt.started
     first = target.first_token_timeout or policy.first_token_for(reasoning=reasoning)
     clocks = Clocks(

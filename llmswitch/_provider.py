@@ -175,7 +175,7 @@ class ProviderSpec(Strict):
         except ValidationError as problem:
             raise ConfigError(f"provider file {name}.toml: {first_problem(problem)}") from None
 
-    def layers(self, model: str, version: str | None) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    def layers(self, model: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
         """(capabilities, options) from the most general to the most particular for one model."""
         yield self.capabilities, self.options
         for family in self.families:
@@ -184,8 +184,6 @@ class ProviderSpec(Strict):
         for entry in self.models:
             if entry.id == model:
                 yield entry.capabilities, entry.options
-        if version is not None:
-            yield self.versions[version].capabilities, self.versions[version].options
 
     def price(self, model: str, site: str) -> Price | None:
         """The price of a model at a site, or `None` where it is not known."""

@@ -177,11 +177,14 @@ class Setup:
         adapter_class = dialect(spec.dialect)
         capabilities: dict[str, Any] = dict(adapter_class.baseline)
         options: dict[str, Any] = {}
-        for able, departs in spec.layers(model, version):
+        for able, departs in spec.layers(model):
             capabilities.update(able)
-            options.update(departs)
+            _overlay(options, departs)
+        if version is not None:
+            _restrict(capabilities, spec.versions[version].capabilities)
+            _overlay(options, spec.versions[version].options)
         capabilities.update(own.capabilities)
-        options.update(own.options)
+        _overlay(options, own.options)
         where = f"{self._loaded.source}: providers.{spec.name}"
         try:
             able_record = Capabilities.model_validate(capabilities)
@@ -210,7 +213,7 @@ class Setup:
         if found is None:
             own = self._config.providers.get(name)
             if own is not None and own.dialect is not None:
-                found = ProviderSpec(name=name, dialect=own.dialect, title=name, key="optional")
+                found = ProviderSpec(name=name, dialect=own.dialect, title=name, key="optional", **_spoken(own.dialect))
             elif not name or name not in provider_names():
                 known = {*self._config.chains, *self._config.providers, *provider_names()} - {name}
                 raise ConfigError(
@@ -275,3 +278,26 @@ class Setup:
         if config.default is not None and config.default not in config.chains:
             for part in config.default.split(","):
                 self.spec(split_target(part.strip())[0], of=f"{self._loaded.source}: default")
+
+
+def _overlay(options: dict[str, Any], departs: Mapping[str, Any]) -> None:
+    """Options over options; a table is overlaid entry by entry, so that one level of it can be changed alone."""
+    for name, value in departs.items():
+        before = options.get(name)
+        options[name] = {**before, **value} if isinstance(before, Mapping) and isinstance(value, Mapping) else value
+
+
+def _restrict(capabilities: dict[str, Any], version: Mapping[str, Any]) -> None:
+    """What a version of the API takes can only be less than what the model does."""
+    for name, value in version.items():
+        before = capabilities.get(name)
+        both = isinstance(value, list) and isinstance(before, list)
+        capabilities[name] = [each for each in before or () if each in value] if both else value
+
+
+def _spoken(name: str) -> dict[str, Any]:
+    """How a dialect is spoken by the one that it is named for: the key's header, and the dated versions."""
+    if name not in provider_names():
+        return {}
+    author = provider(name)
+    return {"auth": author.auth, "headers": author.headers, "version": author.version, "versions": author.versions}

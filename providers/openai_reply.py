@@ -99,7 +99,8 @@ def parse_completion(body: Any, options: ChatCompletionsOptions, *, tools_as_sch
     message = choices[0].get("message")
     if not isinstance(message, Mapping):
         raise NotAnAnswer("choices[0] has no message")
-    decoder = ChatCompletionsDecoder(options, tools_as_schema=tools_as_schema)
+    # calls are closed by the reader of the whole answer, who has the rest of it when one turns out to be cut
+    decoder = ChatCompletionsDecoder(options, tools_as_schema=tools_as_schema, closes_calls=False)
     calls = message.get("tool_calls")
     if isinstance(calls, list):  # in one piece they stand in order and need no numbers; a chunk does
         numbered = [{**call, "index": index} for index, call in enumerate(calls) if isinstance(call, Mapping)]
@@ -115,11 +116,14 @@ def parse_completion(body: Any, options: ChatCompletionsOptions, *, tools_as_sch
 class ChatCompletionsDecoder:
     """One stream of `chat.completion.chunk`s."""
 
-    def __init__(self, options: ChatCompletionsOptions, *, tools_as_schema: bool = False) -> None:
+    def __init__(
+        self, options: ChatCompletionsOptions, *, tools_as_schema: bool = False, closes_calls: bool = True
+    ) -> None:
         self.assembly = ReplyAssembly()
         self.ended = False
         self._options = options
         self._fields = options.reasoning_fields
+        self._closes_calls = closes_calls
         self._refused = False
         self._held: list[str] | None = [] if tools_as_schema else None
 
@@ -243,7 +247,8 @@ class ChatCompletionsDecoder:
         assembly.finish("refusal" if self._refused and reason == "stop" else reason, word)
         if reason == "other":
             assembly.warn("unknown_finish_reason", f"the vendor ended with {word[:40]!r}, which is not known here")
-        events.extend(assembly.close_calls())
+        if self._closes_calls:
+            events.extend(assembly.close_calls())
         return events
 
     def finish(self) -> Iterable[ChatEvent]:

@@ -9,6 +9,10 @@ from llmswitch.testing import ProviderSuite
 
 # Models whose records differ from the default one's, and settings that change the wire.
 VARIANTS: dict[str, list[tuple[str, str | None, dict[str, Any]]]] = {
+    "anthropic": [
+        ("Sampling", "claude-haiku-4-5", {}),
+        ("NewVersion", "claude-sonnet-4-6", {"version": "2026-10-21"}),
+    ],
     "openai": [("Reasoning", "gpt-5", {}), ("Plain", "gpt-4.1", {})],
     "zhipu": [("Intl", "glm-5.3", {"site": "intl"}), ("Vision", "glm-4.6v", {})],
 }

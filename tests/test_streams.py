@@ -9,11 +9,13 @@ from llmswitch import (
     AllTargetsFailed,
     Client,
     Finish,
+    IncompleteToolCall,
     InvalidRequest,
     LLMSwitchError,
     StreamInterrupted,
     StreamReset,
     TextDelta,
+    ToolArgumentsInvalid,
     ToolCallDone,
 )
 from llmswitch.testing import FakeVendor
@@ -134,3 +136,37 @@ def test_a_call_is_done_before_the_end():
         kinds = [type(event) for event in stream]
     assert ToolCallDone in kinds
     assert Finish is kinds[-1]
+
+
+def test_a_whole_answer_that_the_limit_cut_in_a_call():
+    """A tool call cut by the token limit is `IncompleteToolCall` with the rest of the answer, and nobody else is asked."""
+    call = {"id": "1", "function": {"name": "f", "arguments": '{"a": '}}
+    choice = {"message": {"content": "Let me", "tool_calls": [call]}, "finish_reason": "length"}
+    vendor = FakeVendor(lambda request: httpx.Response(200, json={"choices": [choice]}))
+    config = {"providers": {"a": {"dialect": "openai", "base_url": "http://a.local"}}, "default": "a:m,a:n"}
+    with pytest.raises(IncompleteToolCall, match="raise max_tokens") as caught:
+        Client.from_config(config, http_client=vendor).chat("Hi")
+    assert "Let me" == caught.value.reply.text
+    assert 1 == len(vendor.requests)
+    assert 1 == len(caught.value.attempts)
+
+
+def test_arguments_that_are_no_object():
+    """Arguments that are not a JSON object are `ToolArgumentsInvalid` with the vendor's text, and are not run."""
+    call = {"id": "1", "function": {"name": "f", "arguments": "[1]"}}
+    choice = {"message": {"content": None, "tool_calls": [call]}, "finish_reason": "tool_calls"}
+    vendor = FakeVendor(lambda request: httpx.Response(200, json={"choices": [choice]}))
+    config = {"providers": {"a": {"dialect": "openai", "base_url": "http://a.local"}}, "default": "a:m"}
+    with pytest.raises(ToolArgumentsInvalid) as caught:
+        Client.from_config(config, http_client=vendor).chat("Hi")
+    assert "[1]" == caught.value.raw_arguments
+
+
+def test_a_server_of_ones_own_speaks_as_the_dialects_author_does():
+    """A provider that is only a dialect and an address sends the headers and the key as the dialect's author wants."""
+    vendor = FakeVendor(lambda request: httpx.Response(500))
+    config = {"providers": {"mine": {"dialect": "anthropic", "base_url": "http://a.local/v1"}}, "default": "mine:m"}
+    with pytest.raises(LLMSwitchError):
+        Client.from_config(config, http_client=vendor).chat("Hi", timeout=1)
+    assert "2023-06-01" == vendor.requests[0].headers["anthropic-version"]
+    assert "http://a.local/v1/messages" == str(vendor.requests[0].url)

@@ -1,6 +1,4 @@
-"""
-The vendors' own SDKs as oracles: for the same conversation the same request leaves, but for differences that are named.
-"""
+"""The vendors' own SDKs as oracles: for the same conversation the same request leaves, but for named differences."""
 
 from __future__ import annotations
 

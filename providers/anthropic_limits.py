@@ -1,0 +1,121 @@
+"""
+What can't stand together in one Messages request, and the room that thinking takes of `max_tokens`.
+
+Checked 2026-11-23 in Anthropic's SDK 2.12.0 and documentation: a budget is at least 1024 and less than `max_tokens`,
+which includes it; a forced tool is refused beside a budget. From the API's own error messages in public issue threads:
+while the model thinks, temperature may only be 1 and top_p not under 0.95.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from llmswitch._adapter import ModelIdentity
+from llmswitch._capabilities import Capabilities
+from llmswitch._errors import CapabilityMismatch
+from llmswitch._reply import ChatWarning
+from llmswitch._request import ChatRequest
+
+if TYPE_CHECKING:
+    from llmswitch.providers.anthropic import MessagesOptions
+
+__all__ = ["LEAST_BUDGET", "Plan", "plan"]
+
+LEAST_BUDGET = 1024
+
+
+@dataclass(slots=True, frozen=True)
+class Plan:
+    """
+    The request as it can be sent. `max_tokens` is what goes over the wire, `fields` what the body says of thinking,
+    `warnings` what was changed on the way.
+    """
+
+    request: ChatRequest
+    max_tokens: int
+    fields: Mapping[str, Any]
+    warnings: tuple[ChatWarning, ...]
+
+
+class _Settling:
+    """A request on its way to one that can be sent: what can't be had is refused, or left out where that is allowed."""
+
+    def __init__(self, request: ChatRequest, target: str) -> None:
+        self.request = request
+        self.refused: list[str] = []
+        self.warnings: list[ChatWarning] = []
+        self._target = target
+
+    def lack(self, field: str, why: str, instead: str, **change: Any) -> None:
+        if not self.request.degrade:
+            self.refused.append(f"{field}: {why}")
+            return
+        self.request = replace(self.request, **change)
+        self.warn("degraded", f"{field}: {why}; {instead}")
+
+    def warn(self, code: str, said: str) -> None:
+        self.warnings.append(ChatWarning(code, f"{self._target}: {said}"))
+
+
+def plan(request: ChatRequest, options: MessagesOptions, able: Capabilities, identity: ModelIdentity) -> Plan:
+    """
+    The request with everything in it that this model takes together.
+
+    Nothing is changed unless the request allows it (`degrade=True`), and never without a warning. Raises
+    `CapabilityMismatch` that names every field in the way.
+    """
+    settling = _Settling(request, f"{identity.provider}:{identity.model}")
+    fields, max_tokens = _thinking(settling, options, able)
+    _sampling(settling, options, fields)
+    if settling.refused:
+        way_out = "; pass degrade=True to go on without, or choose another model"
+        raise CapabilityMismatch("; ".join(settling.refused) + way_out)
+    return Plan(settling.request, max_tokens, fields, tuple(settling.warnings))
+
+
+def _thinking(settling: _Settling, options: MessagesOptions, able: Capabilities) -> tuple[Mapping[str, Any], int]:
+    """What the body says of thinking, and `max_tokens` with room for it."""
+    wanted = settling.request.reasoning
+    if isinstance(wanted, int):
+        if wanted < LEAST_BUDGET:
+            why = f"a budget of {wanted} tokens; the least is {LEAST_BUDGET}"
+            settling.lack("reasoning", why, f"{LEAST_BUDGET} was sent", reasoning=LEAST_BUDGET)
+            wanted = LEAST_BUDGET
+        fields: Mapping[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": wanted}}
+    else:
+        fields = options.reasoning.get(wanted, {}) if wanted is not None else {}
+    budget = fields.get("thinking", {}).get("budget_tokens")
+    limit = settling.request.max_tokens
+    if budget is None:
+        return fields, limit or options.default_max_tokens
+    if limit is None:
+        limit = min(options.default_max_tokens + budget, able.max_output or options.default_max_tokens + budget)
+    elif isinstance(wanted, str):
+        fitting = min(budget, max(LEAST_BUDGET, limit // 2))
+        if limit > LEAST_BUDGET and fitting < budget:
+            settling.warn("reasoning_cut", f"reasoning {wanted}: {fitting} tokens of thinking, to fit into max_tokens")
+        budget = fitting
+    if budget >= limit:
+        why = f"{budget} tokens of thinking have to be less than max_tokens ({limit}), which includes them"
+        settling.lack("reasoning", why, "left out", reasoning=None)
+        return {}, limit
+    return {**fields, "thinking": {**fields["thinking"], "budget_tokens": budget}}, limit
+
+
+def _sampling(settling: _Settling, options: MessagesOptions, fields: Mapping[str, Any]) -> None:
+    """What thinking excludes, and what excludes each other."""
+    request = settling.request
+    thinking = fields.get("thinking", {}).get("type")
+    if thinking in ("enabled", "adaptive"):
+        if request.temperature not in (None, 1):
+            settling.lack("temperature", "only 1 while the model thinks", "left out", temperature=None)
+        if request.top_p is not None and request.top_p < 0.95:
+            settling.lack("top_p", "at least 0.95 while the model thinks", "left out", top_p=None)
+    if thinking == "enabled" and request.tool_choice not in (None, "auto", "none"):
+        why = "no tool can be forced while the model thinks with a budget"
+        settling.lack("tool_choice", why, "auto was sent", tool_choice="auto")
+    request = settling.request
+    if options.one_sampling_value and request.temperature is not None and request.top_p is not None:
+        settling.lack("top_p", "not together with temperature", "left out", top_p=None)

@@ -1,0 +1,257 @@
+"""The conversation in the Messages shape."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from llmswitch._adapter import ModelIdentity
+from llmswitch._errors import CapabilityMismatch
+from llmswitch._messages import Document, Image, Message, Part, Reasoning, Text, ToolCall, ToolResult, VendorPart
+from llmswitch._request import ChatRequest
+
+if TYPE_CHECKING:
+    from llmswitch.providers.anthropic import MessagesOptions
+
+__all__ = ["Conversation", "build_messages", "has_later_system", "wire_id"]
+
+_Block: TypeAlias = dict[str, Any]
+_Turn: TypeAlias = tuple[str, list[_Block]]
+
+_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_OWN = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
+
+
+@dataclass(slots=True)
+class Conversation:
+    """
+    `system`: the system messages before the first turn. `prefill`: the last turn is an answer that the model is to go
+    on with. `system_moved`: a later system message could not stay one.
+    """
+
+    system: str | list[_Block]
+    messages: list[dict[str, Any]]
+    prefill: bool
+    system_moved: bool
+
+
+def build_messages(request: ChatRequest, options: MessagesOptions, identity: ModelIdentity) -> Conversation:
+    """
+    The conversation as it goes over the wire.
+
+    Neighbours of one role become one turn, with tool results before everything else in it. Blank text is left out, for
+    it is refused; so is what only another vendor, account or model understands. Raises `CapabilityMismatch` that names
+    the message for content that the dialect has no block for.
+    """
+    writer = _Writer(identity)
+    written = [writer.blocks(message, f"messages[{index}]") for index, message in enumerate(request.messages)]
+    leading = _count_leading(request.messages)
+    system = [block for blocks in written[:leading] for block in blocks]
+    turns = [
+        ("user" if message.role == "tool" else message.role, blocks)
+        for message, blocks in zip(request.messages[leading:], written[leading:], strict=True)
+        if blocks
+    ]
+    placed, moved = _place_system(turns, options)
+    merged = _merge(placed)
+    if not merged:
+        raise CapabilityMismatch("messages: besides system messages there is nothing to answer here, or it is blank")
+    prefill = _is_prefill(merged[-1])
+    messages = [{"role": role, "content": _content(blocks)} for role, blocks in merged]
+    return Conversation(_content(system), messages, prefill, moved)
+
+
+def has_later_system(messages: Sequence[Message]) -> bool:
+    """Whether a system message follows a message of another role."""
+    return any(message.role == "system" for message in messages[_count_leading(messages) :])
+
+
+def _count_leading(messages: Sequence[Message]) -> int:
+    return next((index for index, message in enumerate(messages) if message.role != "system"), len(messages))
+
+
+def _place_system(turns: Sequence[_Turn], options: MessagesOptions) -> tuple[list[_Turn], bool]:
+    """Where a system message can't stand as one, its text keeps its place in a user's turn, between tags."""
+    placed: list[_Turn] = []
+    moved = False
+    for index, (role, blocks) in enumerate(turns):
+        if role != "system" or (options.system_turns and _may_stand(turns, index)):
+            placed.append((role, blocks))
+            continue
+        moved = True
+        tagged = [{"type": "text", "text": f"<system>\n{block['text']}\n</system>"} for block in blocks]
+        placed.append(("user", tagged))
+    return placed, moved
+
+
+def _may_stand(turns: Sequence[_Turn], index: int) -> bool:
+    """A run of system messages has to follow a user's turn, and to end the conversation or precede an answer."""
+    before = next((role for role, _ in reversed(turns[:index]) if role != "system"), None)
+    after = next((role for role, _ in turns[index + 1 :] if role != "system"), "assistant")
+    return before == "user" and after == "assistant"
+
+
+def _merge(turns: Iterable[_Turn]) -> list[_Turn]:
+    merged: list[_Turn] = []
+    for role, blocks in turns:
+        if merged and merged[-1][0] == role:
+            merged[-1][1].extend(blocks)
+        else:
+            merged.append((role, list(blocks)))
+    for role, blocks in merged:
+        if role == "user":
+            blocks.sort(key=lambda block: block["type"] != "tool_result")
+    return merged
+
+
+def _is_prefill(turn: _Turn) -> bool:
+    """An answer with a hosted tool's block in it was paused by the vendor, who takes it back to go on."""
+    role, blocks = turn
+    if role != "assistant" or blocks[-1]["type"] == "tool_use" or any(block["type"] not in _OWN for block in blocks):
+        return False
+    if blocks[-1]["type"] == "text":
+        blocks[-1]["text"] = blocks[-1]["text"].rstrip()  # white space at the very end is refused
+    return True
+
+
+def _content(blocks: list[_Block]) -> str | list[_Block]:
+    """A lone text is sent as a string, which means the same."""
+    if len(blocks) == 1 and blocks[0].keys() == {"type", "text"}:
+        text: str = blocks[0]["text"]
+        return text
+    return blocks
+
+
+class _Writer:
+    """Parts to blocks, for one request."""
+
+    def __init__(self, identity: ModelIdentity) -> None:
+        self._identity = identity
+        self._ids = _WireIds()
+
+    def blocks(self, message: Message, where: str) -> list[_Block]:
+        found = (self._block(part, message.role, where) for part in message.parts)
+        return [block for block in found if block is not None]
+
+    def _block(self, part: Part, role: str, where: str) -> _Block | None:
+        match part:
+            case Text():
+                return self._text(part, role)
+            case Image() | Document() if role == "assistant":
+                raise CapabilityMismatch(f"{where}: this dialect takes no {_kind(part)} in an assistant message")
+            case Image():
+                return _image(part, where)
+            case Document():
+                return _document(part, where)
+            case Reasoning():
+                return self._reasoning(part)
+            case ToolCall():
+                extra = part.vendor.data if part.vendor and self._identity.owns(part.vendor) else {}
+                wire = self._ids.of_call(part.id)
+                return {"type": "tool_use", "id": wire, "name": part.name, "input": part.arguments, **extra}
+            case ToolResult():
+                return self._result(part, where)
+            case VendorPart():
+                return dict(part.vendor.data) if self._identity.owns(part.vendor) else None
+        raise CapabilityMismatch(f"{where}: this dialect takes no {_kind(part)}")
+
+    def _text(self, part: Text, role: str) -> _Block | None:
+        if not part.text.strip():
+            return None
+        block: _Block = {"type": "text", "text": part.text}
+        # citations go back with the answer that they belong to; on a user's text they are refused (version 2026-10-21)
+        if role == "assistant" and part.vendor is not None and self._identity.owns(part.vendor):
+            block.update(part.vendor.data)
+        return block
+
+    def _reasoning(self, part: Reasoning) -> _Block | None:
+        """A signature holds for the model that gave it alone: the documentation says to strip it for any other."""
+        if part.vendor is None or not self._identity.owns(part.vendor, same_model=True):
+            return None
+        data = part.vendor.data
+        return {**data, "thinking": part.text} if data.get("type") == "thinking" else dict(data)
+
+    def _result(self, part: ToolResult, where: str) -> _Block:
+        block: _Block = {"type": "tool_result", "tool_use_id": self._ids.of_result(part.tool_call_id)}
+        inner = [self._block(piece, "tool", where) for piece in part.parts]
+        content = _content([piece for piece in inner if piece is not None])
+        if content or part.is_error:
+            block["content"] = content or "Error"  # an error without a word is refused
+        if part.is_error:
+            block["is_error"] = True
+        return block
+
+
+def _kind(part: Part) -> str:
+    return type(part).__name__.lower()
+
+
+def _image(part: Image, where: str) -> _Block:
+    if part.url is not None:
+        return {"type": "image", "source": {"type": "url", "url": part.url}}
+    kind = {"image/jpg": "image/jpeg"}.get(part.media_type or "", part.media_type)
+    if kind not in _IMAGES:
+        raise CapabilityMismatch(f"{where}: images are taken as PNG, JPEG, GIF or WebP, not as {kind}")
+    return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": part.data}}
+
+
+def _document(part: Document, where: str) -> _Block:
+    source: Mapping[str, Any]
+    kind = (part.media_type or "").partition(";")[0].strip()
+    if part.url is not None:
+        source = {"type": "url", "url": part.url}
+    elif kind == "application/pdf":
+        source = {"type": "base64", "media_type": kind, "data": part.data}
+    elif kind.startswith("text/"):
+        try:
+            text = base64.b64decode(part.data or "", validate=True).decode("utf-8")
+        except (binascii.Error, UnicodeDecodeError):
+            raise CapabilityMismatch(f"{where}: a text document has to be UTF-8, in base64") from None
+        source = {"type": "text", "media_type": "text/plain", "data": text}
+    else:
+        raise CapabilityMismatch(f"{where}: documents are taken as PDF or text, not as {kind}")
+    return {"type": "document", "source": dict(source), **({"title": part.name} if part.name else {})}
+
+
+def wire_id(call_id: str, again: int = 0) -> str:
+    """
+    A tool call's id as the wire takes it: letters, digits, _ and -, at most 64, each of them once.
+
+    An id of that form stays as it is. Any other, and one that comes `again`, becomes a hash of itself, the same in
+    every request; the conversation keeps its own.
+    """
+    if not again and _ID.fullmatch(call_id):
+        return call_id
+    digest = hashlib.sha256(f"{again}:{call_id}".encode("utf-8", "surrogatepass")).hexdigest()
+    return f"call_{digest[:32]}"
+
+
+class _WireIds:
+    """
+    The ids of one request. Some vendors number their calls anew in every turn; here each id has to be unique.
+
+    A result belongs to the first call of its id that has none yet.
+    """
+
+    def __init__(self) -> None:
+        self._count: defaultdict[str, int] = defaultdict(int)
+        self._open: defaultdict[str, deque[str]] = defaultdict(deque)
+        self._answered: dict[str, str] = {}
+
+    def of_call(self, call_id: str) -> str:
+        wire = wire_id(call_id, self._count[call_id])
+        self._count[call_id] += 1
+        self._open[call_id].append(wire)
+        return wire
+
+    def of_result(self, call_id: str) -> str:
+        if self._open[call_id]:
+            self._answered[call_id] = self._open[call_id].popleft()
+        return self._answered.get(call_id) or wire_id(call_id)
