@@ -139,7 +139,7 @@ def test_a_call_is_done_before_the_end():
 
 
 def test_a_whole_answer_that_the_limit_cut_in_a_call():
-    """A tool call cut by the token limit is `IncompleteToolCall` with the rest of the answer, and nobody else is asked."""
+    """A tool call cut by the token limit is `IncompleteToolCall` with the rest of the answer; nobody else is asked."""
     call = {"id": "1", "function": {"name": "f", "arguments": '{"a": '}}
     choice = {"message": {"content": "Let me", "tool_calls": [call]}, "finish_reason": "length"}
     vendor = FakeVendor(lambda request: httpx.Response(200, json={"choices": [choice]}))
