@@ -9,10 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
+from ._call import Call
 from ._config import Loaded
 from ._discovery import discover
 from ._errors import InvalidRequest
-from ._exchange import Call, exchange
+from ._exchange import exchange
 from ._health import Health, TargetHealth
 from ._hooks import Hooks
 from ._messages import Message
@@ -67,7 +68,7 @@ class _Base(ABC):
         hooks: Hooks | None,
     ) -> None:
         self._timeout = _seconds(timeout)
-        self._health = Health()
+        self._health = _health(loaded)
         self._hooks = hooks or Hooks()
         self._source = loaded.source
         self._setup = Setup(loaded, model)
@@ -179,6 +180,7 @@ class Client(_Base):
     def close(self) -> None:
         """Close the connections. The client can be used again; it opens new ones."""
         self._connections.close()
+        self._health.close(wait=0.05)
 
     def __enter__(self) -> Self:
         return self
@@ -228,6 +230,7 @@ class AsyncClient(_Base):
     async def aclose(self) -> None:
         """Close the connections that the running loop opened."""
         await self._connections.aclose()
+        self._health.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -236,6 +239,17 @@ class AsyncClient(_Base):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _health(loaded: Loaded) -> Health:
+    """In this process's memory, and shared where the configuration names a store."""
+    config = loaded.config.store
+    if config.url is None:
+        return Health()
+    from ._sharing import Sharing
+    from ._store import store_opener
+
+    return Health(sharing=Sharing(store_opener(config, loaded.source), egress=config.egress))
 
 
 def _seconds(timeout: object) -> float | None:

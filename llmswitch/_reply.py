@@ -85,7 +85,6 @@ class Attempt:
     message: str | None = None
     retry_after: float | None = None
     request_id: str | None = None
-    reconnected: bool = False
     characters: int = 0
     usage: Usage | None = None
     cost: Cost | None = None

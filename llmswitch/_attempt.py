@@ -1,0 +1,182 @@
+"""One attempt: one target is asked once, and what came of it is a reply or a classified failure."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from . import _errors
+from ._answer import Clocks, Reading, read_answer
+from ._call import Call
+from ._capabilities import fit
+from ._decision import Try
+from ._errors import (
+    AllTargetsFailed,
+    CapabilityMismatch,
+    DeadlineExceeded,
+    FirstTokenTimeout,
+    LLMSwitchError,
+    OutputInvalid,
+    StreamInterrupted,
+    StreamStalled,
+)
+from ._events import StreamReset
+from ._reply import Attempt, ChatReply, ChatWarning
+from ._wire import Action, Close, Fault, FaultKind, Open, Opened, Outcome
+
+__all__ = ["Failed", "attempt_once", "bare", "classified"]
+
+
+@dataclass(slots=True)
+class Failed:
+    """
+    An attempt that gave no answer. `tried`: bytes were sent. `final`: the caller has seen some of an answer, or has a
+    whole one that is not in the form he asked for, so nobody else is asked. `restartable`: it may begin anew elsewhere,
+    if the caller chose that. `neutral`: it says nothing about the target.
+    """
+
+    error: LLMSwitchError
+    tried: bool = True
+    final: bool = False
+    neutral: bool = False
+    restartable: bool = False
+    retry_same: bool | None = None
+
+
+def classified(error: LLMSwitchError) -> LLMSwitchError:
+    """What went wrong, beneath the fact that an answer was broken off by it."""
+    return error.__cause__ if isinstance(error.__cause__, LLMSwitchError) else error
+
+
+def attempt_once(
+    call: Call, step: Try, attempt: Attempt, deadline: float, reset: StreamReset | None
+) -> Generator[Action, Outcome, ChatReply | Failed]:
+    """Ask one target once."""
+    target, policy = call.chain.targets[step.target], call.chain.policy
+    request = call.request.overridden(target.settings)
+    able = target.adapter.capabilities
+    try:
+        request, warnings = fit(request, able, provider=target.provider, model=target.model)
+        http = target.adapter.build(request, stream=call.stream)
+    except LLMSwitchError as error:
+        if isinstance(error, CapabilityMismatch):
+            error.provider, error.model = target.provider, target.model
+        # What this target can't hold another may; what is wrong with the request is wrong everywhere.
+        return Failed(error, tried=False, final=not isinstance(error, CapabilityMismatch))
+    reasoning = able.thinks_unasked if request.reasoning is None else request.reasoning != "off"
+    began = attempt.started
+    first = target.first_token_timeout or policy.first_token_for(reasoning=reasoning)
+    clocks = Clocks(
+        now=call.clock,
+        # A whole answer has no first token before its last: it has the attempt's time.
+        first_token=min(began + first, step.deadline) if call.stream else step.deadline,
+        attempt=step.deadline,
+        call=deadline,
+        idle=target.idle_timeout or policy.idle_for(reasoning=reasoning),
+        grace=policy.grace,
+    )
+    reading = Reading(target, request, call.stream, clocks, attempt, reset=reset)
+    try:
+        opened = yield Open(target, http, clocks.first_token, policy.connect, policy.pool, policy.write)
+        if isinstance(opened, Fault):
+            raise _no_answer(reading, opened)
+        assert isinstance(opened, Opened)
+        assembly = yield from read_answer(reading, opened)
+    except LLMSwitchError as error:
+        yield Close()
+        return _failed(call, reading, error, deadline, full=began + first)
+    yield Close()
+    return _reply(call, reading, assembly.reply(), warnings)
+
+
+def _reply(call: Call, reading: Reading, reply: ChatReply, warnings: list[ChatWarning]) -> ChatReply:
+    target, attempt = reading.target, reading.attempt
+    reply.provider, reply.model = target.provider, target.model
+    reply.response_format = reading.request.response_format
+    reply.cost = target.cost(reply.usage)
+    drill = [ChatWarning("drill", call.drill)] if call.drill is not None else []
+    reply.warnings = [*drill, *warnings, *reply.warnings]
+    attempt.usage, attempt.cost = reply.usage, reply.cost
+    attempt.end_ms = (call.clock() - attempt.started) * 1000
+    return reply
+
+
+# The class that a fault of the network has before an answer began, and what to say of it.
+_BEFORE: dict[FaultKind, tuple[type[LLMSwitchError], str]] = {
+    "connect": (_errors.ConnectFailed, "no connection"),
+    "tls": (_errors.TLSInvalid, "the TLS connection is not to be trusted"),
+    "stale": (_errors.StaleConnection, "a kept connection had been closed"),
+    "broken": (_errors.NoResponse, "the connection ended before an answer began"),
+    "timeout": (_errors.FirstTokenTimeout, "the answer did not begin within its time limit"),
+    "garbage": (_errors.MalformedResponse, "the answer is not valid HTTP"),
+    "pool": (_errors.LocalOverload, "no connection of this process became free"),
+    "local": (_errors.LocalOverload, "this machine could not open a connection"),
+}
+_NOTHING_SENT = frozenset({"connect", "tls", "stale", "pool", "local"})
+
+
+def _no_answer(reading: Reading, fault: Fault) -> LLMSwitchError:
+    kind, said = _BEFORE[fault.kind]
+    if fault.lasting:
+        reading.retry_same = False
+    if fault.kind in ("connect", "tls") and not fault.lasting:
+        said = f"{said} ({reading.target.endpoint.origin})"
+    message = f"{said}: {fault.message}" if fault.message else said
+    return reading.problem(kind, message, billed=fault.kind not in _NOTHING_SENT)
+
+
+def _failed(call: Call, reading: Reading, error: LLMSwitchError, deadline: float, *, full: float) -> Failed:
+    """
+    What an error of this attempt means for the call. A silence counts against the target only where it lasted until
+    `full`, the target's own limit to the first token: what a caller in a hurry cuts short says nothing.
+    """
+    timed_out = isinstance(error, (FirstTokenTimeout, StreamStalled))
+    hurried = isinstance(error, FirstTokenTimeout) and call.clock() < full
+    if timed_out and call.clock() >= deadline:
+        late = DeadlineExceeded("the call's time limit ran out", possibly_billed=True)
+        late.provider, late.model = error.provider, error.model
+        if reading.committed:
+            late.partial = reading.assembly.reply()
+            return Failed(late, final=True, neutral=True)
+        return Failed(error, neutral=hurried)  # the decision says it, with all that was tried
+    if isinstance(error, OutputInvalid):
+        return Failed(error, final=True)
+    if not reading.committed:
+        return Failed(error, retry_same=reading.retry_same, neutral=hurried)
+    # a call that was handed over whole may have been run: it must not be asked for a second time
+    restartable = not reading.assembly.finished_calls
+    return Failed(_interrupted(reading, error), final=True, restartable=restartable)
+
+
+def _interrupted(reading: Reading, error: LLMSwitchError) -> StreamInterrupted:
+    """The answer broke off after the caller had seen some of it: what he has, and why there is no more."""
+    if isinstance(error, StreamInterrupted):
+        interrupted = error
+    else:
+        interrupted = StreamInterrupted(
+            f"the answer broke off: {error.message}",
+            provider=error.provider,
+            model=error.model,
+            status=error.status,
+            code=error.code,
+            request_id=error.request_id,
+            retry_after=error.retry_after,
+            possibly_billed=True,
+        )
+        interrupted.__cause__ = bare(error, ())
+    assembly = reading.assembly
+    partial = assembly.reply()
+    partial.provider, partial.model = reading.target.provider, reading.target.model
+    interrupted.partial = partial
+    interrupted.incomplete_tool_calls = assembly.unfinished_calls
+    interrupted.usage_estimate = partial.usage if partial.usage.output_tokens is not None else None
+    return interrupted
+
+
+def bare(error: LLMSwitchError, trail: list[Attempt] | tuple[()]) -> LLMSwitchError:
+    """The error with its trail and without the frames and causes that hold requests."""
+    for each in (error, *(error.exceptions if isinstance(error, AllTargetsFailed) else ())):
+        each.__traceback__ = None
+        each.__context__ = None
+        each.attempts = tuple(trail) or each.attempts
+    return error

@@ -1,0 +1,36 @@
+"""One call: what is asked, of which chain, by when, and with what is known of the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+
+from ._chain import Chain
+from ._health import Health
+from ._hooks import Hooks
+from ._request import ChatRequest
+
+__all__ = ["Call"]
+
+
+@dataclass(slots=True)
+class Call:
+    """One call: what is asked, of which chain, within how many seconds, with what is known of the targets."""
+
+    chain: Chain
+    request: ChatRequest
+    stream: bool
+    timeout: float | None = None
+    clock: Callable[[], float] = monotonic
+    health: Health = field(default_factory=Health)
+    hooks: Hooks = field(default_factory=Hooks)
+    drill: str | None = None
+
+    @property
+    def restarts(self) -> bool:
+        """Whether the answer of this stream may begin anew after it had begun."""
+        return self.stream and self.chain.policy.on_stream_failure == "restart"
+
+    def __repr__(self) -> str:
+        return f"Call({self.chain.name}, {self.request!r})"
