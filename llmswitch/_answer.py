@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
 from ._adapter import ErrorFacts, NotAnAnswer, StreamDecoder, VendorFault
@@ -13,6 +13,7 @@ from ._errors import (
     IncompleteToolCall,
     LLMSwitchError,
     MalformedResponse,
+    NoResponse,
     StreamInterrupted,
     StreamStalled,
     ToolArgumentsInvalid,
@@ -28,6 +29,8 @@ from ._wire import Action, Fault, Opened, Outcome, Read
 
 __all__ = ["Clocks", "Reading", "read_answer"]
 
+_HEADER_BYTES = 64 * 1024
+_HEADERS = 1000
 _ERROR_BYTES = 64 * 1024
 _ERROR_SECONDS = 5.0
 _BODY_BYTES = 64 * 1024 * 1024
@@ -105,14 +108,21 @@ def read_answer(reading: Reading, opened: Opened) -> _Steps:
     attempt = reading.attempt
     attempt.status, attempt.connect_ms = opened.status, opened.connect_ms
     attempt.request_id = opened.headers.get("x-request-id") or opened.headers.get("request-id")
+    if opened.header_bytes > _HEADER_BYTES or opened.header_count > _HEADERS:
+        raise reading.problem(MalformedResponse, "the answer's headers are too many or too long")
     inflater = _inflater(reading, opened)
     if opened.status >= 300:
         return (yield from _refusal(reading, opened, inflater))
     kind = opened.headers.get("content-type", "").partition(";")[0].strip().lower()
     streamed = _is_stream(kind, asked=reading.stream)
     if streamed:
-        return (yield from _streamed(reading, inflater))
-    return (yield from _whole(reading, opened, inflater))
+        assembly = yield from _streamed(reading, inflater)
+    else:
+        assembly = yield from _whole(reading, opened, inflater)
+    if streamed != reading.stream:
+        asked, came = ("a stream", "one piece") if reading.stream else ("one piece", "a stream")
+        assembly.warn("other_form", f"{asked} was asked for, and {came} came; it was read as what it is")
+    return assembly
 
 
 def _is_stream(kind: str, *, asked: bool) -> bool:
@@ -167,7 +177,7 @@ def _whole(reading: Reading, opened: Opened, inflater: Inflater) -> _Steps:
     while True:
         chunk = yield Read(reading.clocks.attempt)
         if isinstance(chunk, Fault):
-            raise _broke_off(reading, chunk)
+            raise _broke_off(reading, chunk, NoResponse if body else StreamInterrupted)
         assert isinstance(chunk, bytes)
         try:
             if not chunk:
@@ -217,7 +227,10 @@ def _streamed(reading: Reading, inflater: Inflater) -> _Steps:
     decoder = reading.target.adapter.decoder(reading.request)
     reading.assembly = assembly = decoder.assembly
     by = clocks.first_token
+    # an answer that the caller does not see before it is whole can still be left for another target
+    end = clocks.call if reading.stream else clocks.attempt
     body_ended = False
+    said_anything = False
     while not decoder.ended:
         chunk = yield Read(by)
         if type(chunk) is not bytes:
@@ -230,9 +243,9 @@ def _streamed(reading: Reading, inflater: Inflater) -> _Steps:
         try:
             if chunk:
                 for piece in inflater.feed(chunk):
-                    _decode(decoder, frames.feed(piece), events)
+                    said_anything |= _decode(decoder, frames.feed(piece), events)
             else:
-                _decode(decoder, frames.finish(), events)
+                said_anything |= _decode(decoder, frames.finish(), events)
                 events.extend(decoder.finish())
                 inflater.finish()
         except (VendorFault, NotAnAnswer, FramingError, BadArguments, JSONInvalid) as problem:
@@ -240,16 +253,18 @@ def _streamed(reading: Reading, inflater: Inflater) -> _Steps:
         if events:
             if reading.stream:
                 yield reading.deliver(events)
-            by = min(clocks.now() + clocks.idle, clocks.call)
+            by = min(clocks.now() + clocks.idle, end)
         if error is not None:
             raise error
         if not chunk:
             body_ended = True
             break
         if assembly.finish_reason is not None:
-            by = min(clocks.now() + clocks.grace, clocks.call)
+            by = min(clocks.now() + clocks.grace, end)
     if assembly.finish_reason is not None and not decoder.ended and not body_ended:
         decoder.finish()  # for what it has to say of the missing end
+    if assembly.finish_reason is None and not said_anything:
+        raise reading.problem(MalformedResponse, "the body holds no event of a stream")
     if assembly.finish_reason is None:
         raise reading.problem(StreamInterrupted, "the stream ended without saying that the answer is whole")
     try:
@@ -262,9 +277,11 @@ def _streamed(reading: Reading, inflater: Inflater) -> _Steps:
     return assembly
 
 
-def _decode(decoder: StreamDecoder, frames: Iterable[object], events: list[ChatEvent]) -> None:
+def _decode(decoder: StreamDecoder, frames: Sequence[object], events: list[ChatEvent]) -> bool:
+    """Whether there was anything to decode."""
     for frame in frames:
         events.extend(decoder.feed(frame))  # type: ignore[arg-type]
+    return bool(frames)
 
 
 def _drain(reading: Reading) -> Generator[Action, Outcome, None]:
@@ -284,7 +301,7 @@ def _stream_error(reading: Reading, problem: Exception) -> LLMSwitchError:
     return reading.problem(MalformedResponse, f"the stream can't be read: {problem}")
 
 
-def _broke_off(reading: Reading, fault: Fault) -> LLMSwitchError:
+def _broke_off(reading: Reading, fault: Fault, broken: type[LLMSwitchError] = StreamInterrupted) -> LLMSwitchError:
     clocks = reading.clocks
     if fault.kind == "timeout":
         if reading.assembly.begun:
@@ -292,7 +309,7 @@ def _broke_off(reading: Reading, fault: Fault) -> LLMSwitchError:
         return reading.problem(FirstTokenTimeout, "the answer did not begin within its time limit")
     if fault.kind == "garbage":
         return reading.problem(MalformedResponse, f"the answer is not valid HTTP: {fault.message}")
-    return reading.problem(StreamInterrupted, f"the connection broke in the middle of the answer: {fault.message}")
+    return reading.problem(broken, f"the connection broke in the middle of the answer: {fault.message}")
 
 
 def _bad_arguments(reading: Reading, bad: BadArguments) -> LLMSwitchError:

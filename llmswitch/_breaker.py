@@ -69,8 +69,7 @@ class Breaker:
     opened: int = 0
     reason: str = ""
     _outcomes: deque[tuple[float, bool]] = field(default_factory=deque)
-    _in_a_row: int = 0
-    _last_failure: float = float("-inf")
+    _healthy_since: float = float("-inf")
     _good_probes: int = 0
     _lease: int = 0
     _lease_ends: float = 0.0
@@ -101,6 +100,15 @@ class Breaker:
         """Whether a probe is under way, so that nobody else may pass."""
         return self.state is BreakerState.HALF_OPEN and self._lease != 0 and now < self._lease_ends
 
+    @property
+    def lease_ends(self) -> float:
+        """Until when a probe may take, where one is under way."""
+        return self._lease_ends
+
+    def due(self, now: float) -> bool:
+        """Whether the next call would be a probe."""
+        return self.state is BreakerState.HALF_OPEN or (self.state is BreakerState.OPEN and now >= self.until)
+
     def force(self) -> Permit:
         """Leave for a call in spite of all, where nobody else could be asked."""
         return Permit(self.generation)
@@ -112,32 +120,31 @@ class Breaker:
 
     def succeeded(self, permit: Permit, now: float) -> None:
         """The call was answered."""
+        lapsed = self._lapsed(permit, now)
         self.release(permit)
-        if permit.generation != self.generation or self.state in (BreakerState.ISOLATED, BreakerState.DISABLED):
+        if lapsed or permit.generation != self.generation or self._by_hand:
             return
         if self.state is BreakerState.CLOSED:
-            self._in_a_row = 0
             self._note(now, ok=True)
-            if self.opened and now - self._last_failure >= self.numbers.healthy:
-                self.opened = 0
+            self._recover(now)
         elif permit.probe or self.state is BreakerState.OPEN:
             self._good_probes += 1
             if self._good_probes >= self.numbers.successes:
                 self._close()
+                self._healthy_since = now
 
     def failed(self, permit: Permit, now: float, reason: str = "") -> None:
         """The call failed, by the other side's fault."""
+        lapsed = self._lapsed(permit, now)
         self.release(permit)
-        self.reason = reason or self.reason
-        if permit.generation != self.generation or self.state in (BreakerState.ISOLATED, BreakerState.DISABLED):
+        if lapsed or permit.generation != self.generation or self._by_hand:
             return
-        if self.opened and self.state is BreakerState.CLOSED and now - self._last_failure >= self.numbers.healthy:
-            self.opened = 0
-        self._last_failure = now
+        self.reason = reason or self.reason
         if self.state is BreakerState.CLOSED:
-            self._in_a_row += 1
+            self._recover(now)
+            self._healthy_since = now
             self._note(now, ok=False)
-            if self._in_a_row >= self.numbers.consecutive or self._too_many():
+            if self._in_a_row() >= self.numbers.consecutive or self._too_many():
                 self._open(now)
         elif self.state is BreakerState.HALF_OPEN:
             self._open(now)
@@ -157,11 +164,45 @@ class Breaker:
         self.opened = 0
         self._close()
 
+    def learn_open(self, until: float, opened: int, reason: str, *, anew: bool = False) -> None:
+        """It was opened elsewhere, until then at least; `anew`: just until then, whatever was known here."""
+        if self._by_hand:
+            return
+        if self.state is BreakerState.OPEN:
+            self.until = until if anew else max(self.until, until)
+        else:
+            self.until, self.state = until, BreakerState.OPEN
+            self.generation += 1
+            self._forget()
+        self.opened, self.reason = max(self.opened, opened), reason
+
+    def learn_closed(self, opened: int, now: float) -> None:
+        """It was closed elsewhere; `opened` is what is remembered of before."""
+        if not self._by_hand:
+            self.opened, self._healthy_since = opened, now
+            self._close()
+
     def _note(self, now: float, *, ok: bool) -> None:
         outcomes = self._outcomes
         outcomes.append((now, ok))
         while len(outcomes) > self.numbers.window or now - outcomes[0][0] > self.numbers.age:
             outcomes.popleft()
+
+    @property
+    def _by_hand(self) -> bool:
+        return self.state in (BreakerState.ISOLATED, BreakerState.DISABLED)
+
+    def _lapsed(self, permit: Permit, now: float) -> bool:
+        """Whether a probe took longer than its lease: another may have begun, and its word is the one that counts."""
+        return permit.probe != 0 and (permit.probe != self._lease or now >= self._lease_ends)
+
+    def _recover(self, now: float) -> None:
+        if self.opened and now - self._healthy_since >= self.numbers.healthy:
+            self.opened = 0
+
+    def _in_a_row(self) -> int:
+        """Failures since the last answer, of those that the window still holds."""
+        return next((count for count, (_, ok) in enumerate(reversed(self._outcomes)) if ok), len(self._outcomes))
 
     def _too_many(self) -> bool:
         failures = sum(not ok for _, ok in self._outcomes)
@@ -169,7 +210,7 @@ class Breaker:
 
     def _open(self, now: float) -> None:
         self.opened += 1
-        seconds = min(self.numbers.first * 2 ** (self.opened - 1), self.numbers.longest)
+        seconds = min(self.numbers.first * 2 ** min(self.opened - 1, 30), self.numbers.longest)
         self.until = now + seconds * (1 + self.numbers.spread * (2 * self.random() - 1))
         self.state = BreakerState.OPEN
         self.generation += 1
@@ -182,6 +223,5 @@ class Breaker:
 
     def _forget(self) -> None:
         self._outcomes.clear()
-        self._in_a_row = 0
         self._good_probes = 0
         self._lease = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 
 from . import _errors
@@ -47,6 +48,9 @@ class ErrorRules:
 
     def classify(self, facts: ErrorFacts) -> type[LLMSwitchError]:
         """The class of the failure. What no rule knows is judged by the status's hundred."""
+        if facts.status is None and facts.code is not None and facts.code.isascii() and facts.code.isdigit():
+            number = int(facts.code[:4])
+            facts = replace(facts, status=number) if 400 <= number < 600 else facts
         for rule in self._rules:
             if rule.holds(facts):
                 return rule.becomes
@@ -71,7 +75,9 @@ class _Rule:
         self.html = rule.html
 
     def holds(self, facts: ErrorFacts) -> bool:
-        if self.status and facts.status not in self.status:
+        # an error inside an answer of 200 has no status to go by: its words and codes have to do
+        worded = self.code or self.type or self.text is not None
+        if self.status and facts.status not in self.status and not (facts.status is None and worded):
             return False
         if self.html is not None and self.html != facts.html:
             return False

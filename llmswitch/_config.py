@@ -21,6 +21,7 @@ __all__ = [
     "Loaded",
     "PolicyConfig",
     "ProviderConfig",
+    "StoreConfig",
     "TargetConfig",
 ]
 
@@ -110,6 +111,18 @@ class HTTPConfig(Strict):
     ca_file: str | None = None
 
 
+class StoreConfig(Strict):
+    """
+    Where processes share what they know of targets. Without `url` each keeps it to itself.
+
+    `prefix` begins the name of every key. `egress`: a name for the way to the vendors, where machines share one.
+    """
+
+    url: str | KeyReference | None = Field(default=None, repr=False)  # it may hold a password
+    prefix: Annotated[str, Field(pattern=r"^[!-~]{1,64}$")] = "llmswitch"
+    egress: Annotated[str, Field(min_length=1)] | None = None
+
+
 class Config(Strict):
     """The whole configuration, as in `llmswitch.toml`."""
 
@@ -118,6 +131,7 @@ class Config(Strict):
     providers: dict[str, ProviderConfig] = {}
     policy: PolicyConfig = PolicyConfig()
     http: HTTPConfig = HTTPConfig()
+    store: StoreConfig = StoreConfig()
     drill: dict[str, str] = {}
 
 
@@ -162,16 +176,20 @@ class Loaded:
 
 
 def _check_commands(loaded: Loaded) -> None:
-    for name, provider in loaded.config.providers.items():
-        if provider.api_key is not None and provider.api_key.command is not None and not loaded.trusted:
+    references = {f"providers.{name}.api_key": given.api_key for name, given in loaded.config.providers.items()}
+    for place, reference in (*references.items(), ("store.url", loaded.config.store.url)):
+        if isinstance(reference, KeyReference) and reference.command is not None and not loaded.trusted:
             raise ConfigError(
-                f"{loaded.source}: providers.{name}.api_key.command: this file was found, not named, so it may not run "
+                f"{loaded.source}: {place}.command: this file was found, not named, so it may not run "
                 "programs; name it in LLMSWITCH_CONFIG or Client.from_file(), or use env or file"
             )
 
 
 def _complaints(problem: ValidationError) -> Iterator[str]:
     errors = problem.errors(include_input=False, include_url=False, include_context=False)
+    # where a text or a table may stand, what is wrong inside the table is what counts
+    inside = [error["loc"] for error in errors if error["type"] not in ("string_type", "model_type")]
+    errors = [error for error in errors if not _beside(error["loc"], inside)]
     for error in errors[:5]:
         steps = [step for step in error["loc"] if not _is_branch(step)]
         place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
@@ -187,8 +205,13 @@ def _complaints(problem: ValidationError) -> Iterator[str]:
             yield f"{place or 'the whole'}: {said[:1].lower()}{said[1:]}"
 
 
+def _beside(place: tuple[str | int, ...], others: list[tuple[str | int, ...]]) -> bool:
+    return place[-1:] == ("str",) and any(place[:-1] == other[: len(place) - 1] for other in others)
+
+
 def _is_branch(step: str | int) -> bool:
-    return isinstance(step, str) and (step == "str" or step in ("TargetConfig", "int") or step.startswith("literal["))
+    branches = ("str", "int", "TargetConfig")
+    return isinstance(step, str) and (step in branches or step.startswith(("literal[", "function-after[")))
 
 
 def _fields(path: list[Any]) -> list[str]:

@@ -132,7 +132,7 @@ def decide(policy: Policy, history: History, now: float, *, repeatable: bool = T
     # each target is asked once whatever the number; what the number bounds is asking again
     if following is not None and history.attempts < max(policy.max_attempts, len(history.targets)):
         return _try(policy, history, following, "fallback" if history.attempts else "first", now)
-    second = _second_pass(policy, history, now) if rule.move != "never" else None
+    second = _second_pass(policy, history, now, repeatable=repeatable) if rule.move != "never" else None
     return second or GiveUp(_all_failed(history, last))
 
 
@@ -166,7 +166,7 @@ def _how_long(policy: Policy, history: History, error: LLMSwitchError) -> float 
     return policy.wait(policy.jitter, history.here)
 
 
-def _second_pass(policy: Policy, history: History, now: float) -> Step | None:
+def _second_pass(policy: Policy, history: History, now: float, *, repeatable: bool) -> Step | None:
     """
     Nobody is left: once, go back to the target that is the first to come back, if that is soon enough.
 
@@ -183,7 +183,11 @@ def _second_pass(policy: Policy, history: History, now: float) -> Step | None:
     if forcible and not tried:
         soonest = min(forcible, key=lambda failure: failure.until or now)
         return _resume(policy, history, soonest, now, wait=0.0)
-    coming = [failure for failure in latest if failure.until is not None and not failure.forcible]
+    coming = [
+        failure
+        for failure in latest
+        if failure.until is not None and not failure.forcible and (repeatable or not failure.tried)
+    ]
     if not coming:
         return None
     soonest = min(coming, key=lambda failure: failure.until or now)

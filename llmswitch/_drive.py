@@ -23,6 +23,8 @@ from ._wire import Fault, Open, Opened, Outcome, Read, Sleep
 
 __all__ = ["AsyncDriver", "SyncDriver"]
 
+# A client that was brought along has limits for each read alone: what comes too late is not taken.
+_LATE = Fault("timeout", "")
 _USER_AGENT = f"llmswitch/{__version__}"
 
 
@@ -50,7 +52,7 @@ def _request(action: Open, address: Address) -> httpx.Request:
             "timeout": {
                 "connect": min(action.connect, max(0.001, action.by - monotonic())),
                 "read": max(0.001, action.by - monotonic()),
-                "write": action.write,
+                "write": min(action.write, max(0.001, action.by - monotonic())),
                 "pool": action.pool,
             }
         },
@@ -59,9 +61,12 @@ def _request(action: Open, address: Address) -> httpx.Request:
 
 def _opened(response: httpx.Response, clock: Clock) -> Opened:
     headers: dict[str, str] = {}
+    size = count = 0
     for name, value in response.headers.multi_items():
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return Opened(response.status_code, headers, clock.connect_ms)
+        size += len(name) + len(value)
+        count += 1
+    return Opened(response.status_code, headers, clock.connect_ms, size, count)
 
 
 class SyncDriver:
@@ -117,7 +122,7 @@ class SyncDriver:
         try:
             for chunk in self._chunks:
                 if chunk:
-                    return chunk
+                    return chunk if clock.measured or monotonic() < action.by else _LATE
             return b""
         except CAUGHT as problem:
             return fault_of(problem, clock)
@@ -190,7 +195,7 @@ class AsyncDriver:
             assert self._chunks is not None
             async for chunk in self._chunks:
                 if chunk:
-                    return chunk
+                    return chunk if clock.measured or monotonic() < action.by else _LATE
             return b""
         except CAUGHT as problem:
             return fault_of(problem, clock)

@@ -54,10 +54,10 @@ def fault_of(problem: Exception, clock: Clock) -> Fault:
         return Fault("local", "the request could not be written as HTTP; look at the headers that you configured")
     if isinstance(problem, httpx.RemoteProtocolError) and not str(problem).lower().startswith(_CLOSED):
         kind = "garbage"
-    if kind == "broken" and clock.connect_ms is None and clock.received == 0 and clock.measured:
-        kind = "stale"
     if isinstance(problem, httpx.WriteTimeout):
         return Fault(kind, "the other side stopped reading the request")
+    if kind == "broken" and clock.connect_ms is None and clock.received == 0 and clock.measured:
+        kind = "stale"
     return Fault(kind, _said(problem))
 
 

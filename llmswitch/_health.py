@@ -11,10 +11,10 @@ import os
 import random
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ._breaker import Breaker, BreakerNumbers, BreakerState, Permit
 from ._cooldown import Cooldown, Scope, begin
@@ -23,7 +23,15 @@ from ._policy import rule_for
 from ._retry_budget import RetryBudget
 from ._target import Target
 
+if TYPE_CHECKING:
+    from ._fleet import Step
+    from ._ledger import News
+    from ._sharing import Sharing
+    from ._store import Subject
+
 __all__ = ["Admission", "Health", "Refusal", "TargetHealth"]
+
+_SCOPES: tuple[Scope, ...] = ("endpoint", "account", "target")
 
 
 @dataclass(slots=True, frozen=True)
@@ -68,7 +76,12 @@ class TargetHealth:
 
 
 class Health:
-    """In the memory of this process. Safe to share between threads; times are those of `clock`."""
+    """
+    In the memory of this process. Safe to share between threads; times are those of `clock`.
+
+    With `sharing`, other processes are told of cool-downs and of breakers that open and close, and what they tell is
+    taken in. No method waits for that.
+    """
 
     def __init__(
         self,
@@ -77,24 +90,38 @@ class Health:
         chance: Callable[[], float] | None = None,
         numbers: BreakerNumbers | None = None,
         bulkhead: int = 1000,
+        sharing: Sharing | None = None,
     ) -> None:
         self._clock = clock
         self._random = chance or random.Random().random  # noqa: S311 - spread, no secret
         self._numbers = numbers or BreakerNumbers()
         self._bulkhead = bulkhead
-        self._lock = threading.Lock()
+        # the garbage collector may end an abandoned call, which hands its leave back, while the lock is held here
+        self._lock = threading.RLock()
         self._breakers: dict[str, Breaker] = {}
         self._cooldowns: dict[str, Cooldown] = {}
         self._budgets: dict[str, RetryBudget] = {}
         self._in_flight: dict[str, int] = {}
         self._forced: dict[str, float] = {}
+        self._sharing = sharing
+        self._fleet = sharing.fleet if sharing is not None else None
+        if sharing is not None:
+            sharing.bind(self, self._lock, clock)
         _every.add(self)
 
     def after_fork(self) -> None:
         """In a forked child: what is known stays known, calls in flight are the parent's."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._random = random.Random().random  # noqa: S311 - else every child would spread alike
         self._in_flight = {}
+        if self._sharing is not None:
+            self._sharing.after_fork(self._lock)
+            self._fleet = self._sharing.fleet
+
+    def close(self, wait: float = 0.0) -> None:
+        """Share no more until the next call; what is still to be told may take `wait` seconds."""
+        if self._sharing is not None:
+            self._sharing.stop(wait)
 
     # Before a call
 
@@ -111,46 +138,65 @@ class Health:
         `forced`: nobody else is left; what is out for a while is asked all the same, at most once a second.
         """
         now = self._clock()
+        if self._sharing is not None:
+            self._sharing.start()
         with self._lock:
+            if self._fleet is not None:
+                self._fleet.watch(target)
             refused = self._refusal(target, now)
             if refused is not None and not (forced and self._may_force(target, refused, now)):
+                self._wanted(target, now)
                 return refused
             admission = Admission(target)
+            flying = target.scope("target")
+            self._in_flight[flying] = self._in_flight.get(flying, 0) + 1
             for key in (target.scope("endpoint"), target.scope("target")):
-                breaker = self._breakers.get(key)
-                if breaker is None:
-                    continue
-                permit = breaker.permit(now, limit) or (breaker.force() if forced else None)
+                # made by the first call, not by the first failure: answers before that count, and have a generation
+                breaker = self._breakers.setdefault(key, Breaker(self._numbers, self._random))
+                permit = breaker.permit(now, limit) if self._may_try(key, breaker, now) else None
+                permit = permit or (breaker.force() if forced else None)
                 if permit is None:
-                    self._hand_back(admission)
+                    self._hand_back(admission, now)
                     return Refusal("open", breaker.reason, breaker.until, transient=True)
                 admission.permits[key] = permit
-            key = target.scope("target")
-            self._in_flight[key] = self._in_flight.get(key, 0) + 1
+                if permit.probe and self._fleet is not None:
+                    self._fleet.wake()  # the lease is to last as long as the call may
             return admission
 
     def _refusal(self, target: Target, now: float) -> Refusal | None:
-        worst: Refusal | None = None
-        for scope in ("endpoint", "account", "target"):
-            key = target.scope(scope)
-            cooling = self._cooldowns.get(key)
-            if cooling is not None and not cooling.over(now) and (worst is None or cooling.until > worst.until):
-                worst = Refusal("cooling", cooling.reason, cooling.until, cooling.transient)
-        if worst is not None:
-            return worst
+        own = self._breakers.get(target.scope("target"))
+        if own is not None and own.state is BreakerState.ISOLATED:
+            return Refusal("open", "isolated", float("inf"), transient=False)
+        cooling = [
+            each for scope in _SCOPES if (each := self._cooldowns.get(target.scope(scope))) and not each.over(now)
+        ]
+        if cooling:
+            # a fact that does not pass by itself is the one to name, whichever ends last
+            worst = max(cooling, key=lambda each: (not each.transient, each.until))
+            until = max(each.until for each in cooling)
+            return Refusal("cooling", worst.reason, until, all(each.transient for each in cooling))
         for key in (target.scope("endpoint"), target.scope("target")):
             breaker = self._breakers.get(key)
             if breaker is None:
                 continue
-            if breaker.state is BreakerState.ISOLATED:
-                return Refusal("open", "isolated", float("inf"), transient=False)
             if breaker.state is BreakerState.OPEN and now < breaker.until:
                 return Refusal("open", breaker.reason, breaker.until, transient=True)
-            if breaker.leased(now):
+            if breaker.leased(now) or not self._may_try(key, breaker, now):
                 return Refusal("open", breaker.reason, now, transient=True)
         if self._in_flight.get(target.scope("target"), 0) >= self._bulkhead:
             return Refusal("busy", "LocalOverload", now, transient=True)
         return None
+
+    def _may_try(self, key: str, breaker: Breaker, now: float) -> bool:
+        """Of the processes that share a store, one at a time probes."""
+        return self._fleet is None or not breaker.due(now) or self._fleet.may_try(key, now)
+
+    def _wanted(self, target: Target, now: float) -> None:
+        if self._fleet is not None:
+            for key in (target.scope("endpoint"), target.scope("target")):
+                breaker = self._breakers.get(key)
+                if breaker is not None and breaker.state in (BreakerState.OPEN, BreakerState.HALF_OPEN):
+                    self._fleet.want(key, now, due=breaker.due(now))
 
     def _may_force(self, target: Target, refused: Refusal, now: float) -> bool:
         key = target.scope("target")
@@ -175,7 +221,10 @@ class Health:
                 if cooling is not None and cooling.over(now):
                     del self._cooldowns[key]
             self._budget(admission.target).succeeded(admission.paid)
-            self._hand_back(admission)
+            if self._fleet is not None:
+                self._fleet.answered[admission.target.scope("endpoint")] = now
+                self._fleet.answered[admission.target.scope("target")] = now
+            self._hand_back(admission, now)
 
     def failed(self, admission: Admission, error: LLMSwitchError) -> None:
         """The target failed by its own fault, or its account's; what is not its fault is `released`."""
@@ -196,14 +245,15 @@ class Health:
                     self._cooldowns[key] = begin(
                         rule.cool, type(error).__name__, self._cooldowns.get(key), error.retry_after, now, self._random
                     )
-            self._hand_back(admission)
+            self._hand_back(admission, now)
 
     def released(self, admission: Admission) -> None:
         """The call said nothing about the target: cancelled, or our own fault."""
+        now = self._clock()
         with self._lock:
-            self._hand_back(admission)
+            self._hand_back(admission, now)
 
-    def _hand_back(self, admission: Admission) -> None:
+    def _hand_back(self, admission: Admission, now: float) -> None:
         if not admission.open:
             return
         admission.open = False
@@ -215,6 +265,10 @@ class Health:
             self._in_flight[key] = left
         else:
             self._in_flight.pop(key, None)
+        if self._fleet is not None:
+            for scope in _SCOPES:
+                key = admission.target.scope(scope)
+                self._fleet.look(key, self._breakers.get(key), self._cooldowns.get(key), now)
 
     # Repetitions
 
@@ -253,7 +307,8 @@ class Health:
         for state in (BreakerState.ISOLATED, BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.DISABLED):
             if state in states:
                 left = seconds if state is BreakerState.OPEN else None
-                return TargetHealth(target.name, state.value, left, None, flying)  # type: ignore[arg-type]
+                why = refused.reason if refused is not None and refused.kind == "open" and left is not None else None
+                return TargetHealth(target.name, state.value, left, why, flying)  # type: ignore[arg-type]
         return TargetHealth(target.name, "ok", None, None, flying)
 
     def isolate(self, target: Target) -> None:
@@ -266,18 +321,50 @@ class Health:
 
     def reset(self, target: Target) -> None:
         """Forget what is known against this target, its account and its endpoint."""
-        scopes: tuple[Scope, ...] = ("endpoint", "account", "target")
+        now = self._clock()
         with self._lock:
-            for scope in scopes:
-                self._cooldowns.pop(target.scope(scope), None)
-                breaker = self._breakers.get(target.scope(scope))
+            for scope in _SCOPES:
+                key = target.scope(scope)
+                self._cooldowns.pop(key, None)
+                breaker = self._breakers.get(key)
                 if breaker is not None:
                     breaker.reset()
+                if self._fleet is not None:
+                    self._fleet.look(key, breaker, None, now)
+            if self._fleet is not None:
+                self._fleet.forget(target, now)
 
     def _by_hand(self, target: Target) -> Breaker:
         key = target.scope("target")
         with self._lock:
             return self._breakers.setdefault(key, Breaker(self._numbers, self._random))
+
+    # What other processes tell; called by the thread that shares
+
+    def learn(self, news: Iterable[News], clock: int, now: float) -> None:
+        """Take in what the store has had at `clock`, its milliseconds, which is `now` here."""
+        assert self._fleet is not None
+        with self._lock:
+            for item in news:
+                kind, key = item.subject
+                if kind == "cooldown":
+                    self._fleet.learn_cooldown(item, self._cooldowns, clock, now)
+                    continue
+                breaker = self._breakers.get(key) or Breaker(self._numbers, self._random)
+                if self._fleet.learn_breaker(item, breaker, clock, now):
+                    self._breakers[key] = breaker
+
+    def lease_steps(self, unwritten: Mapping[Subject, None]) -> list[Step]:
+        """What is to be done now, so that one process at a time probes."""
+        assert self._fleet is not None
+        with self._lock:
+            return self._fleet.steps(self._breakers, self._clock(), unwritten)
+
+    def lease_due(self, longest: float) -> float:
+        """Seconds until that is to be asked again."""
+        assert self._fleet is not None
+        with self._lock:
+            return self._fleet.due_in(self._breakers, self._clock(), longest)
 
 
 _every: weakref.WeakSet[Health] = weakref.WeakSet()

@@ -13,6 +13,7 @@ except ImportError:  # the extra `fast`
 
 __all__ = ["JSONInvalid", "dumps", "loads"]
 
+_DEEPEST = 200
 _LONE = re.compile(r"[\ud800-\udfff]")
 _ESCAPED = (b"\\ud", b"\\uD")
 _ESCAPED_TEXT = ("\\ud", "\\uD")
@@ -33,8 +34,32 @@ def loads(text: bytes | str) -> Any:
     """
     One JSON value. Lone surrogate escapes become U+FFFD, invalid UTF-8 likewise.
 
-    Raises `JSONInvalid` for anything else that is not strict JSON, NaN and endless nesting included.
+    Raises `JSONInvalid` for anything else that is not strict JSON, NaN and nesting deeper than 200 included.
     """
+    value = _read(text)
+    brackets = text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
+    if brackets > _DEEPEST and _deeper_than(value, _DEEPEST):
+        raise JSONInvalid("JSON nested too deeply")
+    return value
+
+
+def _deeper_than(value: Any, limit: int) -> bool:
+    """Level by level, so that what is deep can't exhaust the stack here either."""
+    level = [value]
+    for _ in range(limit):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _read(text: bytes | str) -> Any:
     if orjson is not None:
         try:
             return orjson.loads(text)

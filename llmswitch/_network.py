@@ -42,6 +42,16 @@ class Clock:
             raise httpcore.ReadTimeout
         return left if timeout is None or timeout > left else timeout
 
+    def left_to_write(self, timeout: float | None) -> float:
+        """The same for a write."""
+        left = self.by - monotonic()
+        if left <= 0:
+            raise httpcore.WriteTimeout
+        return left if timeout is None or timeout > left else timeout
+
+
+# A request goes out in pieces of this size, so that one that is taken in drips meets its limit in between.
+_WRITE = 65_536
 
 current_clock: ContextVar[Clock | None] = ContextVar("llmswitch_clock", default=None)
 
@@ -59,7 +69,12 @@ class _Stream(httpcore.NetworkStream):
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, timeout)
+        clock = current_clock.get()
+        if clock is None:
+            self._inner.write(buffer, timeout)
+            return
+        for start in range(0, len(buffer), _WRITE):
+            self._inner.write(buffer[start : start + _WRITE], clock.left_to_write(timeout))
 
     def close(self) -> None:
         self._inner.close()
@@ -116,7 +131,12 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self._inner.write(buffer, timeout)
+        clock = current_clock.get()
+        if clock is None:
+            await self._inner.write(buffer, timeout)
+            return
+        for start in range(0, len(buffer), _WRITE):
+            await self._inner.write(buffer[start : start + _WRITE], clock.left_to_write(timeout))
 
     async def aclose(self) -> None:
         await self._inner.aclose()

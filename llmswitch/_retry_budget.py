@@ -22,8 +22,8 @@ class RetryBudget:
 
     def take(self, *, throttled: bool) -> float:
         """Pay for a repetition; what was paid, to be given back if it succeeds."""
-        cost = self.throttled if throttled else self.transient
-        self.tokens = max(0.0, self.tokens - cost)
+        cost = min(self.throttled if throttled else self.transient, self.tokens)
+        self.tokens -= cost
         return cost
 
     def succeeded(self, paid: float) -> None:

@@ -33,6 +33,8 @@ class Opened:
     status: int
     headers: Mapping[str, str]
     connect_ms: float | None = None
+    header_bytes: int = 0
+    header_count: int = 0
 
 
 @dataclass(slots=True)

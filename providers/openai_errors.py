@@ -54,10 +54,12 @@ def _word(value: Any) -> str | None:
 
 
 def _words(value: Any) -> str:
-    if isinstance(value, str):
-        return value
     if isinstance(value, list):  # FastAPI: a list of {"loc", "msg", "type"}
-        return "; ".join(_words(item) for item in value[:5])
+        return "; ".join(_phrase(item) for item in value[:5])
+    return _phrase(value)
+
+
+def _phrase(value: Any) -> str:
     if isinstance(value, Mapping):
-        return _words(value.get("msg") or value.get("message") or "")
-    return ""
+        value = value.get("msg") or value.get("message")
+    return value if isinstance(value, str) else ""

@@ -78,7 +78,7 @@ def _first(*values: Any) -> Any:
 
 
 def _count(value: Any) -> int | None:
-    if isinstance(value, str) and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
         return int(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
         return None
@@ -138,9 +138,11 @@ class ChatCompletionsDecoder:
         try:
             chunk = loads(data)
         except JSONInvalid as problem:
-            if not event.complete:
-                return ()  # the end of the body cut it; what is missing shows by what is missing
+            if not event.complete or event.event not in ("", "message", "error"):
+                return ()  # cut by the end of the body, or an event of the vendor's own: what is missing will show
             raise NotAnAnswer(f"an event is {problem}") from None
+        if not event.complete:
+            self.assembly.warn("incomplete_event", "the body ended before the blank line of its last event")
         if event.damaged:
             self.assembly.warn("damaged_text", "the vendor sent invalid UTF-8; U+FFFD stands for it")
         if not isinstance(chunk, Mapping):
@@ -181,7 +183,11 @@ class ChatCompletionsDecoder:
         if found is None and isinstance(choice, Mapping):
             found = choice.get("usage")
         if found is not None:
-            self.assembly.usage = convert_usage(found) or self.assembly.usage
+            counted = convert_usage(found)
+            if counted is not None:
+                self.assembly.usage = counted
+            elif found:
+                self.assembly.warn("usage_unknown", "the vendor's count of tokens is not one")
 
     def _delta(self, delta: Mapping[str, Any], events: list[ChatEvent]) -> None:
         assembly = self.assembly
