@@ -70,6 +70,7 @@ class Breaker:
     reason: str = ""
     _outcomes: deque[tuple[float, bool]] = field(default_factory=deque)
     _healthy_since: float = float("-inf")
+    _row: int = 0
     _good_probes: int = 0
     _lease: int = 0
     _lease_ends: float = 0.0
@@ -120,11 +121,12 @@ class Breaker:
 
     def succeeded(self, permit: Permit, now: float) -> None:
         """The call was answered."""
-        lapsed = self._lapsed(permit, now)
+        lapsed = self._lapsed(permit)
         self.release(permit)
         if lapsed or permit.generation != self.generation or self._by_hand:
             return
         if self.state is BreakerState.CLOSED:
+            self._row = 0
             self._note(now, ok=True)
             self._recover(now)
         elif permit.probe or self.state is BreakerState.OPEN:
@@ -135,7 +137,7 @@ class Breaker:
 
     def failed(self, permit: Permit, now: float, reason: str = "") -> None:
         """The call failed, by the other side's fault."""
-        lapsed = self._lapsed(permit, now)
+        lapsed = self._lapsed(permit)
         self.release(permit)
         if lapsed or permit.generation != self.generation or self._by_hand:
             return
@@ -144,7 +146,9 @@ class Breaker:
             self._recover(now)
             self._healthy_since = now
             self._note(now, ok=False)
-            if self._in_a_row() >= self.numbers.consecutive or self._too_many():
+            # not bounded by the window's age: a target that hangs takes minutes for five failures
+            self._row += 1
+            if self._row >= self.numbers.consecutive or self._too_many():
                 self._open(now)
         elif self.state is BreakerState.HALF_OPEN:
             self._open(now)
@@ -192,17 +196,13 @@ class Breaker:
     def _by_hand(self) -> bool:
         return self.state in (BreakerState.ISOLATED, BreakerState.DISABLED)
 
-    def _lapsed(self, permit: Permit, now: float) -> bool:
-        """Whether a probe took longer than its lease: another may have begun, and its word is the one that counts."""
-        return permit.probe != 0 and (permit.probe != self._lease or now >= self._lease_ends)
+    def _lapsed(self, permit: Permit) -> bool:
+        """Whether a probe outlived its lease and another took it: the other's word is the one that counts."""
+        return permit.probe not in (0, self._lease)
 
     def _recover(self, now: float) -> None:
         if self.opened and now - self._healthy_since >= self.numbers.healthy:
             self.opened = 0
-
-    def _in_a_row(self) -> int:
-        """Failures since the last answer, of those that the window still holds."""
-        return next((count for count, (_, ok) in enumerate(reversed(self._outcomes)) if ok), len(self._outcomes))
 
     def _too_many(self) -> bool:
         failures = sum(not ok for _, ok in self._outcomes)
@@ -223,5 +223,6 @@ class Breaker:
 
     def _forget(self) -> None:
         self._outcomes.clear()
+        self._row = 0
         self._good_probes = 0
         self._lease = 0

@@ -59,5 +59,9 @@ def begin(
         seconds *= 1 + 0.1 * random()
     until = now + seconds
     if before is not None and before.until > until:
+        if before.transient and not rule.transient:  # what does not pass by itself is the one to name
+            return Cooldown(before.until, reason, transient=False, times=times)
         return Cooldown(before.until, before.reason, before.transient, max(times, before.times))
+    if before is not None and rule.transient and not before.transient and not before.over(now):
+        return Cooldown(until, before.reason, transient=False, times=before.times)
     return Cooldown(until, reason, rule.transient, times)
