@@ -138,6 +138,11 @@ class Fleet:
             self.dropped += 1
         self.wake()
 
+    @property
+    def untold(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(self._told)
+
     def outgoing(self, most: int) -> dict[Subject, Told]:
         """What is to be told next; it is told once."""
         taken = dict(islice(self._told.items(), most))

@@ -46,7 +46,7 @@ class Ledger:
     offset: float | None = None
     known: dict[Subject, Record] = field(default_factory=dict)
     unwritten: dict[Subject, None] = field(default_factory=dict)
-    _seen: dict[Subject, tuple[bytes | str, Record | None]] = field(default_factory=dict)
+    _seen: dict[Subject, tuple[bytes | str, Record | None]] = field(default_factory=dict)  # so as to read it once
 
     def forked(self) -> Ledger:
         """For a forked child: what is to be written is the parent's."""
@@ -57,7 +57,7 @@ class Ledger:
     ) -> list[News]:
         """
         Take in what the store has at `clock`, its milliseconds; what is new in it. What the store has lost, or has an
-        older state of, it is given again. A text that was there before says nothing new, however its clock has moved.
+        older state of, it is given again.
         """
         self.offset = clock / 1000 - now
         for subject in [subject for subject, record in self.known.items() if record.kept <= clock]:
@@ -70,22 +70,18 @@ class Ledger:
                 if known is not None:
                     self.unwritten[subject] = None
                 continue
-            if before is None or raw != before[0]:
-                new, record = True, Record.load(raw)
-                self._seen[subject] = raw, record
-            else:
-                new, record = False, before[1]
+            record = before[1] if before is not None and before[0] == raw else Record.load(raw)
+            self._seen[subject] = raw, record
             if known is not None and known.beats(record):
                 self.unwritten[subject] = None
-            elif new and record is not None and record.beats(known):
+            elif record is not None and record.beats(known):
                 self.known[subject] = record
                 self.unwritten.pop(subject, None)
                 news.append(News(subject, record, anew=known is None or record.epoch > known.epoch))
         return news
 
-    def note(self, told: Mapping[Subject, Told], now: float) -> None:
+    def note(self, told: Mapping[Subject, Told]) -> None:
         """What happened here is to be written, unless the store has something that says more."""
-        clock = self.theirs(now)
         for subject, event in told.items():
             before = self.known.get(subject)
             epoch = (before.epoch if before is not None else 0) + event.anew
@@ -95,7 +91,7 @@ class Ledger:
             else:
                 until = self.theirs(event.until)
                 record = Record(epoch, since, until, event.reason, event.transient, event.times)
-            if record.kept > clock and record.beats(before):
+            if record.beats(before):
                 self.known[subject] = record
                 self.unwritten[subject] = None
 

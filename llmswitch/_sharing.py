@@ -139,7 +139,7 @@ class Sharing:
             self.gone = False
             _log.warning("the store can be used again, after %d failures", self._failures)
         self._failures = 0
-        return 0.0 if self._ledger.unwritten else health.lease_due(PERIOD)
+        return health.lease_due(GAP if self._ledger.unwritten or self.fleet.untold else PERIOD)
 
     def _failed(self, problem: Exception) -> float:
         self.counts[type(problem).__name__] += 1
@@ -175,7 +175,7 @@ class Sharing:
             with self._lock:
                 told = self.fleet.outgoing(BATCH)
             now = self._clock()
-            self._ledger.note(told, now)
+            self._ledger.note(told)
             batch = self._ledger.batch(self.fleet.watched, BATCH, now)
             if batch:
                 store.write([(name, record) for _, name, record in batch])

@@ -28,7 +28,7 @@ class Cut(MemoryStore):
         return object.__getattribute__(self, name)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(100))
 def test_all_agree_when_they_meet_again(seed):
     """After partitions, restarts of the store and resets, every process has the same cool-downs, and none too long."""
     chance, clock = random.Random(seed), Clock()

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from llmswitch import _sharing
 from llmswitch._errors import ConnectFailed, ServerError
 from llmswitch._fleet import IDLE, RETRY
 from llmswitch._health import Admission
@@ -184,6 +185,83 @@ def test_two_good_probes_close_it_for_all(opened, clock):
     assert {} == prober.store.leases
 
 
+def test_a_probe_that_fails_elsewhere_is_one_more_in_a_row(opened, clock):
+    """The intervals grow for the fleet as they grow for a process alone, whoever probes."""
+    opened[1].turn()
+    ((prober, admission),) = let_through(opened)
+    assert opened[1] is prober
+    prober.health.failed(admission, ServerError("still"))
+    prober.turn()
+    opened[0].turn()
+    assert [10.0] * 2 == [pytest.approx(each.refused(T).until - clock.now, abs=0.01) for each in opened[:2]]
+
+
+def test_a_lease_is_given_back_after_the_reason_is_told(opened, store, monkeypatch):
+    """Where there is too much to tell for one round, the lease stays until what came of the probe is among it."""
+    for each in opened:
+        each.turn()
+    ((prober, admission),) = let_through(opened)
+    monkeypatch.setattr(_sharing, "SLICE", -1.0)
+    monkeypatch.setattr(_sharing, "BATCH", 1)
+    prober.limited(target("n", account="b"), 60)
+    prober.health.failed(admission, ServerError("still"))
+    for _ in range(2):
+        prober.turn()
+        assert store.leases
+    prober.turn()
+    assert {} == store.leases
+
+
+def test_a_lease_has_a_token_of_its_own(opened, store, clock):
+    """The next lease of a process has another token, so that a command that comes late can't free it."""
+    opened[0].turn()
+    ((first, _),) = store.leases.values()
+    ((prober, admission),) = let_through(opened)
+    prober.health.failed(admission, ServerError("still"))
+    due(clock, *opened)
+    due(clock, *opened)
+    opened[0].turn()
+    ((second, _),) = store.leases.values()
+    assert first != second
+
+
+def test_a_lease_that_another_has_is_asked_for_now_and_then(opened, store, monkeypatch, clock):
+    """However many calls want to try, a process asks for the lease four times a second."""
+    opened[0].turn()
+    asked = []
+    hold = store.hold
+    monkeypatch.setattr(store, "hold", lambda *given: asked.append(given) or hold(*given))
+    assert RETRY == opened[1].turn()
+    for _ in range(20):
+        clock.now += 0.05
+        opened[1].refused(T)
+        opened[1].turn()
+    assert 4 <= len(asked) <= 5
+
+
+def test_a_round_comes_when_the_breaker_is_due(process, clock):
+    """The lease is asked for at the moment from which it may be had."""
+    one = process()
+    one.refused(T)
+    one.fails(T, times=5)
+    one.turn()
+    one.refused(T)
+    clock.now += 4.5
+    assert 0.5 == pytest.approx(one.turn(), abs=0.01)
+
+
+def test_one_call_is_no_reason_for_ever(opened, clock, store):
+    """A process without calls for five minutes leaves the lease alone."""
+    for _ in range(400):
+        clock.now += 0.8
+        for each in opened:
+            each.turn()
+    clock.now += 5.1
+    for each in opened:
+        each.turn()
+    assert [] == [ends for _, ends in store.leases.values() if ends > store.now]
+
+
 def test_without_the_store_each_probes_for_itself(opened, store, clock):
     """When the store is gone the rule of a process alone holds: one probe each."""
     store.broken = OSError("gone")
@@ -204,12 +282,13 @@ def test_a_store_that_hangs_holds_up_no_probe_for_long(opened, clock):
 def test_who_has_no_other_target_asks_once_a_second(opened, clock):
     """Where nobody else could be asked a call goes through in spite of all, but not every call."""
     sent = 0
+    opened[1].turn()
     for _ in range(50):
-        clock.now += 0.1
-        opened[1].turn()
+        clock.now += 0.095
         opened[0].turn()
         admission = opened[0].health.admit(T, 1.0, forced=True)
         if isinstance(admission, Admission):
+            assert [] == [permit for permit in admission.permits.values() if permit.probe]
             sent += 1
             opened[0].health.released(admission)
     assert 5 <= sent <= 6

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmswitch._breaker import Breaker, BreakerNumbers
 from llmswitch._store import Record, digest
 
 records = st.builds(
@@ -122,3 +123,13 @@ def test_a_server_on_this_machine_is_its_own(host):
     for key in (f"http://{host}||a|m", f"https://vendor.example|http://{host}|a|m"):
         assert named(key, "one", "east") != named(key, "two", "east")
         assert named(key, "one", "east") == named(key, "one", "west")
+
+
+def test_a_breaker_learns_an_opening():
+    """Of two openings the later end counts, unless the breaker was closed in between."""
+    breaker = Breaker(BreakerNumbers(), lambda: 0.5)
+    breaker.learn_open(100.0, 3, "ServerError")
+    breaker.learn_open(50.0, 1, "NoResponse")
+    assert (100.0, 3) == (breaker.until, breaker.opened)
+    breaker.learn_open(50.0, 1, "NoResponse", anew=True)
+    assert (50.0, "NoResponse") == (breaker.until, breaker.reason)

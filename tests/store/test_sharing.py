@@ -6,9 +6,9 @@ import logging
 
 import pytest
 
-from llmswitch import _fleet
+from llmswitch import _fleet, _sharing
 from llmswitch._errors import Arrears, ConnectFailed, ServerError
-from llmswitch._sharing import FAILURES, PAUSE, PERIOD
+from llmswitch._sharing import FAILURES, GAP, PAUSE, PERIOD
 from llmswitch._store import Record
 from tests.store.play import target
 
@@ -146,13 +146,15 @@ def test_what_went_out_again_after_a_reset_stays_out(process, clock, store):
 def test_a_breaker_that_opened_is_open_for_all(process):
     """Five failures in one process are enough; the others send nothing."""
     one, two = process(), process()
-    begun = two.ask(T)
+    begun = [two.ask(T) for _ in range(3)]
     one.fails(T, times=5)
     one.turn(), two.turn()
     refused = two.refused(T)
     assert ("open", "ServerError") == (refused.kind, refused.reason)
     assert 1005.0 == pytest.approx(refused.until, abs=0.01)
-    two.health.failed(begun, ServerError("begun before"))
+    two.health.failed(begun.pop(), ServerError("begun before"))
+    for admission in begun:
+        two.health.succeeded(admission)
     assert 1005.0 == pytest.approx(two.refused(T).until, abs=0.01)
 
 
@@ -172,6 +174,36 @@ def test_a_breaker_that_closed_is_closed_for_all(process, clock):
     two.answers(T)
     two.fails(T, times=5)
     assert 10.0 == pytest.approx(two.refused(T).until - clock.now, abs=0.01)  # the second time in a row
+
+
+def test_what_was_heard_is_not_told_again(process, clock, store):
+    """Processes do not tell each other the same thing for ever."""
+    one, two = process(), process()
+    two.refused(T), two.refused(OTHER)
+    one.fails(T, times=5)
+    one.limited(OTHER, 1)
+    one.turn(), two.turn()
+    one.health.reset(T)
+    one.turn(), two.turn()
+    written = list(store.written)
+    for _ in range(3):
+        clock.now += 0.8
+        one.answers(T), two.answers(T)
+        one.turn(), two.turn()
+    assert written == store.written
+
+
+def test_a_reset_is_told_although_more_has_happened_since(process, store, clock):
+    """A reset and a shorter cool-down after it, both told late, end the longer one that the others know."""
+    one, two = process(), process()
+    two.refused(T)
+    one.limited(T, 600)
+    one.turn(), two.turn()
+    one.health.reset(T)
+    clock.now += 1
+    one.limited(T, 10)
+    one.turn(), two.turn()
+    assert [1011.0, 1011.0] == [pytest.approx(each.refused(T).until, abs=0.01) for each in (one, two)]
 
 
 def test_an_old_opening_does_not_come_back(process, clock, store):
@@ -327,6 +359,17 @@ def test_many_changes_are_written_in_batches(process, store, monkeypatch):
     assert {"cooling"} == {two.refused(each).kind for each in asked}
 
 
+def test_writing_leaves_time_to_listen(process, store, monkeypatch):
+    """What does not fit into a round's time is written in the next one, which comes soon."""
+    monkeypatch.setattr(_sharing, "SLICE", -1.0)
+    monkeypatch.setattr(_sharing, "BATCH", 2)
+    one = process()
+    for number in range(3):
+        one.limited(target(f"m{number}", account=f"{number}"), 60)
+    assert [GAP, GAP, PERIOD] == [one.turn() for _ in range(3)]
+    assert 6 == len(store.kept)
+
+
 def test_what_others_have_written_there_is_passed_over(process, store):
     """A record that can't be read changes nothing, and is put right by who knows better."""
     one, two = process(), process()
@@ -391,6 +434,7 @@ def test_a_forked_child_knows_what_was_known(process, store, clock):
     one.turn()
     one.limited(OTHER, 20)
     one.health.after_fork()
+    assert one.sharing.fleet is one.health._fleet
     assert ["cooling", "cooling"] == [one.refused(T).kind, one.refused(OTHER).kind]
     before = len(store.written)
     one.turn()

@@ -112,6 +112,18 @@ def test_rounds_are_bounded_however_much_happens(healthy, shared):
     assert shared.calls <= 2 * (0.5 / 0.05 + 2)
 
 
+def test_a_store_that_is_gone_is_left_in_peace(healthy, shared):
+    """Whatever happens here, a store that failed three times is not asked for a while."""
+    shared.broken = OSError("gone")
+    health = healthy()
+    ends = time.monotonic() + 0.3
+    while time.monotonic() < ends:
+        admission = health.admit(T, 10.0)
+        if isinstance(admission, Admission):
+            health.failed(admission, limited(0.001))
+    assert 3 == shared.calls
+
+
 def test_it_ends_with_its_health():
     """A client that is forgotten leaves no thread behind."""
     store = MemoryStore(time.monotonic)
