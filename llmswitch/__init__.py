@@ -11,6 +11,7 @@ One chat interface in front of many model vendors: switch by configuration, fall
 from __future__ import annotations
 
 from ._client import AsyncClient, Client
+from ._deadline import deadline
 from ._errors import (
     AllTargetsFailed,
     AllTargetsUnavailable,
@@ -145,4 +146,5 @@ __all__ = [
     "VendorData",
     "VendorPart",
     "__version__",
+    "deadline",
 ]

@@ -206,6 +206,7 @@ def _whole(reading: Reading, opened: Opened, inflater: Inflater) -> _Steps:
     now = reading.clocks.now()
     reading.attempt.ttft_ms = (now - reading.attempt.started) * 1000
     reading.attempt.characters = assembly.characters
+    reading.attempt.whole = True
     if reading.stream:
         yield reading.deliver([*assembly.events(), assembly.finish_event()])
     return assembly
@@ -267,14 +268,21 @@ def _streamed(reading: Reading, inflater: Inflater) -> _Steps:
         raise reading.problem(MalformedResponse, "the body holds no event of a stream")
     if assembly.finish_reason is None:
         raise reading.problem(StreamInterrupted, "the stream ended without saying that the answer is whole")
-    try:
-        last: list[ChatEvent] = [*assembly.close_calls(), assembly.finish_event()]
-    except BadArguments as bad:
-        raise _bad_arguments(reading, bad) from None
+    last = _last_events(reading)
     if reading.stream:
         yield reading.deliver(last)
     yield from _drain(reading)
     return assembly
+
+
+def _last_events(reading: Reading) -> list[ChatEvent]:
+    """What is left to hand over of an answer that is whole."""
+    try:
+        last: list[ChatEvent] = [*reading.assembly.close_calls(), reading.assembly.finish_event()]
+    except BadArguments as bad:
+        raise _bad_arguments(reading, bad) from None
+    reading.attempt.whole = True
+    return last
 
 
 def _decode(decoder: StreamDecoder, frames: Sequence[object], events: list[ChatEvent]) -> bool:

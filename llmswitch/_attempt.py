@@ -49,15 +49,17 @@ def classified(error: LLMSwitchError) -> LLMSwitchError:
 
 
 def attempt_once(
-    call: Call, step: Try, attempt: Attempt, deadline: float, reset: StreamReset | None
+    call: Call, step: Try, attempt: Attempt, deadline: float, reset: StreamReset | None, visit: str
 ) -> Generator[Action, Outcome, ChatReply | Failed]:
-    """Ask one target once."""
+    """Ask one target once. `visit` names the request to a vendor who knows repeated ones."""
     target, policy = call.chain.targets[step.target], call.chain.policy
     request = call.request.overridden(target.settings)
     able = target.adapter.capabilities
     try:
         request, warnings = fit(request, able, provider=target.provider, model=target.model)
         http = target.adapter.build(request, stream=call.stream)
+        if target.endpoint.idempotency_header is not None:
+            http.headers = {**http.headers, target.endpoint.idempotency_header: visit}
     except LLMSwitchError as error:
         if isinstance(error, CapabilityMismatch):
             error.provider, error.model = target.provider, target.model

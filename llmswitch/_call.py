@@ -16,12 +16,16 @@ __all__ = ["Call"]
 
 @dataclass(slots=True)
 class Call:
-    """One call: what is asked, of which chain, within how many seconds, with what is known of the targets."""
+    """
+    One call: what is asked, of which chain, with what is known of the targets; within `timeout` seconds, and by `by`
+    (monotonic seconds) whatever that says.
+    """
 
     chain: Chain
     request: ChatRequest
     stream: bool
     timeout: float | None = None
+    by: float | None = None
     clock: Callable[[], float] = monotonic
     health: Health = field(default_factory=Health)
     hooks: Hooks = field(default_factory=Hooks)

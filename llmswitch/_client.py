@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
 from ._call import Call
 from ._config import Loaded
+from ._deadline import inherited, is_span
 from ._discovery import discover
 from ._errors import InvalidRequest
 from ._exchange import exchange
@@ -135,7 +135,7 @@ class _Base(ABC):
         if timeout is None and chain.policy.total is None:
             timeout = self._timeout
         drill = str(self._drill) if self._drill is not None else None
-        return Call(chain, request, stream, timeout, health=self._health, hooks=self._hooks, drill=drill)
+        return Call(chain, request, stream, timeout, inherited(), health=self._health, hooks=self._hooks, drill=drill)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._source})"
@@ -252,9 +252,9 @@ def _health(loaded: Loaded) -> Health:
     return Health(sharing=Sharing(store_opener(config, loaded.source), egress=config.egress))
 
 
-def _seconds(timeout: object) -> float | None:
+def _seconds(timeout: float | None) -> float | None:
     if timeout is None:
         return None
-    if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0 < timeout < math.inf:
+    if not is_span(timeout):
         raise InvalidRequest("timeout must be a number of seconds greater than 0", field="timeout")
     return float(timeout)

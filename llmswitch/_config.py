@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, StrictBool, ValidationError, model_valida
 
 from ._errors import ConfigError
 from ._nearest import nearest
-from ._provider import AuthSpec, Headers, Strict
+from ._provider import AuthSpec, HeaderName, Headers, Strict
 
 __all__ = [
     "ChainConfig",
@@ -81,7 +81,9 @@ class ProviderConfig(Strict):
     """
     What is set for one provider. With `dialect` it is a provider of its own, on any server that speaks that dialect.
 
-    `optional`: without its key the provider is left out of its chains instead of failing the load.
+    `optional`: without its key the provider is left out of its chains instead of failing the load. `max_in_flight`: so
+    many calls of this process at a time; one more waits up to 2 s for its turn, and then goes to the next target.
+    `idempotency_header`: the header by which this server knows a repeated request.
     """
 
     dialect: str | None = None
@@ -95,6 +97,8 @@ class ProviderConfig(Strict):
     capabilities: dict[str, Any] = {}
     jurisdiction: str | None = None
     proxy: str | None = None
+    max_in_flight: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    idempotency_header: HeaderName | None = None
     allow_insecure: StrictBool = False
     optional: StrictBool = False
 

@@ -47,7 +47,8 @@ class History:
     """
     A call so far. Times are seconds of a monotonic clock. `position` is the target that was asked last, -1 before the
     first. `attempts` counts requests that were sent, `here` those to the current target; a repetition on a fresh
-    connection does not count. `resume` is the target that the second pass goes back to.
+    connection does not count. `resume` is the target that the second pass goes back to. `forced`: a target was asked in
+    spite of its breaker, which happens once.
     """
 
     targets: Sequence[Move]
@@ -59,6 +60,7 @@ class History:
     refreshed: bool = False
     waited: bool = False
     resume: int | None = None
+    forced: bool = False
     failures: list[Failure] = field(default_factory=list)
 
     def began(self, step: Try) -> None:
@@ -123,16 +125,18 @@ def decide(policy: Policy, history: History, now: float, *, repeatable: bool = T
     last = history.failures[-1]
     rule = rule_for(last.error)
     following = None
-    if rule.move != "never" and history.resume is None:
+    # who was passed over refused nothing, whatever the reason
+    moves = rule.move != "never" or not last.tried
+    if moves and history.resume is None:
         following = _next_target(history, last)
-    if last.tried and last.retry_same is not False and history.resume is None:
+    if last.tried and last.retry_same is not False and (history.resume is None or rule.again == "fresh"):
         again = _again(policy, history, last, following, now, repeatable=repeatable)
         if again is not None:
             return again
     # each target is asked once whatever the number; what the number bounds is asking again
     if following is not None and history.attempts < max(policy.max_attempts, len(history.targets)):
         return _try(policy, history, following, "fallback" if history.attempts else "first", now)
-    second = _second_pass(policy, history, now, repeatable=repeatable) if rule.move != "never" else None
+    second = _second_pass(policy, history, now, repeatable=repeatable) if moves else None
     return second or GiveUp(_all_failed(history, last))
 
 
@@ -150,6 +154,8 @@ def _again(
         return None
     if history.waited:
         return _try(policy, history, last.target, "retry", now, forced=following is None)
+    if following is not None and last.error.retry_after:
+        return None  # nobody sleeps for a vendor while somebody else is left
     seconds = _how_long(policy, history, last.error)
     if seconds is None or now + seconds >= history.deadline:
         return None
@@ -170,7 +176,8 @@ def _second_pass(policy: Policy, history: History, now: float, *, repeatable: bo
     """
     Nobody is left: once, go back to the target that is the first to come back, if that is soon enough.
 
-    A breaker is only a statistic, so where nobody could be asked at all, its target is asked in spite of it.
+    A breaker is only a statistic, so where nobody could be asked at all its target is asked in spite of it, unless
+    somebody else said that he comes back sooner.
     """
     if history.resume is not None:
         # after the wait; what was found then is the last word
@@ -179,36 +186,34 @@ def _second_pass(policy: Policy, history: History, now: float, *, repeatable: bo
         return None
     latest = {failure.target: failure for failure in history.failures}.values()
     tried = any(failure.tried for failure in history.failures)
-    forcible = [failure for failure in latest if failure.forcible and failure.until is not None]
-    if forcible and not tried:
-        soonest = min(forcible, key=lambda failure: failure.until or now)
-        return _resume(policy, history, soonest, now, wait=0.0)
     coming = [
         failure
         for failure in latest
-        if failure.until is not None and not failure.forcible and (repeatable or not failure.tried)
+        if failure.until is not None
+        and ((repeatable or not failure.tried) if not failure.forcible else not tried and not history.forced)
     ]
-    if not coming:
-        return None
-    soonest = min(coming, key=lambda failure: failure.until or now)
-    wait = max(0.0, (soonest.until or now) - now)
-    if wait > policy.longest_wait or now + wait >= history.deadline:
-        return None
-    return _resume(policy, history, soonest, now, wait=wait)
-
-
-def _resume(policy: Policy, history: History, failure: Failure, now: float, *, wait: float) -> Step:
-    history.resume, history.here, history.position = failure.target, 0, failure.target
-    return Wait(wait) if wait else _try(policy, history, failure.target, "retry", now, forced=True)
+    for failure in sorted(coming, key=lambda failure: failure.until or now):
+        wait = max(0.0, (failure.until or now) - now)
+        if failure.forcible:
+            history.forced = True
+            return _try(policy, history, failure.target, "retry", now, forced=True)
+        if wait <= policy.longest_wait and now + wait < history.deadline:
+            history.resume, history.here, history.position, history.refreshed = failure.target, 0, failure.target, False
+            return Wait(wait) if wait else _try(policy, history, failure.target, "retry", now, forced=True)
+    return None
 
 
 def _next_target(history: History, last: Failure) -> int | None:
-    window = history.targets[last.target].window
-    larger = rule_for(last.error).move == "larger"
+    # whoever has no larger window than one that was too small need not be asked
+    small = [
+        history.targets[failure.target].window or 0
+        for failure in history.failures
+        if rule_for(failure.error).move == "larger"
+    ]
     for index in range(last.target + 1, len(history.targets)):
         candidate = history.targets[index].window
         # a window that nobody has written down may well be large enough
-        if not larger or window is None or candidate is None or candidate > window:
+        if candidate is None or candidate > max(small, default=0):
             return index
     return None
 
@@ -231,7 +236,7 @@ def _try(
 
 
 def _out_of_time(history: History) -> LLMSwitchError:
-    limit = history.deadline - history.started
+    limit = max(0.0, round(history.deadline - history.started, 2))
     asked = ", ".join(
         dict.fromkeys(history.targets[failure.target].name for failure in history.failures if failure.tried)
     )
@@ -255,7 +260,7 @@ _ACTIONABLE = (
 
 
 def _all_failed(history: History, last: Failure) -> LLMSwitchError:
-    if rule_for(last.error).move == "never":
+    if rule_for(last.error).move == "never" and last.tried:
         return last.error
     by_target = {failure.target: failure.error for failure in history.failures}
     errors = tuple(by_target[target] for target in sorted(by_target))

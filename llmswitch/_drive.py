@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from asyncio import sleep as async_sleep
 from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
@@ -19,7 +20,7 @@ from ._errors import LLMSwitchError
 from ._faults import CAUGHT, fault_of
 from ._network import Clock, current_clock
 from ._version import __version__
-from ._wire import Fault, Open, Opened, Outcome, Read, Sleep
+from ._wire import Await, Fault, Open, Opened, Outcome, Read, Sleep
 
 __all__ = ["AsyncDriver", "SyncDriver"]
 
@@ -94,8 +95,22 @@ class SyncDriver:
         if type(action) is Sleep:
             nap.sleep(action.seconds)
             return None
+        if type(action) is Await:
+            self._await(action)
+            return None
         self.close()
         return None
+
+    def _await(self, action: Await) -> None:
+        granted = threading.Event()
+
+        def wake() -> bool:
+            granted.set()
+            return True
+
+        action.turn.wake = wake
+        if not action.turn.granted:
+            granted.wait(max(0.0, action.by - monotonic()))
 
     def _open(self, action: Open) -> Opened | Fault:
         clock = self._clock = Clock()
@@ -164,8 +179,30 @@ class AsyncDriver:
         if type(action) is Sleep:
             await async_sleep(action.seconds)
             return None
+        if type(action) is Await:
+            await self._await(action)
+            return None
         await self.aclose()
         return None
+
+    async def _await(self, action: Await) -> None:
+        loop = asyncio.get_running_loop()
+        granted = asyncio.Event()  # another thread's call may be the one that ends
+
+        def wake() -> bool:
+            try:
+                loop.call_soon_threadsafe(granted.set)
+            except RuntimeError:  # the loop was closed, and the call with it
+                return False
+            return True
+
+        action.turn.wake = wake
+        if not action.turn.granted:
+            try:
+                async with asyncio.timeout(max(0.0, action.by - monotonic())):
+                    await granted.wait()
+            except TimeoutError:
+                pass
 
     async def _open(self, action: Open) -> Opened | Fault:
         clock = self._clock = Clock()

@@ -46,6 +46,8 @@ class Endpoint:
     """
     One account at one site. Connections, and what is learnt of its health, belong to it.
 
+    `idempotency_header` is the header by which the server knows a request that is repeated, where it has one.
+    `max_in_flight` bounds the calls of this process that the account has in flight at a time, where that is configured.
     `start` brings up a server on this machine where the endpoint is one, and says where it is. It may block.
     """
 
@@ -58,6 +60,8 @@ class Endpoint:
     auth: AuthSpec | None = None
     secret: Secret | None = None
     proxy: str | None = None
+    idempotency_header: str | None = None
+    max_in_flight: int | None = None
     start: Callable[[], Address] | None = None
     _address: Address | None = None
 

@@ -62,6 +62,8 @@ class Endpoints:
             auth=auth,
             secret=secret,
             proxy=own.proxy,
+            idempotency_header=own.idempotency_header or spec.idempotency_header,
+            max_in_flight=own.max_in_flight,
         )
 
     def _key(

@@ -7,6 +7,7 @@ It never waits, so the sync and the async driver share all of it, and a test can
 from __future__ import annotations
 
 from collections.abc import Generator
+from uuid import uuid4
 
 from . import _errors
 from ._attempt import Failed, attempt_once, bare, classified
@@ -14,11 +15,11 @@ from ._call import Call
 from ._decision import GiveUp, History, Move, Try, Wait, decide
 from ._errors import LLMSwitchError, RateLimited, StreamInterrupted
 from ._events import StreamReset
-from ._health import Refusal
+from ._health import Admission, Refusal
 from ._policy import rule_for
 from ._reply import Attempt, ChatReply
 from ._target import Target
-from ._wire import Action, Exchange, Outcome, Sleep
+from ._wire import Action, Await, Exchange, Outcome, Sleep
 
 __all__ = ["Call", "exchange"]
 
@@ -29,9 +30,10 @@ def exchange(call: Call) -> Exchange:
     started = call.clock()
     limit = call.timeout if call.timeout is not None else policy.total_for(stream=call.stream)
     moves = [Move(target.name, target.adapter.capabilities.context) for target in targets]
-    history = History(moves, started, started + limit)
+    history = History(moves, started, started + limit if call.by is None else min(started + limit, call.by))
     trail: list[Attempt] = []
     interrupted: Failed | None = None
+    visit = ""  # the same for a request and its repetition, so that a vendor who heeds it runs it once
     while True:
         step = decide(policy, history, call.clock(), repeatable=_repeatable(call, history))
         if isinstance(step, Wait):
@@ -41,13 +43,16 @@ def exchange(call: Call) -> Exchange:
             # what the caller has of a broken answer is worth more than that nobody else could begin anew
             final = interrupted.error if interrupted is not None else step.error
             break
-        attempt = Attempt(len(trail), targets[step.target].name, step.kind, call.clock())
+        target = targets[step.target]
+        attempt = Attempt(len(trail), target.name, step.kind, call.clock(), target.scope_hashes)
         if trail and trail[-1].target != attempt.target and history.failures:
             call.hooks.switched(trail[-1].target, attempt.target, history.failures[-1].error)
         trail.append(attempt)
         history.began(step)
         reset = _reset(interrupted.error, attempt.target) if interrupted is not None else None
-        outcome = yield from _admitted(call, step, attempt, history, reset)
+        if step.kind != "retry" or history.resume is not None:
+            visit = uuid4().hex
+        outcome = yield from _admitted(call, step, attempt, history, reset, visit)
         if isinstance(outcome, ChatReply):
             outcome.attempts = tuple(trail)
             call.hooks.attempted(attempt, None)
@@ -86,13 +91,13 @@ def _until(error: LLMSwitchError, now: float) -> float | None:
 
 
 def _admitted(
-    call: Call, step: Try, attempt: Attempt, history: History, reset: StreamReset | None
+    call: Call, step: Try, attempt: Attempt, history: History, reset: StreamReset | None, visit: str
 ) -> Generator[Action, Outcome, ChatReply | Failed | None]:
     """The attempt, if the target's health allows it; `None` where it was passed over."""
-    target, health, now = call.chain.targets[step.target], call.health, call.clock()
-    admission = health.admit(target, step.deadline - now, forced=step.forced)
+    target, health = call.chain.targets[step.target], call.health
+    admission = yield from _leave(call, step, attempt)
     if isinstance(admission, Refusal):
-        error = _refused(target, admission, now)
+        error = _refused(target, admission, call.clock())
         attempt.skipped_because = attempt.message = error.message
         attempt.error = type(error).__name__
         attempt.end_ms = 0.0
@@ -101,15 +106,37 @@ def _admitted(
         return None
     if step.kind == "retry" and step.counted and history.failures:
         admission.paid = health.repeat(target, throttled=isinstance(history.failures[-1].error, RateLimited))
+    attempt.probe, attempt.breaker_before = admission.probe, admission.before
+    outcome: ChatReply | Failed | None = None
     try:
-        outcome = yield from attempt_once(call, step, attempt, history.deadline, reset)
-        if isinstance(outcome, ChatReply):
-            health.succeeded(admission)
-        elif outcome.tried and not outcome.neutral:
+        outcome = yield from attempt_once(call, step, attempt, history.deadline, reset, visit)
+        if isinstance(outcome, Failed) and outcome.tried and not outcome.neutral:
             health.failed(admission, classified(outcome.error))
         return outcome
     finally:
+        if attempt.whole:  # also where the caller leaves with the last event
+            health.succeeded(admission)
         health.released(admission)  # cancelled, closed, or nothing that counts; else it does nothing
+        attempt.breaker_after, attempt.cooldown = health.breaker_state(target), admission.cooled
+        if outcome is None and not attempt.whole:
+            attempt.cancelled_by = "caller"
+            attempt.end_ms = (call.clock() - attempt.started) * 1000
+
+
+def _leave(call: Call, step: Try, attempt: Attempt) -> Generator[Action, Outcome, Admission | Refusal]:
+    """Leave to ask the target; where this process has no room for one more call there, after a while in the queue."""
+    target, health, began = call.chain.targets[step.target], call.health, call.clock()
+    admission = health.admit(target, step.deadline - began, forced=step.forced)
+    if isinstance(admission, Admission) or admission.kind != "busy":
+        return admission
+    turn = health.wait(target)
+    try:
+        yield Await(turn, min(began + call.chain.policy.pool, step.deadline))
+        now = call.clock()
+        attempt.queued_ms, attempt.started = (now - began) * 1000, now
+        return health.admit(target, step.deadline - now, forced=step.forced, turn=turn)
+    finally:
+        health.give_up(target, turn)
 
 
 def _refused(target: Target, refusal: Refusal, now: float) -> LLMSwitchError:
@@ -121,10 +148,10 @@ def _refused(target: Target, refusal: Refusal, now: float) -> LLMSwitchError:
         said = {
             "cooling": f"not asked: {refusal.reason} before, for {seconds:.0f} s more",
             "open": f"not asked: it failed too often ({refusal.reason}); tried again in {seconds:.0f} s",
-            "busy": "not asked: too many calls of this process are in flight there",
+            "busy": "not asked: this process has as many calls in flight there as it may; see max_in_flight",
         }[refusal.kind]
         error = getattr(_errors, refusal.reason, _errors.Overloaded)(said)
-        error.retry_after = seconds
+        error.retry_after = seconds if refusal.kind != "busy" else None
     error.provider, error.model = target.provider, target.model
     return error
 

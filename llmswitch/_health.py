@@ -17,6 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
 from ._breaker import Breaker, BreakerNumbers, BreakerState, Permit
+from ._bulkhead import Bulkhead, Turn
 from ._cooldown import Cooldown, Scope, begin
 from ._errors import LLMSwitchError
 from ._policy import rule_for
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Admission", "Health", "Refusal", "TargetHealth"]
 
 _SCOPES: tuple[Scope, ...] = ("endpoint", "account", "target")
+BULKHEAD = 1000
+"""Calls in flight at one target, where nothing else is configured: a little less than a pool has connections."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -50,12 +53,24 @@ class Refusal:
 
 @dataclass(slots=True)
 class Admission:
-    """Leave to ask a target once. It is handed back with what came of it, on every way out."""
+    """
+    Leave to ask a target once. It is handed back with what came of it, on every way out.
+
+    `before`: the state of the target's breaker, and of its endpoint's where that is worse. `cooled`: for how many
+    seconds what came of it keeps calls away.
+    """
 
     target: Target
     permits: dict[str, Permit] = field(default_factory=dict)
     paid: float = 0.0
     open: bool = True
+    before: str = "closed"
+    cooled: float | None = None
+
+    @property
+    def probe(self) -> bool:
+        """Whether the call tries a breaker whose time is over."""
+        return any(permit.probe for permit in self.permits.values())
 
 
 @dataclass(slots=True, frozen=True)
@@ -75,6 +90,10 @@ class TargetHealth:
     in_flight: int = 0
 
 
+def _busy(now: float) -> Refusal:
+    return Refusal("busy", "LocalOverload", now, transient=True)
+
+
 class Health:
     """
     In the memory of this process. Safe to share between threads; times are those of `clock`.
@@ -89,7 +108,7 @@ class Health:
         clock: Callable[[], float] = monotonic,
         chance: Callable[[], float] | None = None,
         numbers: BreakerNumbers | None = None,
-        bulkhead: int = 1000,
+        bulkhead: int = BULKHEAD,
         sharing: Sharing | None = None,
     ) -> None:
         self._clock = clock
@@ -101,6 +120,7 @@ class Health:
         self._breakers: dict[str, Breaker] = {}
         self._cooldowns: dict[str, Cooldown] = {}
         self._budgets: dict[str, RetryBudget] = {}
+        self._bulkheads: dict[str, Bulkhead] = {}
         self._in_flight: dict[str, int] = {}
         self._forced: dict[str, float] = {}
         self._sharing = sharing
@@ -113,7 +133,7 @@ class Health:
         """In a forked child: what is known stays known, calls in flight are the parent's."""
         self._lock = threading.RLock()
         self._random = random.Random().random  # noqa: S311 - else every child would spread alike
-        self._in_flight = {}
+        self._in_flight, self._bulkheads = {}, {}
         if self._sharing is not None:
             self._sharing.after_fork(self._lock)
             self._fleet = self._sharing.fleet
@@ -129,13 +149,19 @@ class Health:
         """Why the target would not be admitted now, or `None`. Changes nothing."""
         now = self._clock()
         with self._lock:
-            return self._refusal(target, now)
+            refused = self._refusal(target, now)
+            if refused is None and self._bulkhead_of(target).full:
+                return _busy(now)
+            return refused
 
-    def admit(self, target: Target, limit: float, *, forced: bool = False) -> Admission | Refusal:
+    def admit(
+        self, target: Target, limit: float, *, forced: bool = False, turn: Turn | None = None
+    ) -> Admission | Refusal:
         """
         Leave to ask the target for at most `limit` seconds, or why not.
 
-        `forced`: nobody else is left; what is out for a while is asked all the same, at most once a second.
+        `forced`: nobody else is left; what is out for a while is asked all the same, at most once a second. `turn`: a
+        place that was waited for.
         """
         now = self._clock()
         if self._sharing is not None:
@@ -144,10 +170,17 @@ class Health:
             if self._fleet is not None:
                 self._fleet.watch(target)
             refused = self._refusal(target, now)
-            if refused is not None and not (forced and self._may_force(target, refused, now)):
+            bulkhead = self._bulkhead_of(target)
+            if refused is not None and not forced:
                 self._wanted(target, now)
                 return refused
-            admission = Admission(target)
+            if not bulkhead.enter(turn):
+                return _busy(now)
+            if refused is not None and not self._may_force(target, refused, now):
+                bulkhead.leave()
+                self._wanted(target, now)
+                return refused
+            admission = Admission(target, before=self._worst(target))
             flying = target.scope("target")
             self._in_flight[flying] = self._in_flight.get(flying, 0) + 1
             for key in (target.scope("endpoint"), target.scope("target")):
@@ -183,9 +216,36 @@ class Health:
                 return Refusal("open", breaker.reason, breaker.until, transient=True)
             if breaker.leased(now) or not self._may_try(key, breaker, now):
                 return Refusal("open", breaker.reason, now, transient=True)
-        if self._in_flight.get(target.scope("target"), 0) >= self._bulkhead:
-            return Refusal("busy", "LocalOverload", now, transient=True)
         return None
+
+    def _bulkhead_of(self, target: Target) -> Bulkhead:
+        """Of the account, where its calls are bounded by configuration; else of the target."""
+        limit = target.endpoint.max_in_flight
+        key = target.scope("target" if limit is None else "account")
+        return self._bulkheads.setdefault(key, Bulkhead(limit or self._bulkhead))
+
+    def wait(self, target: Target) -> Turn:
+        """A place in the queue of calls for which this process has no room at the target."""
+        with self._lock:
+            return self._bulkhead_of(target).wait()
+
+    def give_up(self, target: Target, turn: Turn) -> None:
+        """Wait no more."""
+        with self._lock:
+            self._bulkhead_of(target).give_up(turn)
+
+    def breaker_state(self, target: Target) -> str:
+        """The state of the target's breaker, or of its endpoint's where that one is not closed."""
+        with self._lock:
+            return self._worst(target)
+
+    def _worst(self, target: Target) -> str:
+        states = [
+            breaker.state
+            for scope in ("endpoint", "target")
+            if (breaker := self._breakers.get(target.scope(scope))) is not None
+        ]
+        return next((state for state in states if state is not BreakerState.CLOSED), BreakerState.CLOSED).value
 
     def _may_try(self, key: str, breaker: Breaker, now: float) -> bool:
         """Of the processes that share a store, one at a time probes."""
@@ -200,7 +260,7 @@ class Health:
 
     def _may_force(self, target: Target, refused: Refusal, now: float) -> bool:
         key = target.scope("target")
-        if refused.kind == "busy" or not refused.transient or now - self._forced.get(key, float("-inf")) < 1.0:
+        if not refused.transient or now - self._forced.get(key, float("-inf")) < 1.0:
             return False
         self._forced[key] = now
         return True
@@ -242,9 +302,10 @@ class Health:
             if rule.cool is not None:
                 for scope in rule.cool.scopes:
                     key = admission.target.scope(scope)
-                    self._cooldowns[key] = begin(
+                    cooldown = self._cooldowns[key] = begin(
                         rule.cool, type(error).__name__, self._cooldowns.get(key), error.retry_after, now, self._random
                     )
+                    admission.cooled = max(admission.cooled or 0.0, cooldown.until - now)
             self._hand_back(admission, now)
 
     def released(self, admission: Admission) -> None:
@@ -259,6 +320,7 @@ class Health:
         admission.open = False
         for key, permit in admission.permits.items():
             self._breakers[key].release(permit)
+        self._bulkhead_of(admission.target).leave()
         key = admission.target.scope("target")
         left = self._in_flight.get(key, 0) - 1
         if left > 0:

@@ -26,6 +26,15 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
+def _header_name(name: str) -> str:
+    if not _HEADER_NAME.match(name):
+        raise ValueError("the name of a header must be printable ASCII without spaces")
+    return name
+
+
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+
+
 def _header_names(headers: dict[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         if not _HEADER_NAME.match(name) or not value.isascii() or not value.isprintable():
@@ -138,7 +147,7 @@ class ProviderSpec(Strict):
     One provider. `options` are the ways in which it departs from its dialect; the dialect validates them.
 
     `errors_like` names the provider whose error rules hold after its own; by default the one that the dialect is
-    named for.
+    named for. `idempotency_header`: the header by which it knows a request that is repeated.
     """
 
     name: str = ""
@@ -153,6 +162,7 @@ class ProviderSpec(Strict):
     auth: AuthSpec | None = AuthSpec()
     key: Literal["required", "optional", "none"] = "required"
     headers: Headers = {}
+    idempotency_header: HeaderName | None = None
     capabilities: dict[str, Any] = {}
     options: dict[str, Any] = {}
     default_model: str | None = None

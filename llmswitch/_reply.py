@@ -68,12 +68,19 @@ class Attempt:
 
     `kind`: `first`, `retry` (same target again) or `fallback` (next target). `skipped_because` is set where the
     target was passed over without a request. `error` names the class of the failure, `message` says it to a person.
+    `scopes`: hashes of the endpoint, the account and the target, by which attempts of several calls can be told apart.
+    `probe`: it tried a breaker whose time was over; `breaker_before` and `breaker_after` are the breaker's states.
+    `cooldown`: seconds for which what came of it keeps calls away. `queued_ms`: how long it waited for room in this
+    process before it began. `whole`: it gave the whole answer. `cancelled_by`: who ended it before it came to anything.
     """
 
     index: int
     target: str
     kind: AttemptKind
     started: float
+    scopes: Mapping[str, str] = field(default_factory=dict)
+    probe: bool = False
+    queued_ms: float | None = None
     skipped_because: str | None = None
     connect_ms: float | None = None
     ttft_ms: float | None = None
@@ -89,11 +96,16 @@ class Attempt:
     usage: Usage | None = None
     cost: Cost | None = None
     possibly_billed: bool = False
+    breaker_before: str | None = None
+    breaker_after: str | None = None
+    cooldown: float | None = None
+    cancelled_by: Literal["caller"] | None = None
+    whole: bool = False
 
     @property
     def ok(self) -> bool:
         """Whether this attempt gave the answer."""
-        return self.error is None and self.skipped_because is None
+        return self.whole
 
 
 @dataclass(slots=True)

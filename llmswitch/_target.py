@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -35,6 +36,7 @@ class Target:
     idle_timeout: float | None = None
     _rules: ErrorRules | None = None
     _scopes: dict[str, str] = field(default_factory=dict)
+    _hashes: dict[str, str] = field(default_factory=dict)
 
     def scope(self, scope: Scope) -> str:
         """The key under which health is kept at that scope. It holds no secret."""
@@ -43,6 +45,14 @@ class Target:
             account = f"{endpoint}|{self.endpoint.account}"
             self._scopes.update(endpoint=endpoint, account=account, target=f"{account}|{self.model}")
         return self._scopes[scope]
+
+    @property
+    def scope_hashes(self) -> Mapping[str, str]:
+        """A hash for each scope, since its key names hosts and proxies: for the trail of attempts."""
+        if not self._hashes:
+            for scope in ("endpoint", "account", "target"):
+                self._hashes[scope] = hashlib.sha256(self.scope(scope).encode()).hexdigest()[:12]
+        return self._hashes
 
     @property
     def name(self) -> str:

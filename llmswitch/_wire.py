@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ._adapter import HTTPRequest
+from ._bulkhead import Turn
 from ._events import ChatEvent
 from ._reply import ChatReply
 from ._target import Target
 
-__all__ = ["Action", "Close", "Exchange", "Fault", "FaultKind", "Open", "Opened", "Outcome", "Read", "Sleep"]
+__all__ = ["Action", "Await", "Close", "Exchange", "Fault", "FaultKind", "Open", "Opened", "Outcome", "Read", "Sleep"]
 
 
 @dataclass(slots=True)
@@ -56,6 +57,14 @@ class Sleep:
     seconds: float
 
 
+@dataclass(slots=True)
+class Await:
+    """Wait until the turn is granted, until `by` at the latest."""
+
+    turn: Turn
+    by: float
+
+
 # connect   no connection            tls       not to be trusted       stale    a kept connection was dead
 # broken    it broke off             timeout   `by` has passed         garbage  not HTTP
 # pool      no free connection here  local     this machine's fault
@@ -75,6 +84,6 @@ class Fault:
 
 
 # A list of events is handed to the caller.
-Action: TypeAlias = Open | Read | Close | Sleep | list[ChatEvent]
+Action: TypeAlias = Open | Read | Close | Sleep | Await | list[ChatEvent]
 Outcome: TypeAlias = Opened | Fault | bytes | None
 Exchange: TypeAlias = Generator[Action, Outcome, ChatReply]

@@ -231,19 +231,9 @@ def test_a_probe_that_fails_is_invisible() -> None:
     assert ["b-x:m"] == asked(made.call())
 
 
-# What the rules say and the chain does not do yet
-
-RETRY_AFTER_HOLDS_UP = True
-NO_FRESH_CONNECTION_AFTER_A_WAIT = True
-OPEN_HIDES_COOLING = True
-FINISH_IS_NOT_SUCCESS = True
+# Waits, dead connections and early ends
 
 
-@pytest.mark.xfail(
-    RETRY_AFTER_HOLDS_UP,
-    strict=True,
-    reason="core: a call sleeps a server error's Retry-After before the same target is repeated, with others left",
-)
 @pytest.mark.parametrize("how", [{"headers": {"retry-after": "30"}}, {"message": "please try again in 30 seconds"}])
 def test_a_server_error_never_holds_a_call_up(how: dict[str, object]) -> None:
     """500 with Retry-After: 30 and a healthy target behind it: nobody sleeps while somebody is left."""
@@ -253,11 +243,6 @@ def test_a_server_error_never_holds_a_call_up(how: dict[str, object]) -> None:
     assert one.slept <= 0.05
 
 
-@pytest.mark.xfail(
-    NO_FRESH_CONNECTION_AFTER_A_WAIT,
-    strict=True,
-    reason="core: after the wait of a second pass a dead kept connection is not replaced by a fresh one",
-)
 def test_after_a_wait_a_dead_connection_is_replaced_too() -> None:
     """A call that waited for a rate limit meets a connection that died meanwhile: one silent try on a fresh one."""
     made = world(("a-x:m", "well"))
@@ -274,11 +259,6 @@ def test_before_a_wait_a_dead_connection_is_replaced() -> None:
     assert ["a-x:m", "a-x:m"] == asked(one)
 
 
-@pytest.mark.xfail(
-    OPEN_HIDES_COOLING,
-    strict=True,
-    reason="core: where a breaker is open it is forced at once, and the call does not wait for a rate limit that fits",
-)
 def test_a_short_wait_is_better_than_a_dead_target() -> None:
     """T1 has been dead for long, T2 comes back in 2 s: the call waits for T2, as it would had it asked T1 in vain."""
     made = world(("a-x:m", "well"), ("b-x:m", "well"))
@@ -289,11 +269,6 @@ def test_a_short_wait_is_better_than_a_dead_target() -> None:
     assert made.call().reply is not None
 
 
-@pytest.mark.xfail(
-    FINISH_IS_NOT_SUCCESS,
-    strict=True,
-    reason="core: an answer counts as a success only when the caller asks for more after its Finish event",
-)
 def test_a_caller_who_stops_at_finish_had_an_answer() -> None:
     """Two probes whose callers leave the stream at its Finish event close the breaker."""
     made = world(("a-x:m", "well"), ("b-x:m", "well"))
