@@ -55,7 +55,7 @@ class Clocks:
 class Reading:
     """
     One answer that is being read. `reset`: what the caller is told before its first event, where an answer that broke
-    off begins anew. `committed`: the caller has been handed some of it.
+    off begins anew. `committed`: the caller has been handed some of it. `date`: when it was by the vendor's clock.
     """
 
     target: Target
@@ -67,6 +67,7 @@ class Reading:
     committed: bool = False
     assembly: ReplyAssembly = field(default_factory=ReplyAssembly)
     retry_same: bool | None = None
+    date: str | None = None
 
     def error(self, facts: ErrorFacts) -> LLMSwitchError:
         """The classified error for what the vendor said."""
@@ -107,6 +108,7 @@ def read_answer(reading: Reading, opened: Opened) -> _Steps:
     """
     attempt = reading.attempt
     attempt.status, attempt.connect_ms = opened.status, opened.connect_ms
+    reading.date = opened.headers.get("date")
     attempt.request_id = opened.headers.get("x-request-id") or opened.headers.get("request-id")
     if opened.header_bytes > _HEADER_BYTES or opened.header_count > _HEADERS:
         raise reading.problem(MalformedResponse, "the answer's headers are too many or too long")

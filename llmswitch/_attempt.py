@@ -21,6 +21,7 @@ from ._errors import (
     StreamStalled,
 )
 from ._events import StreamReset
+from ._renewal import distrusted, renew
 from ._reply import Attempt, ChatReply, ChatWarning
 from ._wire import Action, Close, Fault, FaultKind, Open, Opened, Outcome
 
@@ -79,6 +80,7 @@ def attempt_once(
     )
     reading = Reading(target, request, call.stream, clocks, attempt, reset=reset)
     try:
+        yield from renew(call, reading, clocks.first_token)
         opened = yield Open(target, http, clocks.first_token, policy.connect, policy.pool, policy.write)
         if isinstance(opened, Fault):
             raise _no_answer(reading, opened)
@@ -143,6 +145,8 @@ def _failed(call: Call, reading: Reading, error: LLMSwitchError, deadline: float
         return Failed(error, neutral=hurried)  # the decision says it, with all that was tried
     if isinstance(error, OutputInvalid):
         return Failed(error, final=True)
+    if distrusted(call, reading, error):
+        return Failed(error, retry_same=True, neutral=True)
     if not reading.committed:
         return Failed(error, retry_same=reading.retry_same, neutral=hurried)
     # a call that was handed over whole may have been run: it must not be asked for a second time

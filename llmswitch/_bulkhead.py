@@ -17,7 +17,7 @@ class Turn:
     """
     A place in the queue. `granted`: a place in flight is kept for it, until that is used or given back.
 
-    Whoever waits sets `wake`, looks at `granted`, and then waits to be woken. `wake` says whether anybody is still there.
+    Whoever waits sets `wake`, looks at `granted`, then waits to be woken. `wake` says whether anybody is still there.
     """
 
     __slots__ = ("granted", "wake")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, time
 
 from ._chain import Chain
 from ._health import Health
@@ -27,6 +27,7 @@ class Call:
     timeout: float | None = None
     by: float | None = None
     clock: Callable[[], float] = monotonic
+    wall: Callable[[], float] = time
     health: Health = field(default_factory=Health)
     hooks: Hooks = field(default_factory=Hooks)
     drill: str | None = None

@@ -81,6 +81,7 @@ class ProviderConfig(Strict):
     """
     What is set for one provider. With `dialect` it is a provider of its own, on any server that speaks that dialect.
 
+    `credentials`: where the parts of its secret are, for a provider that signs its requests with more than one.
     `optional`: without its key the provider is left out of its chains instead of failing the load. `max_in_flight`: so
     many calls of this process at a time; one more waits up to 2 s for its turn, and then goes to the next target.
     `idempotency_header`: the header by which this server knows a repeated request.
@@ -91,6 +92,7 @@ class ProviderConfig(Strict):
     version: str | None = None
     base_url: str | None = None
     api_key: KeyReference | None = None
+    credentials: dict[str, KeyReference] = {}
     headers: Headers = {}
     auth: AuthSpec | None = None
     options: dict[str, Any] = {}
@@ -180,12 +182,21 @@ class Loaded:
 
 
 def _check_commands(loaded: Loaded) -> None:
-    references = {f"providers.{name}.api_key": given.api_key for name, given in loaded.config.providers.items()}
+    references: dict[str, KeyReference | None] = {}
+    for name, given in loaded.config.providers.items():
+        references[f"providers.{name}.api_key"] = given.api_key
+        references.update({f"providers.{name}.credentials.{part}": each for part, each in given.credentials.items()})
     for place, reference in (*references.items(), ("store.url", loaded.config.store.url)):
         if isinstance(reference, KeyReference) and reference.command is not None and not loaded.trusted:
             raise ConfigError(
                 f"{loaded.source}: {place}.command: this file was found, not named, so it may not run "
                 "programs; name it in LLMSWITCH_CONFIG or Client.from_file(), or use env or file"
+            )
+    for name, given in loaded.config.providers.items():
+        if given.auth is not None and given.auth.signer is not None and not loaded.trusted:
+            raise ConfigError(
+                f"{loaded.source}: providers.{name}.auth.signer: this file was found, not named, so it may not name "
+                "code to load; name it in LLMSWITCH_CONFIG or Client.from_file()"
             )
 
 

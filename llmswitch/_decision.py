@@ -147,6 +147,9 @@ def _again(
     again = rule_for(last.error).again
     if again == "fresh":
         return None if history.refreshed else _try(policy, history, last.target, "retry", now, counted=False)
+    if again == "renewed":
+        renewed = last.retry_same is True and history.here <= 1
+        return _try(policy, history, last.target, "retry", now) if renewed else None
     if again == "never" or (again != "once" and following is not None) or history.here > 1 or not repeatable:
         return None
     to_come = len(history.targets) - 1 - last.target

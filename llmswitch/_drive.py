@@ -7,7 +7,7 @@ import threading
 from asyncio import sleep as async_sleep
 from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 import httpx
@@ -37,16 +37,23 @@ def _url(text: str) -> httpx.URL:
 def _request(action: Open, address: Address) -> httpx.Request:
     """The one place where the key is written into something that is sent."""
     request = action.request
+    endpoint = action.endpoint or action.target.endpoint
+    signed = action.signed
+    if signed is None and endpoint.credential is not None:
+        credential = endpoint.credential
+        signed = credential.sign(request, address.base_url, time() + credential.offset)
+    url = _url(address.base_url + request.path)
     return httpx.Request(
         request.method,
-        _url(address.base_url + request.path),
+        url.copy_with(query=signed.query.encode()) if signed is not None and signed.query else url,
         headers={
             "user-agent": _USER_AGENT,
             "accept-encoding": "gzip, identity",
             "content-type": "application/json",
-            **action.target.endpoint.headers,
+            **endpoint.headers,
             **request.headers,
             **address.auth_headers,
+            **(signed.headers if signed is not None else {}),
         },
         content=request.body,
         extensions={
@@ -117,8 +124,9 @@ class SyncDriver:
         clock.by = action.by
         token = current_clock.set(clock)
         try:
-            address = action.target.endpoint.address()
-            transport = self._connections.transport(action.target.endpoint)
+            endpoint = action.endpoint or action.target.endpoint
+            address = endpoint.address()
+            transport = self._connections.transport(endpoint)
             clock.measured = isinstance(transport, httpx.HTTPTransport)
             self._response = transport.handle_request(_request(action, address))
             self._chunks = iter(self._response.stream)  # type: ignore[arg-type]
@@ -209,7 +217,7 @@ class AsyncDriver:
         clock.by = action.by
         token = current_clock.set(clock)
         try:
-            endpoint = action.target.endpoint
+            endpoint = action.endpoint or action.target.endpoint
             # a server on this machine takes seconds to start: not in the loop
             address = await asyncio.to_thread(endpoint.address) if endpoint.start else endpoint.address()
             transport = self._connections.transport(endpoint)

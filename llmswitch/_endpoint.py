@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from ._credential import Credential
 from ._errors import ConfigError
 from ._provider import AuthSpec
 from ._secrets import Secret
@@ -46,6 +47,7 @@ class Endpoint:
     """
     One account at one site. Connections, and what is learnt of its health, belong to it.
 
+    `credential` proves whose the requests are, where that takes more than a key in a header.
     `idempotency_header` is the header by which the server knows a request that is repeated, where it has one.
     `max_in_flight` bounds the calls of this process that the account has in flight at a time, where that is configured.
     `start` brings up a server on this machine where the endpoint is one, and says where it is. It may block.
@@ -60,6 +62,7 @@ class Endpoint:
     auth: AuthSpec | None = None
     secret: Secret | None = None
     proxy: str | None = None
+    credential: Credential | None = None
     idempotency_header: str | None = None
     max_in_flight: int | None = None
     start: Callable[[], Address] | None = None
@@ -83,6 +86,10 @@ class Endpoint:
             )
             self._address = Address(self.base_url, headers)
         return self._address
+
+    def beside(self, base_url: str) -> Endpoint:
+        """Another address of the same vendor's, reached in the same way, without a key."""
+        return Endpoint(self.provider, self.site, base_url, self.jurisdiction, {}, self.account, proxy=self.proxy)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.provider}, {self.site}, {self.base_url})"

@@ -6,10 +6,12 @@ import importlib
 import os
 from collections.abc import Mapping
 
-from ._config import ProviderConfig
+from ._config import KeyReference, ProviderConfig
+from ._credential import Credential
 from ._endpoint import Address, Endpoint, check_base_url
 from ._errors import ConfigError, ConnectFailed, KeyMissing
-from ._provider import ProviderSpec, SiteSpec
+from ._nearest import nearest
+from ._provider import AuthSpec, ProviderSpec, SiteSpec
 from ._secrets import Secret
 
 __all__ = ["Endpoints", "version_of"]
@@ -51,14 +53,20 @@ class Endpoints:
             own.base_url or (site.base_url if site else ""), where, allow_insecure=own.allow_insecure
         )
         moved = own.base_url is not None and (site is None or not _same_origin(own.base_url, site.base_url))
-        secret = self._key(spec, own, site, moved=moved, where=where)
+        if auth is not None and auth.signer is not None:
+            secret, credential = None, self._credential(auth, own, base_url, moved=moved, where=where)
+            account = credential.account
+        else:
+            secret, credential = self._key(spec, own, site, moved=moved, where=where), None
+            account = secret.fingerprint(base_url) if secret else ""
         return Endpoint(
             provider=spec.name,
             site=site_name,
             base_url=base_url,
             jurisdiction=own.jurisdiction or (site.jurisdiction if site and not moved else "unknown"),
             headers=headers,
-            account=secret.fingerprint(base_url) if secret else "",
+            account=account,
+            credential=credential,
             auth=auth,
             secret=secret,
             proxy=own.proxy,
@@ -66,20 +74,41 @@ class Endpoints:
             max_in_flight=own.max_in_flight,
         )
 
+    def _credential(self, auth: AuthSpec, own: ProviderConfig, base_url: str, *, moved: bool, where: str) -> Credential:
+        """The credential of a provider that signs its requests, with its secrets by the names that it has for them."""
+        assert auth.signer is not None
+        module, _, name = auth.signer.partition(":")
+        kind: type[Credential] = getattr(importlib.import_module(module), name)
+        unknown = [part for part in own.credentials if part not in kind.parts]
+        if unknown:
+            raise ConfigError(
+                f"{where}.credentials: there is no part {unknown[0]!r}{nearest(unknown[0], kind.parts)}; "
+                f"the parts are {', '.join(kind.parts)}"
+            )
+        secrets: dict[str, Secret] = {}
+        for part in kind.parts:
+            variables = auth.parts.get(part, ())
+            reference = own.credentials.get(part) or (own.api_key if len(kind.parts) == 1 else None)
+            if reference is not None:
+                secrets[part] = _referred(reference, where)
+                continue
+            found = next((each for each in variables if os.environ.get(each, "").strip()), None)
+            if found is not None and not moved:
+                secrets[part] = Secret(os.environ[found], f"environment variable {found}")
+            elif part not in kind.optional:
+                raise KeyMissing(
+                    f"{where}: no {part}: set the environment variable {' or '.join(variables) or '…'}, or "
+                    f'credentials = {{ {part} = {{ env = "…" }} }}'
+                    + ("; a key of the vendor's own is not sent to another base_url" if moved else "")
+                )
+        return kind(secrets, base_url, auth.options)
+
     def _key(
         self, spec: ProviderSpec, own: ProviderConfig, site: SiteSpec | None, *, moved: bool, where: str
     ) -> Secret | None:
         reference = own.api_key
         if reference is not None:
-            if reference.file is not None:
-                return Secret.from_file(reference.file)
-            if reference.command is not None:
-                return Secret.from_command(reference.command)
-            assert reference.env is not None
-            secret = Secret.from_environment(reference.env)
-            if secret is None:
-                raise KeyMissing(f"{where}: the environment variable {reference.env} is not set; it must hold the key")
-            return secret
+            return _referred(reference, where)
         variables = site.key_env if site is not None else ()
         if moved:
             if spec.key == "required":
@@ -97,6 +126,18 @@ class Endpoints:
                 f'api_key = {{ env = "…" }} under [providers.{spec.name}]'
             )
         return None
+
+
+def _referred(reference: KeyReference, where: str) -> Secret:
+    if reference.file is not None:
+        return Secret.from_file(reference.file)
+    if reference.command is not None:
+        return Secret.from_command(reference.command)
+    assert reference.env is not None
+    secret = Secret.from_environment(reference.env)
+    if secret is None:
+        raise KeyMissing(f"{where}: the environment variable {reference.env} is not set; it must hold the key")
+    return secret
 
 
 def version_of(spec: ProviderSpec, own: ProviderConfig) -> str | None:

@@ -19,8 +19,9 @@ __all__ = ["RULES", "Again", "MoveOn", "Policy", "Rule", "rule_for"]
 #   fresh    at once, on a new connection; it does not count as an attempt
 #   once     after a wait of at most 50 ms
 #   if_last  only where nobody is left to move to
+#   renewed  at once, where another token or another time has been found for it
 #   wait     only where nobody is left, and the vendor's own wait fits the time limit
-Again: TypeAlias = Literal["never", "fresh", "once", "if_last", "wait"]
+Again: TypeAlias = Literal["never", "fresh", "once", "if_last", "renewed", "wait"]
 
 # Whether the next target is asked.
 #   larger   only one with a larger window
@@ -58,7 +59,7 @@ RULES: Mapping[type[_errors.LLMSwitchError], Rule] = {
     ),
     _errors.QuotaExhausted: Rule(cool=CooldownRule(("account", "target"), 15 * _MINUTE, 6 * _HOUR, doubles=True)),
     _errors.Arrears: Rule(cool=CooldownRule(("account",), 10 * _MINUTE, 6 * _HOUR, doubles=True)),
-    _errors.AuthInvalid: Rule(cool=CooldownRule(("account",), 30 * _MINUTE, 30 * _MINUTE)),
+    _errors.AuthInvalid: Rule(again="renewed", cool=CooldownRule(("account",), 30 * _MINUTE, 30 * _MINUTE)),
     _errors.PermissionDenied: Rule(cool=CooldownRule(("target",), _HOUR, _HOUR)),
     _errors.ModelGone: Rule(cool=CooldownRule(("target",), _HOUR, _HOUR)),
     _errors.RegionBlocked: Rule(cool=CooldownRule(("endpoint",), 30 * _MINUTE, 6 * _HOUR, doubles=True)),

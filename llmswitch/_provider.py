@@ -46,10 +46,18 @@ Headers = Annotated[dict[str, str], AfterValidator(_header_names)]
 
 
 class AuthSpec(Strict):
-    """The header that carries the key, and what stands before the key in it."""
+    """
+    The header that carries the key, and what stands before the key in it.
+
+    Where a key in a header is not enough, `signer` is `module:Class` of a `Credential`, `parts` are the environment
+    variables of its secrets by their names, best first, and `options` are the signer's own.
+    """
 
     header: str = "Authorization"
     prefix: str = "Bearer "
+    signer: str | None = None
+    parts: dict[str, tuple[str, ...]] = {}
+    options: dict[str, Any] = {}
 
 
 class SiteSpec(Strict):

@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 
 from ._adapter import HTTPRequest
 from ._bulkhead import Turn
+from ._credential import Signed
+from ._endpoint import Endpoint
 from ._events import ChatEvent
 from ._reply import ChatReply
 from ._target import Target
@@ -17,7 +19,11 @@ __all__ = ["Action", "Await", "Close", "Exchange", "Fault", "FaultKind", "Open",
 
 @dataclass(slots=True)
 class Open:
-    """Send the request and wait for the headers of the answer, until `by` (monotonic seconds) at the latest."""
+    """
+    Send the request and wait for the headers of the answer, until `by` (monotonic seconds) at the latest.
+
+    `endpoint` and `signed` stand in place of the target's own, for the request that fetches its token.
+    """
 
     target: Target
     request: HTTPRequest
@@ -25,6 +31,8 @@ class Open:
     connect: float
     pool: float
     write: float
+    endpoint: Endpoint | None = None
+    signed: Signed | None = None
 
 
 @dataclass(slots=True)
