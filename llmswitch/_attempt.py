@@ -33,7 +33,8 @@ class Failed:
     """
     An attempt that gave no answer. `tried`: bytes were sent. `final`: the caller has seen some of an answer, or has a
     whole one that is not in the form he asked for, so nobody else is asked. `restartable`: it may begin anew elsewhere,
-    if the caller chose that. `neutral`: it says nothing about the target.
+    if the caller chose that. `neutral`: it says nothing about the target. `until` and `forcible`, of a target that was
+    passed over: when it may be asked, and whether it may be asked before that where nobody else is left.
     """
 
     error: LLMSwitchError
@@ -42,6 +43,8 @@ class Failed:
     neutral: bool = False
     restartable: bool = False
     retry_same: bool | None = None
+    until: float | None = None
+    forcible: bool = False
 
 
 def classified(error: LLMSwitchError) -> LLMSwitchError:

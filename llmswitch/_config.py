@@ -69,11 +69,19 @@ class TargetConfig(Strict):
 
 
 class ChainConfig(Limits):
-    """An ordered list of targets, tried until one answers."""
+    """
+    An ordered list of targets, tried until one answers.
+
+    `hedge`: where a target is slower than it usually is (its 95th percentile, or `hedge_after` seconds; never less than
+    1 s), the same request goes to the next one as well, and the first to answer wins. Both are billed; at most one call
+    in twenty is hedged.
+    """
 
     targets: Annotated[tuple[str | TargetConfig, ...], Field(min_length=1)]
     max_attempts: Annotated[int, Field(ge=1, le=8)] = 4
     on_stream_failure: Literal["raise", "restart"] = "raise"
+    hedge: StrictBool = False
+    hedge_after: Annotated[float, Field(ge=1, le=600, allow_inf_nan=False)] | None = None
     degrade: StrictBool = False
 
 

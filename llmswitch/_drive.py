@@ -19,8 +19,9 @@ from ._endpoint import Address
 from ._errors import LLMSwitchError
 from ._faults import CAUGHT, fault_of
 from ._network import Clock, current_clock
+from ._racing import race_in_tasks, race_in_threads
 from ._version import __version__
-from ._wire import Await, Fault, Open, Opened, Outcome, Read, Sleep
+from ._wire import Await, Fault, Open, Opened, Outcome, Race, Raced, Read, Sleep
 
 __all__ = ["AsyncDriver", "SyncDriver"]
 
@@ -82,10 +83,12 @@ class SyncDriver:
 
     def __init__(self, connections: Connections, drill: Drill | None = None) -> None:
         self._connections = connections
+        self._drill = drill
         self._rehearsal = Rehearsal(drill) if drill is not None else None
         self._response: httpx.Response | None = None
         self._chunks: Iterator[bytes] = iter(())
         self._clock = Clock()
+        self.abandoned = False
 
     def perform(self, action: Any) -> Outcome:
         """Do it, and say what came of it."""
@@ -105,6 +108,8 @@ class SyncDriver:
         if type(action) is Await:
             self._await(action)
             return None
+        if type(action) is Race:
+            return self._race(action)
         self.close()
         return None
 
@@ -152,6 +157,20 @@ class SyncDriver:
         finally:
             current_clock.reset(token)
 
+    def _race(self, action: Race) -> Raced:
+        raced, driver = race_in_threads(action, self._another)
+        self._response, self._chunks, self._clock = driver._response, driver._chunks, driver._clock  # noqa: SLF001
+        self._rehearsal = driver._rehearsal  # noqa: SLF001
+        return raced
+
+    def _another(self) -> SyncDriver:
+        return SyncDriver(self._connections, self._drill)
+
+    def abandon(self) -> None:
+        """From another thread: end what is under way, and do no more."""
+        self.abandoned = True
+        self._clock.interrupt()
+
     def close(self) -> None:
         """Let go of the open answer. A connection in the middle of one is closed, a finished one is kept."""
         response, self._response, self._chunks = self._response, None, iter(())
@@ -167,6 +186,7 @@ class AsyncDriver:
 
     def __init__(self, connections: AsyncConnections, drill: Drill | None = None) -> None:
         self._connections = connections
+        self._drill = drill
         self._rehearsal = Rehearsal(drill) if drill is not None else None
         self._response: httpx.Response | None = None
         self._chunks: AsyncIterator[bytes] | None = None
@@ -190,6 +210,8 @@ class AsyncDriver:
         if type(action) is Await:
             await self._await(action)
             return None
+        if type(action) is Race:
+            return await self._race(action)
         await self.aclose()
         return None
 
@@ -246,6 +268,15 @@ class AsyncDriver:
             return fault_of(problem, clock)
         finally:
             current_clock.reset(token)
+
+    async def _race(self, action: Race) -> Raced:
+        raced, driver = await race_in_tasks(action, self._another)
+        self._response, self._chunks, self._clock = driver._response, driver._chunks, driver._clock  # noqa: SLF001
+        self._rehearsal = driver._rehearsal  # noqa: SLF001
+        return raced
+
+    def _another(self) -> AsyncDriver:
+        return AsyncDriver(self._connections, self._drill)
 
     async def aclose(self) -> None:
         """Let go of the open answer. A connection in the middle of one is closed, a finished one is kept."""

@@ -9,151 +9,158 @@ from __future__ import annotations
 from collections.abc import Generator
 from uuid import uuid4
 
-from . import _errors
-from ._attempt import Failed, attempt_once, bare, classified
+from ._admission import admitted
+from ._attempt import Failed, bare, classified
 from ._call import Call
 from ._decision import GiveUp, History, Move, Try, Wait, decide
 from ._errors import LLMSwitchError, RateLimited, StreamInterrupted
 from ._events import StreamReset
-from ._health import Admission, Refusal
+from ._hedging import Hedge, hedge
 from ._policy import rule_for
 from ._reply import Attempt, ChatReply
-from ._target import Target
-from ._wire import Action, Await, Exchange, Outcome, Sleep
+from ._wire import Action, Exchange, Lane, Outcome, Race, Raced, Sleep
 
 __all__ = ["Call", "exchange"]
 
 
 def exchange(call: Call) -> Exchange:
     """Ask the targets of the chain in turn until one answers. Raises what the decision gives up with."""
-    policy, targets = call.chain.policy, call.chain.targets
-    started = call.clock()
-    limit = call.timeout if call.timeout is not None else policy.total_for(stream=call.stream)
-    moves = [Move(target.name, target.adapter.capabilities.context) for target in targets]
-    history = History(moves, started, started + limit if call.by is None else min(started + limit, call.by))
-    trail: list[Attempt] = []
-    interrupted: Failed | None = None
-    visit = ""  # the same for a request and its repetition, so that a vendor who heeds it runs it once
-    while True:
-        step = decide(policy, history, call.clock(), repeatable=_repeatable(call, history))
-        if isinstance(step, Wait):
-            yield Sleep(step.seconds)
-            continue
-        if isinstance(step, GiveUp):
-            # what the caller has of a broken answer is worth more than that nobody else could begin anew
-            final = interrupted.error if interrupted is not None else step.error
-            break
-        target = targets[step.target]
+    return (yield from _Course(call).run())
+
+
+class _Course:
+    """One call under way: what has happened so far, and what of it the caller has seen."""
+
+    def __init__(self, call: Call) -> None:
+        started = call.clock()
+        limit = call.timeout if call.timeout is not None else call.chain.policy.total_for(stream=call.stream)
+        moves = [Move(target.name, target.adapter.capabilities.context) for target in call.chain.targets]
+        by = started + limit if call.by is None else min(started + limit, call.by)
+        self.call = call
+        self.history = History(moves, started, by)
+        self.trail: list[Attempt] = []
+        self.interrupted: Failed | None = None
+        self.final: LLMSwitchError | None = None
+        self._visits: dict[int, str] = {}
+
+    def run(self) -> Exchange:
+        call, history = self.call, self.history
+        while self.final is None:
+            step = decide(call.chain.policy, history, call.clock(), repeatable=self._repeatable())
+            if isinstance(step, Wait):
+                yield Sleep(step.seconds)
+                continue
+            if isinstance(step, GiveUp):
+                # what the caller has of a broken answer is worth more than that nobody else could begin anew
+                self.final = self.interrupted.error if self.interrupted is not None else step.error
+                break
+            beside = hedge(call, history, step) if self.interrupted is None else None
+            attempt, lane = self._begin(step)
+            if beside is None:
+                reply = self._settle(step, attempt, (yield from lane))
+            else:
+                reply = yield from self._race(step, attempt, lane, beside)
+            if reply is not None:
+                return reply
+        raise bare(self.final, self.trail)
+
+    def _begin(self, step: Try) -> tuple[Attempt, Lane]:
+        """The attempt of a step, noted in the trail and ready to be carried out."""
+        call, history, trail = self.call, self.history, self.trail
+        target = call.chain.targets[step.target]
+        last = history.failures[-1].error if history.failures else None
         attempt = Attempt(len(trail), target.name, step.kind, call.clock(), target.scope_hashes)
-        if trail and trail[-1].target != attempt.target and history.failures:
-            call.hooks.switched(trail[-1].target, attempt.target, history.failures[-1].error)
+        if trail and trail[-1].target != attempt.target and last is not None and step.kind != "hedge":
+            call.hooks.switched(trail[-1].target, attempt.target, last)
         trail.append(attempt)
         history.began(step)
-        reset = _reset(interrupted.error, attempt.target) if interrupted is not None else None
-        if step.kind != "retry" or history.resume is not None:
-            visit = uuid4().hex
-        outcome = yield from _admitted(call, step, attempt, history, reset, visit)
+        reset = _reset(self.interrupted.error, attempt.target) if self.interrupted is not None else None
+        visit = self._visit(step) if target.endpoint.idempotency_header is not None else ""
+        return attempt, admitted(call, step, attempt, history.deadline, after=last, reset=reset, visit=visit)
+
+    def _visit(self, step: Try) -> str:
+        """The same for a request and its repetition, so that a vendor who heeds it runs it once."""
+        if step.target not in self._visits or self.history.resume is not None:
+            self._visits[step.target] = uuid4().hex
+        return self._visits[step.target]
+
+    def _settle(self, step: Try, attempt: Attempt, outcome: ChatReply | Failed) -> ChatReply | None:
+        """Note what came of an attempt; the reply, where it is one."""
+        call, history = self.call, self.history
         if isinstance(outcome, ChatReply):
-            outcome.attempts = tuple(trail)
+            outcome.attempts = tuple(self.trail)
             call.hooks.attempted(attempt, None)
             return outcome
-        if outcome is None:
-            call.hooks.attempted(attempt, history.failures[-1].error)
-            continue
         _note(attempt, outcome, call.clock())
         call.hooks.attempted(attempt, classified(outcome.error))
-        if outcome.final and not (outcome.restartable and policy.on_stream_failure == "restart"):
-            final = outcome.error
-            break
-        if outcome.final:
-            interrupted = outcome
+        if outcome.final and not (outcome.restartable and call.chain.policy.on_stream_failure == "restart"):
+            self.final = outcome.error
+        elif outcome.final:
+            self.interrupted = outcome
         if outcome.tried:
-            history.failed(
-                step.target, outcome.error, retry_same=outcome.retry_same, until=_until(outcome.error, call.clock())
-            )
+            until = _until(outcome.error, call.clock())
+            history.failed(step.target, outcome.error, retry_same=outcome.retry_same, until=until)
         else:
-            history.skipped(step.target, outcome.error)
-    raise bare(final, trail)
+            history.skipped(step.target, outcome.error, until=outcome.until, forcible=outcome.forcible)
+        return None
+
+    def _race(
+        self, step: Try, attempt: Attempt, lane: Lane, beside: Hedge
+    ) -> Generator[Action, Outcome, ChatReply | None]:
+        """The step, and beside it, where it is slow, the same request at another target; who is first answers."""
+        runners = [(step, attempt, lane)]
+
+        def second() -> Lane | None:
+            other = beside.start(self.call.clock())
+            if other is None:
+                return None
+            runners.append((other, *self._begin(other)))
+            return runners[-1][2]
+
+        def lost(number: int) -> None:
+            loser = runners[number][1]
+            loser.cancelled_by, loser.possibly_billed = "hedge", True
+
+        raced = yield Race(lane, second, beside.after, _settles, lost)
+        assert isinstance(raced, Raced)
+        reply = None
+        for number, (tried, made, running) in enumerate(runners):
+            if number == raced.winner and raced.events is not None:
+                reply = self._settle(tried, made, (yield from _carry_on(running, raced.events)))
+            elif number in raced.results:
+                reply = self._settle(tried, made, raced.results[number]) or reply
+        return reply
+
+    def _repeatable(self) -> bool:
+        """Whether the account that failed last may be asked again."""
+        failures = self.history.failures
+        if not failures or not failures[-1].tried:
+            return True
+        target = self.call.chain.targets[failures[-1].target]
+        return self.call.health.can_repeat(target, throttled=isinstance(failures[-1].error, RateLimited))
 
 
-def _repeatable(call: Call, history: History) -> bool:
-    """Whether the account that failed last may be asked again."""
-    if not history.failures or not history.failures[-1].tried:
-        return True
-    last = history.failures[-1]
-    return call.health.can_repeat(call.chain.targets[last.target], throttled=isinstance(last.error, RateLimited))
+def _settles(outcome: ChatReply | Failed) -> bool:
+    """Whether it is no use to wait for anybody else."""
+    return isinstance(outcome, ChatReply) or outcome.final or rule_for(outcome.error).move == "never"
+
+
+def _carry_on(lane: Lane, action: Action) -> Generator[Action, Outcome, ChatReply | Failed]:
+    """What is left of a lane that has begun, from this action on."""
+    try:
+        while True:
+            action = lane.send((yield action))
+    except StopIteration as stop:
+        outcome: ChatReply | Failed = stop.value
+        return outcome
+    finally:
+        lane.close()
 
 
 def _until(error: LLMSwitchError, now: float) -> float | None:
     """When a target that failed may be asked again, where it said so itself and will come back without a person."""
     rule = rule_for(error).cool
     return now + error.retry_after if error.retry_after is not None and rule is not None and rule.transient else None
-
-
-def _admitted(
-    call: Call, step: Try, attempt: Attempt, history: History, reset: StreamReset | None, visit: str
-) -> Generator[Action, Outcome, ChatReply | Failed | None]:
-    """The attempt, if the target's health allows it; `None` where it was passed over."""
-    target, health = call.chain.targets[step.target], call.health
-    admission = yield from _leave(call, step, attempt)
-    if isinstance(admission, Refusal):
-        error = _refused(target, admission, call.clock())
-        attempt.skipped_because = attempt.message = error.message
-        attempt.error = type(error).__name__
-        attempt.end_ms = 0.0
-        until = admission.until if admission.transient else None
-        history.skipped(step.target, error, until=until, forcible=admission.kind == "open" and admission.transient)
-        return None
-    if step.kind == "retry" and step.counted and history.failures:
-        admission.paid = health.repeat(target, throttled=isinstance(history.failures[-1].error, RateLimited))
-    attempt.probe, attempt.breaker_before = admission.probe, admission.before
-    outcome: ChatReply | Failed | None = None
-    try:
-        outcome = yield from attempt_once(call, step, attempt, history.deadline, reset, visit)
-        if isinstance(outcome, Failed) and outcome.tried and not outcome.neutral:
-            health.failed(admission, classified(outcome.error))
-        return outcome
-    finally:
-        if attempt.whole:  # also where the caller leaves with the last event
-            health.succeeded(admission)
-        health.released(admission)  # cancelled, closed, or nothing that counts; else it does nothing
-        attempt.breaker_after, attempt.cooldown = health.breaker_state(target), admission.cooled
-        if outcome is None and not attempt.whole:
-            attempt.cancelled_by = "caller"
-            attempt.end_ms = (call.clock() - attempt.started) * 1000
-
-
-def _leave(call: Call, step: Try, attempt: Attempt) -> Generator[Action, Outcome, Admission | Refusal]:
-    """Leave to ask the target; where this process has no room for one more call there, after a while in the queue."""
-    target, health, began = call.chain.targets[step.target], call.health, call.clock()
-    admission = health.admit(target, step.deadline - began, forced=step.forced)
-    if isinstance(admission, Admission) or admission.kind != "busy":
-        return admission
-    turn = health.wait(target)
-    try:
-        yield Await(turn, min(began + call.chain.policy.pool, step.deadline))
-        now = call.clock()
-        attempt.queued_ms, attempt.started = (now - began) * 1000, now
-        return health.admit(target, step.deadline - now, forced=step.forced, turn=turn)
-    finally:
-        health.give_up(target, turn)
-
-
-def _refused(target: Target, refusal: Refusal, now: float) -> LLMSwitchError:
-    """The error that stands for a target that was not asked: of the class that took it out."""
-    if refusal.reason == "isolated":
-        error: LLMSwitchError = _errors.Overloaded("it was taken out by hand")
-    else:
-        seconds = max(0.0, refusal.until - now)
-        said = {
-            "cooling": f"not asked: {refusal.reason} before, for {seconds:.0f} s more",
-            "open": f"not asked: it failed too often ({refusal.reason}); tried again in {seconds:.0f} s",
-            "busy": "not asked: this process has as many calls in flight there as it may; see max_in_flight",
-        }[refusal.kind]
-        error = getattr(_errors, refusal.reason, _errors.Overloaded)(said)
-        error.retry_after = seconds if refusal.kind != "busy" else None
-    error.provider, error.model = target.provider, target.model
-    return error
 
 
 def _reset(error: LLMSwitchError, target: str) -> StreamReset:
@@ -173,6 +180,7 @@ def _note(attempt: Attempt, failed: Failed, now: float) -> None:
     attempt.retry_after = error.retry_after
     attempt.possibly_billed = error.possibly_billed
     attempt.request_id = attempt.request_id or error.request_id
-    attempt.end_ms = (now - attempt.started) * 1000
-    if not failed.tried:
-        attempt.skipped_because = error.message
+    if failed.tried:
+        attempt.end_ms = (now - attempt.started) * 1000
+    else:
+        attempt.end_ms, attempt.skipped_because = 0.0, error.message

@@ -20,6 +20,7 @@ from ._breaker import Breaker, BreakerNumbers, BreakerState, Permit
 from ._bulkhead import Bulkhead, Turn
 from ._cooldown import Cooldown, Scope, begin
 from ._errors import LLMSwitchError
+from ._hedge_budget import HedgeBudget
 from ._policy import rule_for
 from ._retry_budget import RetryBudget
 from ._target import Target
@@ -120,6 +121,7 @@ class Health:
         self._breakers: dict[str, Breaker] = {}
         self._cooldowns: dict[str, Cooldown] = {}
         self._budgets: dict[str, RetryBudget] = {}
+        self._hedging = HedgeBudget()
         self._bulkheads: dict[str, Bulkhead] = {}
         self._in_flight: dict[str, int] = {}
         self._forced: dict[str, float] = {}
@@ -267,8 +269,8 @@ class Health:
 
     # After a call
 
-    def succeeded(self, admission: Admission) -> None:
-        """The target answered."""
+    def succeeded(self, admission: Admission, *, stream: bool = False, seconds: float | None = None) -> None:
+        """The target answered; its first word came after so many seconds."""
         now = self._clock()
         with self._lock:
             if not admission.open:
@@ -281,6 +283,8 @@ class Health:
                 if cooling is not None and cooling.over(now):
                     del self._cooldowns[key]
             self._budget(admission.target).succeeded(admission.paid)
+            if seconds is not None:
+                self._hedging.answered(admission.target.scope("target"), seconds, stream=stream)
             if self._fleet is not None:
                 self._fleet.answered[admission.target.scope("endpoint")] = now
                 self._fleet.answered[admission.target.scope("target")] = now
@@ -346,6 +350,21 @@ class Health:
 
     def _budget(self, target: Target) -> RetryBudget:
         return self._budgets.setdefault(target.scope("account"), RetryBudget())
+
+    # Hedges
+
+    def usual(self, target: Target, *, stream: bool) -> float | None:
+        """Seconds within which 95 of 100 answers of the target begin; `None` where too few are known."""
+        with self._lock:
+            return self._hedging.usual(target.scope("target"), stream=stream)
+
+    def take_hedge(self, chain: Iterable[Target], other: Target) -> bool:
+        """Whether a call may go to `other` as well now: all are well, and there is something left for it."""
+        now = self._clock()
+        with self._lock:
+            well = all(self._worst(target) == BreakerState.CLOSED and self._budget(target).calm for target in chain)
+            free = self._refusal(other, now) is None and not self._bulkhead_of(other).full
+            return well and free and self._hedging.take()
 
     # By hand, and to look at
 

@@ -8,6 +8,7 @@ Here the limit is part of the read itself, so that it ends as httpx's own timeou
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterable
 from contextvars import ContextVar
@@ -25,15 +26,17 @@ class Clock:
 
     `by`: monotonic seconds at which the next read ends. `connect_ms`: how long connecting took, `None` where a kept
     connection was used. `received`: bytes that arrived. `measured`: the connection is one that tells these things.
+    `stream`: what is read from or written to.
     """
 
-    __slots__ = ("by", "connect_ms", "measured", "received")
+    __slots__ = ("by", "connect_ms", "measured", "received", "stream")
 
     def __init__(self) -> None:
         self.by = 0.0
         self.connect_ms: float | None = None
         self.received = 0
         self.measured = False
+        self.stream: httpcore.NetworkStream | None = None
 
     def left(self, timeout: float | None) -> float:
         """Seconds until `by`; raises httpcore's own timeout where it has passed."""
@@ -41,6 +44,16 @@ class Clock:
         if left <= 0:
             raise httpcore.ReadTimeout
         return left if timeout is None or timeout > left else timeout
+
+    def interrupt(self) -> None:
+        """End a read or write that another thread is in the middle of, and all that would follow."""
+        self.by = 0.0
+        connected = self.stream.get_extra_info("socket") if self.stream is not None else None
+        if connected is not None:
+            try:
+                socket.socket.shutdown(connected, socket.SHUT_RDWR)  # beneath TLS, which that thread is using
+            except OSError:
+                pass  # it was closed meanwhile
 
     def left_to_write(self, timeout: float | None) -> float:
         """The same for a write."""
@@ -64,6 +77,7 @@ class _Stream(httpcore.NetworkStream):
         clock = current_clock.get()
         if clock is None:
             return self._inner.read(max_bytes, timeout)
+        clock.stream = self
         data = self._inner.read(max_bytes, clock.left(timeout))
         clock.received += len(data)
         return data
@@ -73,6 +87,7 @@ class _Stream(httpcore.NetworkStream):
         if clock is None:
             self._inner.write(buffer, timeout)
             return
+        clock.stream = self
         for start in range(0, len(buffer), _WRITE):
             self._inner.write(buffer[start : start + _WRITE], clock.left_to_write(timeout))
 

@@ -132,6 +132,8 @@ class Policy:
     longest_wait: float = 60.0
     max_attempts: int = 4
     on_stream_failure: Literal["raise", "restart"] = "raise"
+    hedge: bool = False
+    hedge_after: float | None = None
     jitter: tenacity.wait.wait_base = field(default_factory=_jitter)
     throttled: tenacity.wait.wait_base = field(default_factory=_throttled)
 
@@ -145,6 +147,8 @@ class Policy:
             "connect": config.connect_timeout,
             "max_attempts": config.max_attempts,
             "on_stream_failure": config.on_stream_failure,
+            "hedge": config.hedge,
+            "hedge_after": config.hedge_after,
         }
         return replace(cls(), **{name: value for name, value in given.items() if value is not None})
 

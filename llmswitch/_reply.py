@@ -14,7 +14,7 @@ from ._structured import ResponseFormat
 __all__ = ["Attempt", "AttemptKind", "ChatReply", "ChatWarning", "Cost", "FinishReason", "Usage"]
 
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause", "other"]
-AttemptKind: TypeAlias = Literal["first", "retry", "fallback"]
+AttemptKind: TypeAlias = Literal["first", "retry", "fallback", "hedge"]
 
 
 @dataclass(slots=True)
@@ -66,12 +66,13 @@ class Attempt:
     """
     One entry of the trail. Times are milliseconds since the attempt began; no content, no key, no URL.
 
-    `kind`: `first`, `retry` (same target again) or `fallback` (next target). `skipped_because` is set where the
-    target was passed over without a request. `error` names the class of the failure, `message` says it to a person.
-    `scopes`: hashes of the endpoint, the account and the target, by which attempts of several calls can be told apart.
-    `probe`: it tried a breaker whose time was over; `breaker_before` and `breaker_after` are the breaker's states.
-    `cooldown`: seconds for which what came of it keeps calls away. `queued_ms`: how long it waited for room in this
-    process before it began. `whole`: it gave the whole answer. `cancelled_by`: who ended it before it came to anything.
+    `kind`: `first`, `retry` (same target again), `fallback` (next target) or `hedge` (another target beside one that is
+    slow). `skipped_because` is set where the target was passed over without a request. `error` names the class of the
+    failure, `message` says it to a person. `scopes`: hashes of the endpoint, the account and the target, by which
+    attempts of several calls can be told apart. `probe`: it tried a breaker whose time was over; `breaker_before` and
+    `breaker_after` are the breaker's states. `cooldown`: seconds for which what came of it keeps calls away.
+    `queued_ms`: how long it waited for room in this process before it began. `whole`: it gave the whole answer.
+    `cancelled_by`: who ended it before it came to anything.
     """
 
     index: int
@@ -99,7 +100,7 @@ class Attempt:
     breaker_before: str | None = None
     breaker_after: str | None = None
     cooldown: float | None = None
-    cancelled_by: Literal["caller"] | None = None
+    cancelled_by: Literal["caller", "hedge"] | None = None
     whole: bool = False
 
     @property

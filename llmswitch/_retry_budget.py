@@ -20,6 +20,11 @@ class RetryBudget:
         """Whether there is enough for one more repetition."""
         return self.tokens >= (self.throttled if throttled else self.transient)
 
+    @property
+    def calm(self) -> bool:
+        """Whether at least half of it is there."""
+        return self.tokens >= self.capacity / 2
+
     def take(self, *, throttled: bool) -> float:
         """Pay for a repetition; what was paid, to be given back if it succeeds."""
         cost = min(self.throttled if throttled else self.transient, self.tokens)

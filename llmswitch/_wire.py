@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 from ._adapter import HTTPRequest
 from ._bulkhead import Turn
@@ -14,7 +14,22 @@ from ._events import ChatEvent
 from ._reply import ChatReply
 from ._target import Target
 
-__all__ = ["Action", "Await", "Close", "Exchange", "Fault", "FaultKind", "Open", "Opened", "Outcome", "Read", "Sleep"]
+__all__ = [
+    "Action",
+    "Await",
+    "Close",
+    "Exchange",
+    "Fault",
+    "FaultKind",
+    "Lane",
+    "Open",
+    "Opened",
+    "Outcome",
+    "Race",
+    "Raced",
+    "Read",
+    "Sleep",
+]
 
 
 @dataclass(slots=True)
@@ -73,6 +88,33 @@ class Await:
     by: float
 
 
+@dataclass(slots=True)
+class Race:
+    """
+    Carry on with `first`; where neither an event for the caller nor an outcome has come of it by `after` (monotonic
+    seconds), begin what `second()` gives beside it, if that is anything. Who is the first to have an event, or an
+    outcome that `settles` it, wins. The other is closed, after `lost` was told its number.
+    """
+
+    first: Lane
+    second: Callable[[], Lane | None]
+    after: float
+    settles: Callable[[Any], bool]
+    lost: Callable[[int], None]
+
+
+@dataclass(slots=True)
+class Raced:
+    """
+    How a race ended. `events`: those of the `winner`, whose answer goes on from there; `None` where it has ended.
+    `results`: what the lanes that ended came to, by number.
+    """
+
+    winner: int
+    events: list[ChatEvent] | None
+    results: dict[int, Any] = field(default_factory=dict)
+
+
 # connect   no connection            tls       not to be trusted       stale    a kept connection was dead
 # broken    it broke off             timeout   `by` has passed         garbage  not HTTP
 # pool      no free connection here  local     this machine's fault
@@ -92,6 +134,7 @@ class Fault:
 
 
 # A list of events is handed to the caller.
-Action: TypeAlias = Open | Read | Close | Sleep | Await | list[ChatEvent]
-Outcome: TypeAlias = Opened | Fault | bytes | None
+Action: TypeAlias = Open | Read | Close | Sleep | Await | Race | list[ChatEvent]
+Outcome: TypeAlias = Opened | Fault | Raced | bytes | None
+Lane: TypeAlias = Generator[Action, Outcome, Any]
 Exchange: TypeAlias = Generator[Action, Outcome, ChatReply]

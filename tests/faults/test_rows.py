@@ -138,7 +138,7 @@ ROWS: dict[int, Row] = {
     105: Row("Redis back with older state", "needs a Redis", STORE),
     106: Row("1,000 calls, a budget for 10", "budgets are being built"),
     107: Row("kill -9 between reserve and settle", "budgets are being built"),
-    108: Row("hedges", "hedging is being built"),
+    108: Row("hedges"),
     109: Row("image addresses that lead inside", "images are not fetched: their addresses go to the vendor"),
     110: Row("hooks that raise", "needs no server", "tests/test_hooks.py"),
 }

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from llmswitch._chain import Chain
 from llmswitch._errors import LLMSwitchError
@@ -16,7 +17,7 @@ from llmswitch._exchange import Call, exchange
 from llmswitch._health import Health
 from llmswitch._reply import ChatReply
 from llmswitch._request import ChatRequest
-from llmswitch._wire import Close, Exchange, Fault, Open, Outcome, Read, Sleep
+from llmswitch._wire import Await, Close, Exchange, Fault, Open, Outcome, Race, Raced, Read, Sleep
 from tests.health.vendors import CONDITIONS, Asked, Condition, Served, Steps, Weather
 from tests.health.virtual import PROMPT, Clock
 
@@ -55,6 +56,31 @@ class Played:
             elif isinstance(event, TextDelta):
                 text += event.text
         return text
+
+
+class _Over(Exception):
+    """A lane has ended, and this is what it came to."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self.value = value
+
+
+@dataclass
+class _Lane:
+    """An exchange, or an attempt of one, with the answer that it has open."""
+
+    steps: Generator[Any, Outcome, Any]
+    answer: Steps | None = None
+    ill: str = ""
+    outcome: Outcome = None
+
+    def send(self) -> Any:
+        outcome, self.outcome = self.outcome, None
+        try:
+            return self.steps.send(outcome)
+        except StopIteration as stop:
+            raise _Over(stop.value) from None
 
 
 class World:
@@ -128,43 +154,90 @@ class World:
         one.ended = self.clock.now
 
     def _drive(self, call: Call, one: Played) -> Generator[float, None, ChatReply | None]:
-        steps: Exchange = exchange(call)
-        outcome: Outcome = None
-        answer: Steps | None = None
-        ill = ""
+        lane = _Lane(exchange(call))
         try:
             for actions in count():
                 if one.leave is not None and actions == one.leave_after:
-                    one.leave(steps)
+                    one.leave(lane.steps)
                     return None
-                action = steps.send(outcome)
-                outcome = None
-                if isinstance(action, list):
-                    one.events += action
-                elif isinstance(action, Open):
-                    assert answer is None, "a second request before the first was let go"
-                    served = self._serve(action, one)
-                    ill = "" if served.condition == "well" else served.target
-                    self._open_ill[ill] += 1
-                    again = any(other.target == served.target for other in one.served[:-1])
-                    answer = self._conditions[served.condition](Asked(action, served, self.rng, self._echo, again))
-                    outcome = yield from self._next(answer, action.by)
-                elif isinstance(action, Read):
-                    assert answer is not None
-                    outcome = yield from self._next(answer, action.by)
-                elif isinstance(action, Sleep):
-                    one.slept += action.seconds
-                    yield self.clock.now + action.seconds
-                elif isinstance(action, Close):
-                    self._open_ill[ill] -= 1
-                    answer = None
-        except StopIteration as stop:
-            assert answer is None, "an answer was left open"
-            reply: ChatReply = stop.value
+                events = yield from self._act(lane, one)
+                if events is not None:
+                    one.events += events
+        except _Over as over:
+            assert lane.answer is None, "an answer was left open"
+            reply: ChatReply = over.value
             return reply
         finally:
-            self._open_ill[ill] -= answer is not None
+            self._let_go(lane)
         raise AssertionError("an exchange without end")
+
+    def _act(self, lane: _Lane, one: Played) -> Generator[float, None, list[ChatEvent] | None]:
+        """Carry out one action of a lane; the events, where it has some for the caller."""
+        action = lane.send()
+        if isinstance(action, list):
+            return action
+        if isinstance(action, Open):
+            assert lane.answer is None, "a second request before the first was let go"
+            served = self._serve(action, one)
+            lane.ill = "" if served.condition == "well" else served.target
+            self._open_ill[lane.ill] += 1
+            again = any(other.target == served.target for other in one.served[:-1])
+            lane.answer = self._conditions[served.condition](Asked(action, served, self.rng, self._echo, again))
+            lane.outcome = yield from self._next(lane.answer, action.by)
+        elif isinstance(action, Read):
+            assert lane.answer is not None
+            lane.outcome = yield from self._next(lane.answer, action.by)
+        elif isinstance(action, Sleep):
+            one.slept += action.seconds
+            yield self.clock.now + action.seconds
+        elif isinstance(action, Await):
+            while not action.turn.granted and self.clock.now < action.by:
+                yield min(self.clock.now + 0.01, action.by)
+        elif isinstance(action, Race):
+            yield from self._race(action, lane, one)
+        elif isinstance(action, Close):
+            self._let_go(lane)
+        return None
+
+    def _let_go(self, lane: _Lane) -> None:
+        self._open_ill[lane.ill] -= lane.answer is not None
+        lane.answer = None
+
+    def _race(self, race: Race, lane: _Lane, one: Played) -> Generator[float, None, None]:
+        """As the drivers do it: the second lane begins when the first is late, and the loser is closed."""
+        lanes, wakes, results = [_Lane(race.first)], [self.clock.now], dict[int, Any]()
+        running: list[Generator[float, None, list[ChatEvent] | None]] = [self._act(lanes[0], one)]
+        asked, raced = False, None
+        while raced is None:
+            number = min((n for n in range(len(lanes)) if n not in results), key=lambda n: wakes[n])
+            if not asked and wakes[number] > race.after:
+                yield race.after
+                asked, second = True, race.second()
+                if second is not None:
+                    lanes.append(_Lane(second))
+                    wakes.append(self.clock.now)
+                    running.append(self._act(lanes[1], one))
+                continue
+            if wakes[number] > self.clock.now:
+                yield wakes[number]
+            try:
+                wakes[number] = next(running[number])
+            except StopIteration as stop:
+                if stop.value is not None:
+                    raced = Raced(number, stop.value, results)
+                    break
+                running[number] = self._act(lanes[number], one)
+            except _Over as over:
+                results[number] = over.value
+                if race.settles(results[number]) or len(results) == len(lanes):
+                    raced = Raced(number, None, results)
+        assert raced is not None
+        for number, loser in enumerate(lanes):
+            if number != raced.winner and number not in results:
+                race.lost(number)
+                loser.steps.close()
+                self._let_go(loser)
+        lane.answer, lane.ill, lane.outcome = lanes[raced.winner].answer, lanes[raced.winner].ill, raced
 
     def _serve(self, action: Open, one: Played) -> Served:
         served = Served(
