@@ -146,6 +146,10 @@ class Adapter(ABC):
     def build(self, request: ChatRequest, *, stream: bool) -> HTTPRequest:
         """The HTTP request for a neutral one that `fit` has passed. Raises `CapabilityMismatch` or `InvalidRequest`."""
 
+    def asks_stream(self, *, stream: bool) -> bool:
+        """Whether the answer is asked for as a stream: what the caller wants, where a model gives either."""
+        return stream
+
     @abstractmethod
     def parse(self, body: Any, request: ChatRequest) -> ReplyAssembly:
         """A whole answer from its JSON. Raises `VendorFault` for an error in disguise, `NotAnAnswer` for no answer."""

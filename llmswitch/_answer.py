@@ -73,7 +73,10 @@ class Reading:
         """The classified error for what the vendor said."""
         if facts.retry_after is None:
             facts.retry_after = said_in_words(facts.message)
-        return make_error(facts, self.target.rules, provider=self.target.provider, model=self.target.model)
+        target = self.target
+        return make_error(
+            facts, target.rules, provider=target.provider, model=target.model, other_sites=target.other_sites
+        )
 
     def problem(self, kind: type[LLMSwitchError], message: str, *, billed: bool = True) -> LLMSwitchError:
         """An error of ours about this target."""
@@ -109,22 +112,28 @@ def read_answer(reading: Reading, opened: Opened) -> _Steps:
     attempt = reading.attempt
     attempt.status, attempt.connect_ms = opened.status, opened.connect_ms
     reading.date = opened.headers.get("date")
-    attempt.request_id = opened.headers.get("x-request-id") or opened.headers.get("request-id")
+    attempt.request_id = _request_id(reading, opened)
     if opened.header_bytes > _HEADER_BYTES or opened.header_count > _HEADERS:
         raise reading.problem(MalformedResponse, "the answer's headers are too many or too long")
     inflater = _inflater(reading, opened)
     if opened.status >= 300:
         return (yield from _refusal(reading, opened, inflater))
     kind = opened.headers.get("content-type", "").partition(";")[0].strip().lower()
-    streamed = _is_stream(kind, asked=reading.stream)
+    asked_stream = reading.target.adapter.asks_stream(stream=reading.stream)
+    streamed = _is_stream(kind, asked=asked_stream)
     if streamed:
         assembly = yield from _streamed(reading, inflater)
     else:
         assembly = yield from _whole(reading, opened, inflater)
-    if streamed != reading.stream:
-        asked, came = ("a stream", "one piece") if reading.stream else ("one piece", "a stream")
+    if streamed != asked_stream:
+        asked, came = ("a stream", "one piece") if asked_stream else ("one piece", "a stream")
         assembly.warn("other_form", f"{asked} was asked for, and {came} came; it was read as what it is")
     return assembly
+
+
+def _request_id(reading: Reading, opened: Opened) -> str | None:
+    names = (*reading.target.spec.request_id_headers, "x-request-id", "request-id")
+    return next((opened.headers[name] for name in names if opened.headers.get(name)), None)
 
 
 def _is_stream(kind: str, *, asked: bool) -> bool:

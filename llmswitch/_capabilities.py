@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -23,8 +23,10 @@ class Capabilities(BaseModel):
     `context`, `max_output`: tokens. `tool_choice`: which forms of it are taken. `parallel_switch`: whether
     `parallel_tool_calls` can be set. `schema_root`: whether a schema's root must be an object. `reasoning`: the
     levels there are a switch for (`budget`: a number of tokens). `settings`: which sampling settings are taken;
-    `temperature_max` bounds one of them. `prefill`: whether an unfinished assistant message can be continued.
-    `thinks_unasked`: it may be silent for long before its first word, though nobody asked it to reason.
+    `temperature_max` bounds one of them; `max_stop_length` counts the characters of one stop string, `max_stop_bytes`
+    its bytes. `prefill`: whether an unfinished assistant message can be continued. `thinks_unasked`: it reasons though
+    nobody asked it to, so it may be silent for long before its first word. `thinking_excludes`: what can't be had while
+    it reasons (`forced_tool`: a tool choice of `required` or a name).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -46,8 +48,11 @@ class Capabilities(BaseModel):
     settings: frozenset[Literal["max_tokens", "temperature", "top_p", "stop", "seed"]] = frozenset({"max_tokens"})
     temperature_max: float = 2.0
     max_stop: int | None = None
+    max_stop_length: int | None = None
+    max_stop_bytes: int | None = None
     prefill: bool = False
     thinks_unasked: bool = False
+    thinking_excludes: frozenset[Literal["forced_tool", "json_object", "json_schema"]] = frozenset()
 
 
 @dataclass(slots=True, frozen=True)
@@ -69,14 +74,16 @@ def fit(
     Nothing is changed unless the request allows it (`degrade=True`). Raises `CapabilityMismatch` that names every field
     in the way.
     """
+    request, warnings = _unasked_thinking(request, able, f"{provider}:{model}")
     lacks = [
         *_content(request, able),
         *_tools(request, able),
         *_form(request, able),
         *_settings(request, able),
+        *_beside_thinking(request, able),
     ]
     if not lacks:
-        return request, []
+        return request, warnings
     hopeless = [lack for lack in lacks if lack.change is None]
     if hopeless or not request.degrade:
         named = hopeless or lacks
@@ -87,10 +94,44 @@ def fit(
     changes: dict[str, Any] = {}
     for lack in lacks:
         changes.update(lack.change or {})
-    warnings = [
+    warnings += [
         ChatWarning("degraded", f"{provider}:{model}: {lack.field}: {lack.why}; {lack.instead}") for lack in lacks
     ]
     return replace(request, **changes), warnings
+
+
+def _excluded(request: ChatRequest, able: Capabilities) -> Iterator[tuple[str, str]]:
+    """The fields of the request that can't be had while the model reasons, and why."""
+    forced = request.tools and request.tool_choice not in (None, "auto", "none")
+    if forced and "forced_tool" in able.thinking_excludes:
+        yield "tool_choice", "this model can't be made to call a tool while it thinks"
+    form = request.response_format
+    if form is not None:
+        kind = "json_schema" if form.schema is not None and form.enforced and able.json_schema else "json_object"
+        if kind in able.thinking_excludes:
+            yield "response_format", "this model holds to no form while it thinks"
+
+
+def _unasked_thinking(request: ChatRequest, able: Capabilities, target: str) -> tuple[ChatRequest, list[ChatWarning]]:
+    """Thinking that nobody asked for gives way to what was asked for, where there is a switch for it."""
+    in_the_way = list(_excluded(request, able))
+    if not in_the_way or request.reasoning is not None or not able.thinks_unasked or "off" not in able.reasoning:
+        return request, []
+    said = [f"{target}: {field}: {why}; thinking was switched off" for field, why in in_the_way]
+    return replace(request, reasoning="off"), [ChatWarning("thinking_off", words) for words in said]
+
+
+def _beside_thinking(request: ChatRequest, able: Capabilities) -> list[_Lack]:
+    thinks = able.thinks_unasked if request.reasoning is None else request.reasoning != "off"
+    if not thinks:
+        return []
+    if "off" in able.reasoning:
+        return [_Lack(*found, {"reasoning": "off"}, "thinking was switched off") for found in _excluded(request, able)]
+    change: Mapping[str, Any] = {"tool_choice": "auto"}
+    return [
+        _Lack(field, why, change if field in change else None, "auto was sent")
+        for field, why in _excluded(request, able)
+    ]
 
 
 def _content(request: ChatRequest, able: Capabilities) -> list[_Lack]:
@@ -172,6 +213,13 @@ def _settings(request: ChatRequest, able: Capabilities) -> list[_Lack]:
         lacks.append(_Lack("temperature", f"at most {most:g} here", {"temperature": most}, f"{most:g} was sent"))
     if able.max_stop is not None and len(request.stop) > able.max_stop and "stop" in able.settings:
         lacks.append(_Lack("stop", f"at most {able.max_stop} here", None))
+    longest = (able.max_stop_length, max(map(len, request.stop), default=0), "characters")
+    heaviest = (able.max_stop_bytes, max((len(stop.encode()) for stop in request.stop), default=0), "bytes")
+    lacks += [
+        _Lack("stop", f"at most {most} {units} each here", None)
+        for most, found, units in (longest, heaviest)
+        if most is not None and found > most and "stop" in able.settings
+    ]
     if able.max_output is not None and (request.max_tokens or 0) > able.max_output:
         most_tokens = able.max_output
         lacks.append(
@@ -191,7 +239,7 @@ def _reasoning(request: ChatRequest, able: Capabilities) -> list[_Lack]:
         return []
     if isinstance(wanted, int) and "budget" in able.reasoning:
         return []
-    if wanted == "off" and not able.reasoning:
+    if wanted == "off" and not able.reasoning and not able.thinks_unasked:
         return []  # a model without the switch that does not think is what was asked for
     if isinstance(wanted, int):
         level = "low" if wanted <= 2048 else "medium" if wanted <= 8192 else "high"

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from functools import cache
 
 from . import _errors
@@ -48,26 +49,31 @@ class ErrorRules:
 
     def classify(self, facts: ErrorFacts) -> type[LLMSwitchError]:
         """The class of the failure. What no rule knows is judged by the status's hundred."""
+        return self.judge(facts)[0]
+
+    def judge(self, facts: ErrorFacts) -> tuple[type[LLMSwitchError], str]:
+        """The class of the failure, and what the rule that knew it advises."""
         if facts.status is None and facts.code is not None and facts.code.isascii() and facts.code.isdigit():
             number = int(facts.code[:4])
             facts = replace(facts, status=number) if 400 <= number < 600 else facts
         for rule in self._rules:
             if rule.holds(facts):
-                return rule.becomes
+                return rule.becomes, rule.hint
         if facts.status is not None and 400 <= facts.status < 500:
-            return _errors.BadRequest
+            return _errors.BadRequest, ""
         if facts.status is not None and 300 <= facts.status < 400:
-            return _errors.RedirectRefused
-        return _errors.ServerError
+            return _errors.RedirectRefused, ""
+        return _errors.ServerError, ""
 
 
 class _Rule:
-    __slots__ = ("becomes", "code", "html", "status", "text", "type")
+    __slots__ = ("becomes", "code", "hint", "html", "status", "text", "type")
 
     def __init__(self, rule: ErrorRule) -> None:
         self.becomes: type[LLMSwitchError] = getattr(_errors, rule.becomes)
-        self.code = frozenset(code.lower() for code in rule.code)
-        self.type = frozenset(kind.lower() for kind in rule.type)
+        self.hint = rule.hint
+        self.code = _Words(rule.code)
+        self.type = _Words(rule.type)
         self.status = frozenset(rule.status)
         self.text = (
             re.compile("|".join(f"(?:{pattern})" for pattern in rule.text), re.IGNORECASE) if rule.text else None
@@ -81,11 +87,29 @@ class _Rule:
             return False
         if self.html is not None and self.html != facts.html:
             return False
-        if self.code and (facts.code or "").lower() not in self.code:
+        if self.code and not self.code.hold(facts.code):
             return False
-        if self.type and (facts.type or "").lower() not in self.type:
+        if self.type and not self.type.hold(facts.type):
             return False
         return self.text is None or self.text.search(facts.message) is not None
+
+
+class _Words:
+    """A vendor's words, without regard to case; one that holds a `*` stands for many."""
+
+    __slots__ = ("patterns", "words")
+
+    def __init__(self, words: Iterable[str]) -> None:
+        lowered = [word.lower() for word in words]
+        self.words = frozenset(lowered)
+        self.patterns = tuple(word for word in lowered if "*" in word)
+
+    def __bool__(self) -> bool:
+        return bool(self.words)
+
+    def hold(self, word: str | None) -> bool:
+        lowered = (word or "").lower()
+        return lowered in self.words or any(fnmatchcase(lowered, pattern) for pattern in self.patterns)
 
 
 def make_error(
@@ -94,9 +118,14 @@ def make_error(
     *,
     provider: str,
     model: str,
+    other_sites: str = "",
 ) -> LLMSwitchError:
-    """The error for a failure, with the vendor's text cut to 200 characters and scrubbed of every known secret."""
-    kind = rules.classify(facts)
+    """
+    The error for a failure, with the vendor's text cut to 200 characters and scrubbed of every known secret.
+
+    `other_sites`: what is said beside a refused key.
+    """
+    kind, hint = rules.judge(facts)
     said = " ".join(scrub(facts.message).split())
     said = said[: _KEPT - 1] + "…" if len(said) > _KEPT else said
     if facts.html:
@@ -109,6 +138,7 @@ def make_error(
         parts.append(f" (code {facts.code})")
     if said:
         parts.append(f": {said}")
+    parts += [f"; {advice}" for advice in (hint, other_sites if kind is _errors.AuthInvalid else "") if advice]
     error = kind("".join(parts))
     error.provider, error.model = provider, model
     error.status, error.code, error.request_id = facts.status, facts.code or facts.type, facts.request_id

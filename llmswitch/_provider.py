@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from . import _errors
 from ._errors import ConfigError
 
-__all__ = ["AuthSpec", "ErrorRule", "Price", "ProviderSpec", "SiteSpec", "first_problem"]
+__all__ = ["AuthSpec", "ErrorRule", "Price", "ProviderSpec", "Rates", "SiteSpec", "first_problem"]
 
 _HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 
@@ -64,12 +64,14 @@ class SiteSpec(Strict):
     """
     One of a vendor's sites. `jurisdiction` is an ISO country code, `local`, or `unknown`.
 
-    `key_env`: the environment variables that usually hold its key, best first. `region`: ISO code or `global`.
+    `key_env`: the environment variables that usually hold its key, best first. `account`: sites of one account take
+    each other's keys; where it is not said, a site takes its own alone.
     """
 
     base_url: str
     jurisdiction: str = "unknown"
     key_env: tuple[str, ...] = ()
+    account: str = ""
     note: str = ""
 
 
@@ -102,18 +104,58 @@ class FamilySpec(Strict):
     note: str = ""
 
 
-class Price(Strict):
-    """Per million tokens, in the vendor's own currency. What is not known is absent, never 0."""
+class Rates(Strict):
+    """
+    Per million tokens. What is not known is absent, never 0.
+
+    `output_thinking`: every token that came out, where an answer that was thought over costs more.
+    """
+
+    input: Decimal
+    output: Decimal
+    output_thinking: Decimal | None = None
+    cached: Decimal | None = None
+    cache_write: Decimal | None = None
+
+
+class Tier(Rates):
+    """The rates of a request with more than `over` tokens of input: they hold for all of its tokens."""
+
+    over: Annotated[int, Field(gt=0)]
+
+
+class PeakHours(Rates):
+    """
+    The rates at busy hours. `hours` are spans of UTC, each from its first time up to its second; `days` as in ISO
+    (1 is Monday). A vendor's public holidays are not known here, so on them the dearer rate is named.
+    """
+
+    hours: Annotated[tuple[tuple[time, time], ...], Field(min_length=1)]
+    days: tuple[Annotated[int, Field(ge=1, le=7)], ...] = (1, 2, 3, 4, 5, 6, 7)
+
+    def holds(self, at: datetime) -> bool:
+        """Whether that moment is a busy one."""
+        moment = at.astimezone(UTC)
+        return moment.isoweekday() in self.days and any(start <= moment.time() < end for start, end in self.hours)
+
+
+class Price(Rates):
+    """A model's price, in the vendor's own currency; by the length of the input or by the hour where it differs."""
 
     model: str
     site: str | None = None
     currency: str
-    input: Decimal
-    output: Decimal
-    cached: Decimal | None = None
-    cache_write: Decimal | None = None
+    tiers: tuple[Tier, ...] = ()
+    peak: PeakHours | None = None
     source: str
     checked: date
+
+    def rates(self, input_tokens: int, at: datetime) -> Rates:
+        """What holds for a request of that length at that moment."""
+        if self.peak is not None and self.peak.holds(at):
+            return self.peak
+        reached = [tier for tier in self.tiers if input_tokens > tier.over]
+        return max(reached, key=lambda tier: tier.over) if reached else self
 
 
 def _known_class(name: str) -> str:
@@ -124,9 +166,9 @@ def _known_class(name: str) -> str:
 
 class ErrorRule(Strict):
     """
-    All conditions that are given must hold. `code` and `type` are the vendor's own words, `text` a regular expression
-    that is searched in its message, without regard to case; `html` asks for (or against) a page in place of an API
-    error.
+    All conditions that are given must hold. `code` and `type` are the vendor's own words (`*` stands for any ending),
+    `text` a regular expression that is searched in its message, without regard to case; `html` asks for (or against) a
+    page in place of an API error. `hint`: what to do about it, where the class alone does not say.
     """
 
     becomes: Annotated[str, AfterValidator(_known_class), Field(alias="class")]
@@ -135,6 +177,7 @@ class ErrorRule(Strict):
     status: tuple[int, ...] = ()
     text: tuple[str, ...] = ()
     html: bool | None = None
+    hint: str = ""
     note: str = ""
 
 
@@ -155,7 +198,8 @@ class ProviderSpec(Strict):
     One provider. `options` are the ways in which it departs from its dialect; the dialect validates them.
 
     `errors_like` names the provider whose error rules hold after its own; by default the one that the dialect is
-    named for. `idempotency_header`: the header by which it knows a request that is repeated.
+    named for. `idempotency_header`: the header by which it knows a request that is repeated. `request_id_headers`:
+    headers, in lower case, in which it names a request beside the usual ones.
     """
 
     name: str = ""
@@ -179,6 +223,7 @@ class ProviderSpec(Strict):
     prices: tuple[Price, ...] = ()
     errors: tuple[ErrorRule, ...] = ()
     errors_like: str | None = None
+    request_id_headers: tuple[str, ...] = ()
     server: ServerSpec | None = None
     retired: str | None = None
     unsure: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -66,21 +67,39 @@ class Target:
             self._rules = error_rules(self.spec)
         return self._rules
 
-    def cost(self, usage: Usage) -> Cost | None:
-        """What the usage costs by the catalog; `None` where the price or the usage is not known."""
+    def cost(self, usage: Usage, at: datetime | None = None) -> Cost | None:
+        """What the usage costs by the catalog, at that moment (now); `None` where price or usage is not known."""
         price = self.price
         if price is None or usage.input_tokens is None or usage.output_tokens is None:
             return None
+        rates = price.rates(usage.input_tokens, at or datetime.now(UTC))
         cached = usage.cached_tokens or 0
         written = usage.cache_write_tokens or 0
         plain = usage.input_tokens - cached - written
+        thinking = rates.output_thinking if usage.reasoning_tokens else None
         amount = (
-            plain * price.input
-            + cached * (price.input if price.cached is None else price.cached)
-            + written * (price.input if price.cache_write is None else price.cache_write)
-            + usage.output_tokens * price.output
+            plain * rates.input
+            + cached * (rates.input if rates.cached is None else rates.cached)
+            + written * (rates.input if rates.cache_write is None else rates.cache_write)
+            + usage.output_tokens * (rates.output if thinking is None else thinking)
         )
         return Cost(amount / _MILLION, price.currency)
+
+    @property
+    def other_sites(self) -> str:
+        """What to set where the key is one of another site of this vendor's; empty where no other takes other keys."""
+        here, sites = self.endpoint.site, self.spec.sites
+        site = sites.get(here)
+        if site is None or not self.endpoint.base_url.startswith(site.base_url):
+            return ""
+        others = [name for name, other in sites.items() if (other.account or name) != (site.account or here)]
+        if not others:
+            return ""
+        also = f" (or {', '.join(others[1:])})" if others[1:] else ""
+        return (
+            f'a key of another site does not work at site "{here}"; if yours is of that site, set '
+            f'site = "{others[0]}"{also} under [providers.{self.provider}]'
+        )
 
     def __repr__(self) -> str:
         return f"Target({self.name})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from llmswitch import _errors
+from llmswitch._capabilities import Capabilities
 from llmswitch._client import AsyncClient, Client
 from llmswitch._config import Loaded
 from llmswitch._errors import CapabilityMismatch, LLMSwitchError, StreamInterrupted
@@ -100,7 +101,7 @@ class ProviderSuite:
         if found is None:
             return bool(getattr(self.wire, name)) and (name != "several_calls" or record.tools)
         if need == "reasoning:off" and not found:
-            return True  # a model that does not think needs no switch
+            return not record.thinks_unasked  # a model that does not think needs no switch
         return value in found if value else bool(found)
 
     # Requests
@@ -122,7 +123,7 @@ class ProviderSuite:
         _run(client, conversation, stream=stream)
         assert len(vendor.requests) == 1
         heard = self.wire.hear(loads(vendor.requests[0].content))
-        assert heard.stream == stream
+        assert heard.stream == self.target.adapter.asks_stream(stream=stream)
         _compare(heard, conversation, self.target)
 
     def test_the_key_goes_where_it_belongs(self) -> None:
@@ -350,7 +351,16 @@ def _compare(heard: Heard, conversation: Conversation, target: Target) -> None:
     stop = options.get("stop", ())
     assert heard.stop == ((stop,) if isinstance(stop, str) else tuple(stop))
     assert heard.seed == options.get("seed")
-    assert bool(heard.reasoning) == ("reasoning" in options and bool(target.adapter.capabilities.reasoning))
+    able = target.adapter.capabilities
+    assert bool(heard.reasoning) == (bool(able.reasoning) and ("reasoning" in options or _unthinking(options, able)))
+
+
+def _unthinking(options: Mapping[str, Any], able: Capabilities) -> bool:
+    """Whether thinking that nobody asked for has to be switched off for what was asked for."""
+    form, choice = options.get("response_format"), options.get("tool_choice", "auto")
+    kind = "json_object" if form == "json" or not able.json_schema else "json_schema"
+    wanted = {kind if form is not None else None, "forced_tool" if choice not in ("auto", "none") else None}
+    return able.thinks_unasked and "off" in able.reasoning and bool(wanted & able.thinking_excludes)
 
 
 def _said(message: Message) -> tuple[str, list[str]]:
