@@ -20,7 +20,8 @@ from llmswitch._request import ChatRequest
 from llmswitch.providers.openai_errors import read_error
 from llmswitch.providers.openai_messages import build_messages
 from llmswitch.providers.openai_reply import ChatCompletionsDecoder, parse_completion
-from llmswitch.providers.openai_schema import strict_schema
+from llmswitch.providers.openai_schema import strict_schema, typed_schema
+from llmswitch.providers.openai_status import AnswerStatus, CodePattern, vendor_facts
 from llmswitch.providers.openai_tools_as_schema import tool_schema
 
 __all__ = ["ADAPTER", "ChatCompletionsAdapter", "ChatCompletionsOptions"]
@@ -35,12 +36,20 @@ class ChatCompletionsOptions(BaseModel):
     `strict_schema`: a JSON schema is sent in the strict subset where it fits that. `image_data`: how image bytes are
     sent. `reasoning`: by level, what goes into the body; `reasoning_budget`: the field for a budget in tokens.
     `reasoning_fields`: where the model's thinking is read from, the first also being where it is sent back.
-    `reasoning_replay`: whether it is sent back: `omit`, `optional` (where there is some), `required` (an empty one
-    too). `finish_reasons`: words beyond the usual ones; `finish_errors`: words that mean that the answer failed, each
+    `reasoning_replay`: whether it is sent back: `omit`, `optional` (where there is some), `with_calls` (beside tool
+    calls and nowhere else, an empty one too), `required` (always). `reasoning_parts`: it travels as a list of parts,
+    and this stands in each that is sent, beside its text. `reasoning_grows`: an event may repeat the thinking that was
+    sent before it.
+    `finish_reasons`: words beyond the usual ones; `finish_errors`: words that mean that the answer failed, each
     with the code it is classified by. `body`: sent with every request; `tools_body`: with tools; `stream_tools_body`:
     with tools in a stream. `unit_interval`: temperature and top_p lie strictly between 0 and 1, and the nearest legal
-    value stands for the ends; `greedy`: sent with temperature 0. `tools_as_schema`: for models that can't call tools
-    but hold to a schema.
+    value stands for the ends; `least`: by setting, the least legal value, which stands for what is below; `greedy`:
+    sent with temperature 0. `tools_as_schema`: for models that can't call tools but hold to a schema. `typed_schema`:
+    every property of a tool's parameters is given a type. `joined_text`: several texts of a message are sent as one.
+    `one_system`: system messages are sent as one, at the front. `calls_content`: what an assistant message with nothing
+    but calls has for its content. `stream_only`: a whole answer is asked for as a stream. `answer_status`: an object in
+    every answer says whether it is one. `code_in_message`: where an error has no code, its message holds it.
+    `withdrawn`: flags of a choice, with the values that mean that a filter took its text back.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -55,15 +64,26 @@ class ChatCompletionsOptions(BaseModel):
     reasoning: dict[Literal["off", "low", "medium", "high"], dict[str, Any]] = {}
     reasoning_budget: str | None = None
     reasoning_fields: tuple[str, ...] = ("reasoning_content", "reasoning")
-    reasoning_replay: Literal["omit", "optional", "required"] = "omit"
+    reasoning_replay: Literal["omit", "optional", "with_calls", "required"] = "omit"
+    reasoning_parts: dict[str, Any] = {}
+    reasoning_grows: bool = False
     finish_reasons: dict[str, Literal["stop", "length", "tool_calls", "content_filter", "refusal", "other"]] = {}
     finish_errors: dict[str, str] = {}
     body: dict[str, Any] = {}
     tools_body: dict[str, Any] = {}
     stream_tools_body: dict[str, Any] = {}
     unit_interval: bool = False
+    least: dict[Literal["temperature", "top_p"], float] = {}
     greedy: dict[str, Any] = {}
     tools_as_schema: bool = False
+    typed_schema: bool = False
+    joined_text: bool = False
+    one_system: bool = False
+    calls_content: Literal["null", "omit"] = "null"
+    stream_only: bool = False
+    answer_status: AnswerStatus | None = None
+    code_in_message: CodePattern | None = None
+    withdrawn: dict[str, tuple[str, ...]] = {}
 
 
 class ChatCompletionsAdapter(Adapter):
@@ -84,8 +104,12 @@ class ChatCompletionsAdapter(Adapter):
         "settings": ["max_tokens", "temperature", "top_p", "stop", "seed"],
     }
 
+    def asks_stream(self, *, stream: bool) -> bool:
+        return stream or bool(self.options.stream_only)
+
     def build(self, request: ChatRequest, *, stream: bool) -> HTTPRequest:
         options: ChatCompletionsOptions = self.options
+        stream = self.asks_stream(stream=stream)
         body: dict[str, Any] = {
             "model": self.identity.model,
             "messages": build_messages(request, options),
@@ -110,11 +134,11 @@ class ChatCompletionsAdapter(Adapter):
         if request.max_tokens is not None:
             settings[options.max_tokens_field] = request.max_tokens
         if request.temperature is not None:
-            settings["temperature"] = _inside(request.temperature) if options.unit_interval else request.temperature
+            settings["temperature"] = _legal("temperature", request.temperature, options)
             if request.temperature == 0:
                 settings.update(options.greedy)
         if request.top_p is not None:
-            settings["top_p"] = _inside(request.top_p) if options.unit_interval else request.top_p
+            settings["top_p"] = _legal("top_p", request.top_p, options)
         if request.stop:
             single = len(request.stop) == 1 and not options.stop_as_list
             settings["stop"] = request.stop[0] if single else list(request.stop)
@@ -143,7 +167,7 @@ class ChatCompletionsAdapter(Adapter):
                     "function": {
                         "name": tool.name,
                         **({"description": tool.description} if tool.description else {}),
-                        "parameters": dict(tool.parameters),
+                        "parameters": typed_schema(tool.parameters) if options.typed_schema else dict(tool.parameters),
                     },
                 }
                 for tool in request.tools
@@ -169,12 +193,14 @@ class ChatCompletionsAdapter(Adapter):
         return bool(self.options.tools_as_schema and request.tools and request.tool_choice != "none")
 
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorFacts:  # noqa: ARG002
-        return read_error(status, body)
+        return read_error(status, body, lambda value: vendor_facts(value, self.options))
 
 
-def _inside(value: float) -> float:
-    """The nearest value that lies strictly between 0 and 1, in steps of a hundredth."""
-    return min(max(value, 0.01), 0.99)
+def _legal(name: Literal["temperature", "top_p"], value: float, options: ChatCompletionsOptions) -> float:
+    """The nearest legal value; in an interval that is open at its ends, in steps of a hundredth."""
+    if options.unit_interval:
+        return min(max(value, 0.01), 0.99)
+    return max(value, options.least.get(name, value))
 
 
 def _response_format(request: ChatRequest, options: ChatCompletionsOptions) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from llmswitch._adapter import ErrorFacts
@@ -11,13 +11,13 @@ from llmswitch._json import JSONInvalid, loads
 __all__ = ["facts_of", "read_error"]
 
 
-def read_error(status: int, body: bytes) -> ErrorFacts:
-    """The facts of a refusal. A body that is not JSON is taken as words."""
+def read_error(status: int, body: bytes, read: Callable[[Any], ErrorFacts] | None = None) -> ErrorFacts:
+    """The facts of a refusal, by `read` (`facts_of`) where it is JSON. A body that is not is taken as words."""
     try:
         value = loads(body) if body.strip() else None
     except JSONInvalid:
         return ErrorFacts(status=status, message=body.decode("utf-8", errors="replace"))
-    facts = facts_of(value)
+    facts = (read or facts_of)(value)
     facts.status = status
     return facts
 

@@ -13,12 +13,12 @@ from llmswitch._messages import (
     Image,
     Message,
     Part,
-    Reasoning,
     Text,
     ToolCall,
     ToolResult,
 )
 from llmswitch._request import ChatRequest
+from llmswitch.providers.openai_thoughts import thought_fields
 from llmswitch.providers.openai_tools_as_schema import offer_tools
 
 if TYPE_CHECKING:
@@ -40,21 +40,29 @@ def build_messages(request: ChatRequest, options: ChatCompletionsOptions) -> lis
     instruction = _instruction(request, options)
     if instruction:
         out.insert(0, {"role": options.system_role, "content": instruction})
-    return out
+    return _one_system(out, options.system_role) if options.one_system else out
+
+
+def _one_system(messages: list[dict[str, Any]], role: str) -> list[dict[str, Any]]:
+    """What the system says, in one message before all others."""
+    said = [message["content"] for message in messages if message["role"] == role]
+    texts = [content if isinstance(content, str) else "".join(part["text"] for part in content) for content in said]
+    rest = [message for message in messages if message["role"] != role]
+    return [{"role": role, "content": "\n\n".join(texts)}, *rest] if texts else rest
 
 
 def _plain(message: Message, options: ChatCompletionsOptions) -> dict[str, Any]:
     role = options.system_role if message.role == "system" else message.role
     content: str | list[dict[str, Any]]
-    if isinstance(message.content, str) or _only_text(message.content):
+    if isinstance(message.content, str) or _only_text(message.content, several=options.joined_text):
         content = message.text
     else:
         content = [_part(part, options) for part in message.content]
     return {"role": role, "content": content, **({"name": message.name} if message.name else {})}
 
 
-def _only_text(parts: Sequence[Part]) -> bool:
-    return len(parts) == 1 and isinstance(parts[0], Text)
+def _only_text(parts: Sequence[Part], *, several: bool) -> bool:
+    return (several or len(parts) == 1) and all(isinstance(part, Text) for part in parts)
 
 
 def _text_of(parts: Sequence[Part]) -> str:
@@ -94,9 +102,9 @@ def _assistant(message: Message, options: ChatCompletionsOptions) -> dict[str, A
         written = "\n".join(f'{{"name": "{call.name}", "arguments": {call_arguments(call)}}}' for call in calls)
         return {"role": "assistant", "content": f"{text}\n{written}" if text else written}
     out: dict[str, Any] = {"role": "assistant", "content": text or (None if calls else "")}
-    thoughts = [part.text for part in message.parts if isinstance(part, Reasoning)]
-    if options.reasoning_replay == "required" or (options.reasoning_replay == "optional" and thoughts):
-        out[options.reasoning_fields[0]] = "".join(thoughts)
+    if calls and not text and options.calls_content == "omit":
+        del out["content"]
+    out.update(thought_fields(message, options))
     if calls:
         out["tool_calls"] = [
             {

@@ -14,6 +14,8 @@ from llmswitch._framing import EventStreamMessage, ServerSentEvent
 from llmswitch._json import JSONInvalid, dumps, loads
 from llmswitch._reply import FinishReason, Usage
 from llmswitch.providers.openai_errors import facts_of
+from llmswitch.providers.openai_status import check_status, is_withdrawn, vendor_facts
+from llmswitch.providers.openai_thoughts import GrowingThought, read_thought
 from llmswitch.providers.openai_tools_as_schema import read_held
 
 if TYPE_CHECKING:
@@ -89,8 +91,9 @@ def parse_completion(body: Any, options: ChatCompletionsOptions, *, tools_as_sch
     """A whole answer. It is put together by the same steps as a stream of one chunk."""
     if not isinstance(body, Mapping):
         raise NotAnAnswer("it is not a JSON object")
+    check_status(body, options)
     if body.get("error"):
-        raise VendorFault(facts_of(body))
+        raise VendorFault(vendor_facts(body, options))
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
         if "message" in body or "code" in body or "detail" in body:
@@ -113,6 +116,11 @@ def parse_completion(body: Any, options: ChatCompletionsOptions, *, tools_as_sch
     return assembly
 
 
+def _is_bare_error(chunk: Mapping[str, Any]) -> bool:
+    """Some gateways write an error into a stream without the wrapper by which it is known."""
+    return "choices" not in chunk and bool(chunk.get("code")) and isinstance(chunk.get("message"), str)
+
+
 class ChatCompletionsDecoder:
     """One stream of `chat.completion.chunk`s."""
 
@@ -125,6 +133,8 @@ class ChatCompletionsDecoder:
         self._fields = options.reasoning_fields
         self._closes_calls = closes_calls
         self._refused = False
+        self._withdrawn = False
+        self._growing = GrowingThought() if options.reasoning_grows else None
         self._held: list[str] | None = [] if tools_as_schema else None
 
     def feed(self, event: ServerSentEvent | EventStreamMessage) -> Iterable[ChatEvent]:
@@ -147,8 +157,9 @@ class ChatCompletionsDecoder:
             self.assembly.warn("damaged_text", "the vendor sent invalid UTF-8; U+FFFD stands for it")
         if not isinstance(chunk, Mapping):
             raise NotAnAnswer("an event is not a JSON object")
-        if event.event == "error" or chunk.get("error"):
-            raise VendorFault(facts_of(chunk))
+        check_status(chunk, self._options)
+        if event.event == "error" or chunk.get("error") or _is_bare_error(chunk):
+            raise VendorFault(vendor_facts(chunk, self._options))
         return self.read_chunk(chunk)
 
     def read_chunk(self, chunk: Mapping[str, Any]) -> list[ChatEvent]:
@@ -166,6 +177,7 @@ class ChatCompletionsDecoder:
             return []
         if choice.get("error"):
             raise VendorFault(facts_of(choice))
+        self._withdrawn |= is_withdrawn(choice, self._options.withdrawn)
         events: list[ChatEvent] = []
         delta = choice.get("delta")
         if isinstance(delta, Mapping):
@@ -191,11 +203,11 @@ class ChatCompletionsDecoder:
 
     def _delta(self, delta: Mapping[str, Any], events: list[ChatEvent]) -> None:
         assembly = self.assembly
-        for field in self._fields:
-            thought = delta.get(field)
-            if isinstance(thought, str) and thought:
-                events.append(assembly.reasoning(thought))
-                break
+        thought = read_thought(delta, self._fields)
+        if self._growing is not None:
+            thought = self._growing.new(thought) if thought else ""
+        if thought:
+            events.append(assembly.reasoning(thought))
         content = delta.get("content")
         if isinstance(content, list):
             content = "".join(part.get("text") or "" for part in content if isinstance(part, Mapping))
@@ -250,6 +262,7 @@ class ChatCompletionsDecoder:
             events.extend(read_held("".join(self._held), assembly))
         called = assembly.last_call() is not None
         reason = map_finish_reason(word, self._options, called=called)
+        reason = "content_filter" if self._withdrawn else reason
         assembly.finish("refusal" if self._refused and reason == "stop" else reason, word)
         if reason == "other":
             assembly.warn("unknown_finish_reason", f"the vendor ended with {word[:40]!r}, which is not known here")

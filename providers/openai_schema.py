@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["strict_schema"]
+__all__ = ["strict_schema", "typed_schema"]
 
 _REFUSED = frozenset(
     {"oneOf", "patternProperties", "not", "if", "then", "else", "dependentRequired", "dependentSchemas"}
@@ -76,3 +76,49 @@ def _with_defs(out: dict[str, Any], defs: Mapping[str, Any]) -> dict[str, Any]:
     if "$defs" in out:
         out["$defs"] = {name: _lower(value, defs) for name, value in defs.items()}
     return out
+
+
+# Where one of these stands, a type beside it is not needed, or would say something else.
+_TYPED_BY = ("type", "$ref", "anyOf", "oneOf", "allOf", "not", "if")
+_JSON_TYPES = (
+    (bool, "boolean"),
+    (int, "integer"),
+    (float, "number"),
+    (str, "string"),
+    (list, "array"),
+    (dict, "object"),
+)
+
+
+def typed_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema with a `type` in every property: that of its enum, or of what is said of it, else `string`."""
+    out = dict(schema)
+    for key in ("properties", "$defs"):
+        if isinstance(out.get(key), Mapping):
+            out[key] = {name: _typed(value) for name, value in out[key].items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(out.get(key), Mapping):
+            out[key] = _typed(out[key])
+    for key in ("anyOf", "oneOf", "allOf", "prefixItems"):
+        if isinstance(out.get(key), list):
+            out[key] = [_typed(member) for member in out[key]]
+    return out
+
+
+def _typed(schema: Any) -> Any:
+    if not isinstance(schema, Mapping):
+        return schema
+    out = typed_schema(schema)
+    if not any(key in out for key in _TYPED_BY):
+        out["type"] = _type_of(out)
+    return out
+
+
+def _type_of(schema: Mapping[str, Any]) -> str | list[str]:
+    if "properties" in schema:
+        return "object"
+    if "items" in schema or "prefixItems" in schema:
+        return "array"
+    values = [schema["const"]] if "const" in schema else schema.get("enum") or [""]
+    names = {next((name for kind, name in _JSON_TYPES if isinstance(value, kind)), "null") for value in values}
+    return names.pop() if len(names) == 1 else sorted(names)

@@ -36,12 +36,14 @@ class ChatCompletionsWire(VendorWire):
         offer = messages[0]["content"] if self.options.tools_as_schema else ""
         if isinstance(offer, str) and offer.startswith(OFFER):
             messages = messages[1:]
+        self._conversation(messages)
         heard = Heard(left.pop("model"), [_heard_message(message) for message in messages])
         if self.options.tools_as_schema:
             heard.messages = [
                 (role, _read_calls(parts) if role == "assistant" else parts) for role, parts in heard.messages
             ]
         heard.stream = left.pop("stream", False)
+        assert heard.stream or not self.options.stream_only, "this model answers only as a stream"
         left.pop("stream_options", None)
         self._tools(left, heard)
         form = left.pop("response_format", {"type": "text"})
@@ -62,6 +64,28 @@ class ChatCompletionsWire(VendorWire):
             heard.messages.pop(0)
         assert left == {}, f"fields that no provider of this dialect documents: {sorted(left)}"
         return heard
+
+    def _conversation(self, messages: list[dict[str, Any]]) -> None:
+        """What this vendor asks of the messages beyond the dialect."""
+        options = self.options
+        systems = [index for index, message in enumerate(messages) if message["role"] in ("system", "developer")]
+        assert systems in ([], [0]) or not options.one_system, "one system message is taken, the first"
+        for message in messages:
+            content = message.get("content", "")
+            texts = isinstance(content, list) and all(part["type"] == "text" for part in content)
+            assert not texts or not options.joined_text, "text comes as a string"
+            if message["role"] == "assistant":
+                self._assistant(message)
+
+    def _assistant(self, message: dict[str, Any]) -> None:
+        options, calls = self.options, message.get("tool_calls")
+        assert message.get("content", "x") is not None or options.calls_content == "null", "content may not be null"
+        field = options.reasoning_fields[0] if options.reasoning_fields else ""
+        here = field in message
+        must = options.reasoning_replay == "required" or (options.reasoning_replay == "with_calls" and calls)
+        assert here or not must, f"{field} is missing"
+        assert not here or options.reasoning_replay != "omit", f"{field} is refused"
+        assert not here or isinstance(message[field], list if options.reasoning_parts else str)
 
     def _tools(self, left: dict[str, Any], heard: Heard) -> None:
         for tool in left.pop("tools", []):
@@ -91,7 +115,7 @@ class ChatCompletionsWire(VendorWire):
         message: dict[str, Any] = {"role": "assistant", "content": self._text(answer) or None}
         thoughts = "".join(part.text for part in answer.parts if isinstance(part, Reasoning))
         if thoughts:
-            message[self.options.reasoning_fields[0]] = thoughts
+            message.update(self._thought(thoughts))
         calls = [part for part in answer.parts if isinstance(part, ToolCall)]
         if calls and not self.options.tools_as_schema:
             message["tool_calls"] = [
@@ -110,12 +134,25 @@ class ChatCompletionsWire(VendorWire):
             "model": "served-model",
             "choices": [choice],
             "usage": _usage(answer),
+            **self._status(),
         }
+
+    def _thought(self, text: str) -> dict[str, Any]:
+        parts = self.options.reasoning_parts
+        return {self.options.reasoning_fields[0]: [{**parts, "text": text}] if parts else text}
+
+    def _status(self, code: str | None = None, message: str = "") -> dict[str, Any]:
+        """The verdict that stands in every answer of some vendors."""
+        status = self.options.answer_status
+        if status is None:
+            return {}
+        word = status.success if code is None else code
+        return {status.at: {status.code: int(word) if word.isdigit() else word, status.message: message}}
 
     def stream(self, answer: Answer) -> list[bytes]:
         deltas: list[dict[str, Any]] = [{"role": "assistant", "content": None}]
         thoughts = "".join(part.text for part in answer.parts if isinstance(part, Reasoning))
-        deltas += [{self.options.reasoning_fields[0]: piece} for piece in _pieces(thoughts)]
+        deltas += [self._thought(piece) for piece in _pieces(thoughts)]
         deltas += [{"content": piece} for piece in _pieces(self._text(answer))]
         calls = [part for part in answer.parts if isinstance(part, ToolCall)]
         for index, call in enumerate(calls if not self.options.tools_as_schema else ()):
@@ -141,6 +178,8 @@ class ChatCompletionsWire(VendorWire):
         return str({**_FINISH, **reasons}[answer.finish_reason])
 
     def error(self, status: int, code: str | None, kind: str | None, message: str) -> bytes:  # noqa: ARG002
+        if code is not None and self.options.answer_status is not None:
+            return dumps({"choices": None, **self._status(code, message)})
         return dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})
 
     def stream_error(self, code: str | None, kind: str | None, message: str) -> bytes:
