@@ -26,7 +26,8 @@ class Capabilities(BaseModel):
     `temperature_max` bounds one of them; `max_stop_length` counts the characters of one stop string, `max_stop_bytes`
     its bytes. `prefill`: whether an unfinished assistant message can be continued. `thinks_unasked`: it reasons though
     nobody asked it to, so it may be silent for long before its first word. `thinking_excludes`: what can't be had while
-    it reasons (`forced_tool`: a tool choice of `required` or a name).
+    it reasons (`forced_tool`: a tool choice of `required` or a name). `thinking_ignores`: what it takes then, to no
+    effect.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -53,6 +54,7 @@ class Capabilities(BaseModel):
     prefill: bool = False
     thinks_unasked: bool = False
     thinking_excludes: frozenset[Literal["forced_tool", "json_object", "json_schema"]] = frozenset()
+    thinking_ignores: frozenset[Literal["temperature", "top_p"]] = frozenset()
 
 
 @dataclass(slots=True, frozen=True)
@@ -74,7 +76,14 @@ def fit(
     Nothing is changed unless the request allows it (`degrade=True`). Raises `CapabilityMismatch` that names every field
     in the way.
     """
-    request, warnings = _unasked_thinking(request, able, f"{provider}:{model}")
+    target = f"{provider}:{model}"
+    request, warnings = _unasked_thinking(request, able, target)
+    if _thinks(request, able):
+        warnings += [
+            ChatWarning("ignored", f"{target}: {name}: it has no effect while this model thinks")
+            for name in sorted(able.thinking_ignores)
+            if getattr(request, name) is not None
+        ]
     lacks = [
         *_content(request, able),
         *_tools(request, able),
@@ -94,9 +103,7 @@ def fit(
     changes: dict[str, Any] = {}
     for lack in lacks:
         changes.update(lack.change or {})
-    warnings += [
-        ChatWarning("degraded", f"{provider}:{model}: {lack.field}: {lack.why}; {lack.instead}") for lack in lacks
-    ]
+    warnings += [ChatWarning("degraded", f"{target}: {lack.field}: {lack.why}; {lack.instead}") for lack in lacks]
     return replace(request, **changes), warnings
 
 
@@ -121,9 +128,12 @@ def _unasked_thinking(request: ChatRequest, able: Capabilities, target: str) -> 
     return replace(request, reasoning="off"), [ChatWarning("thinking_off", words) for words in said]
 
 
+def _thinks(request: ChatRequest, able: Capabilities) -> bool:
+    return able.thinks_unasked if request.reasoning is None else request.reasoning != "off"
+
+
 def _beside_thinking(request: ChatRequest, able: Capabilities) -> list[_Lack]:
-    thinks = able.thinks_unasked if request.reasoning is None else request.reasoning != "off"
-    if not thinks:
+    if not _thinks(request, able):
         return []
     if "off" in able.reasoning:
         return [_Lack(*found, {"reasoning": "off"}, "thinking was switched off") for found in _excluded(request, able)]

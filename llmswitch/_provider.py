@@ -140,18 +140,25 @@ class PeakHours(Rates):
 
 
 class Price(Rates):
-    """A model's price, in the vendor's own currency; by the length of the input or by the hour where it differs."""
+    """
+    A model's price, in the vendor's own currency; by the length of the input or by the hour where it differs.
+
+    `up_to`: tokens of input beyond which the price is not known here.
+    """
 
     model: str
     site: str | None = None
     currency: str
     tiers: tuple[Tier, ...] = ()
+    up_to: int | None = None
     peak: PeakHours | None = None
     source: str
     checked: date
 
-    def rates(self, input_tokens: int, at: datetime) -> Rates:
-        """What holds for a request of that length at that moment."""
+    def rates(self, input_tokens: int, at: datetime) -> Rates | None:
+        """What holds for a request of that length at that moment; `None` where it is not known."""
+        if self.up_to is not None and input_tokens > self.up_to:
+            return None
         if self.peak is not None and self.peak.holds(at):
             return self.peak
         reached = [tier for tier in self.tiers if input_tokens > tier.over]

@@ -73,6 +73,8 @@ class Target:
         if price is None or usage.input_tokens is None or usage.output_tokens is None:
             return None
         rates = price.rates(usage.input_tokens, at or datetime.now(UTC))
+        if rates is None:
+            return None
         cached = usage.cached_tokens or 0
         written = usage.cache_write_tokens or 0
         plain = usage.input_tokens - cached - written

@@ -53,13 +53,14 @@ class VendorWire(ABC):
     The other side of a dialect: the mirror image of its adapter, written from the vendor's documentation.
 
     `options` are the provider's departures, as the adapter has them. `says_filtered`: whether the dialect has a word
-    for an answer that a content filter cut.
+    for an answer that a content filter cut. `joins_text`: several texts of one message arrive as one.
     """
 
     content_type = "text/event-stream"
     says_filtered = True
     shows_reasoning = True
     several_calls = True
+    joins_text = False
 
     def __init__(self, options: Any, capabilities: Any) -> None:
         self.options = options

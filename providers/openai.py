@@ -145,7 +145,8 @@ class ChatCompletionsAdapter(Adapter):
         if request.seed is not None:
             settings["seed"] = request.seed
         if isinstance(request.reasoning, str):
-            settings.update(options.reasoning.get(request.reasoning, {}))
+            if request.reasoning in self.capabilities.reasoning:  # `off` needs no word where there is no switch
+                settings.update(options.reasoning.get(request.reasoning, {}))
         elif request.reasoning is not None and options.reasoning_budget is not None:
             settings.update(options.reasoning.get("high", {}))
             settings[options.reasoning_budget] = request.reasoning

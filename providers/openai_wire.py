@@ -26,6 +26,10 @@ class ChatCompletionsWire(VendorWire):
     def shows_reasoning(self) -> bool:  # type: ignore[override]
         return bool(self.options.reasoning_fields)
 
+    @property
+    def joins_text(self) -> bool:  # type: ignore[override]
+        return bool(self.options.joined_text)
+
     def hear(self, body: dict[str, Any]) -> Heard:
         left = dict(body)
         for name, value in (*self.options.body.items(), *self.options.tools_body.items()):

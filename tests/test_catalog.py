@@ -90,9 +90,11 @@ def test_an_answer_that_was_thought_over_may_cost_more():
 
 
 def test_what_is_not_known_costs_none():
-    """Without a price, or without a count, the cost is `None`, never 0."""
-    target = priced(**TIERED)
+    """Without a price, without a count, or beyond the length that is known, the cost is `None`, never 0."""
+    target = priced(**TIERED, up_to=256_000)
     assert target.cost(Usage(output_tokens=1)) is None
+    assert target.cost(Usage(input_tokens=256_000, output_tokens=1)) is not None
+    assert target.cost(Usage(input_tokens=256_001, output_tokens=1)) is None
     target.price = None
     assert target.cost(Usage(input_tokens=1, output_tokens=1)) is None
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from llmswitch._registry import provider, provider_names
 from llmswitch.testing import ProviderSuite
 
@@ -13,14 +15,38 @@ VARIANTS: dict[str, list[tuple[str, str | None, dict[str, Any]]]] = {
         ("Sampling", "claude-haiku-4-5", {}),
         ("NewVersion", "claude-sonnet-4-6", {"version": "2026-10-21"}),
     ],
+    "dashscope": [
+        ("Thinking", "qwen3.7-plus", {"site": "intl"}),
+        ("Effort", "qwen3.8-max", {"site": "us"}),
+        ("Open", "qwen3-235b-a22b", {}),
+        ("StreamOnly", "qwq-plus", {}),
+        ("DeepSeek", "deepseek-v4-pro", {}),
+    ],
+    "deepseek": [("Retired", "deepseek-reasoner", {"site": "cn"})],
+    "minimax": [("AlwaysThinks", "MiniMax-M2.7", {"site": "intl"}), ("RolePlay", "M2-her", {})],
+    "moonshot": [("Latest", "kimi-k3.1-pro", {"site": "intl"}), ("AlwaysThinks", "kimi-k2.7-code", {})],
     "openai": [("Reasoning", "gpt-5", {}), ("Plain", "gpt-4.1", {})],
+    "qianfan": [
+        ("Thinking", "ernie-5.0", {}),
+        ("AlwaysThinks", "ernie-x1-turbo-32k", {"site": "cn-coding"}),
+        ("Hosted", "deepseek-v4-pro", {}),
+        ("R1", "deepseek-r1", {}),
+    ],
+    "volcengine": [
+        ("Endpoint", "ep-20261127000000-abcde", {"site": "intl"}),
+        ("Switch", "doubao-seed-1-6-251015", {}),
+        ("Hosted", "deepseek-v4-pro-ga-260813", {}),
+    ],
     "zhipu": [("Intl", "glm-5.3", {"site": "intl"}), ("Vision", "glm-4.6v", {})],
 }
 
 
 def _make(name: str, suffix: str, model: str | None, config: dict[str, Any]) -> None:
     title = f"Test{name.title().replace('-', '').replace('_', '')}{suffix}"
-    globals()[title] = type(title, (ProviderSuite,), {"provider": name, "model": model, "config": config})
+    # Every provider is tested every day, its variants only where it is the author of its dialect: they are many.
+    marks = [pytest.mark.slow] if suffix and provider(name).dialect != name else []
+    members = {"provider": name, "model": model, "config": config, "pytestmark": marks}
+    globals()[title] = type(title, (ProviderSuite,), members)
 
 
 for _name in provider_names():

@@ -68,6 +68,15 @@ def test_thinking_that_was_asked_for_is_not_dropped_in_silence():
     assert ("off", "required", ["degraded"]) == (request.reasoning, request.tool_choice, codes)
 
 
+def test_what_has_no_effect_is_said():
+    """A setting that a thinking model takes and ignores is sent, with a warning; without thinking there is none."""
+    record = able(settings=["temperature"], thinking_ignores=["temperature"])
+    request, codes = fitted(record, temperature=0.2)
+    assert (0.2, ["ignored"]) == (request.temperature, codes)
+    assert [] == fitted(record, temperature=0.2, reasoning="off")[1]
+    assert [] == fitted(record)[1]
+
+
 def test_a_model_that_always_thinks_is_refused():
     """Without a switch a forced call is refused, or with degrade `auto` is sent; a form has no honest way."""
     always = able(reasoning=[])

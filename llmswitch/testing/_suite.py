@@ -124,7 +124,7 @@ class ProviderSuite:
         assert len(vendor.requests) == 1
         heard = self.wire.hear(loads(vendor.requests[0].content))
         assert heard.stream == self.target.adapter.asks_stream(stream=stream)
-        _compare(heard, conversation, self.target)
+        _compare(heard, conversation, self.target, joined=self.wire.joins_text)
 
     def test_the_key_goes_where_it_belongs(self) -> None:
         """The key is in the one header that the provider names, and nowhere else in the request."""
@@ -321,9 +321,11 @@ def _fitting(conversation: Conversation) -> Answer:
     return ANSWERS["text"]
 
 
-def _compare(heard: Heard, conversation: Conversation, target: Target) -> None:
+def _compare(heard: Heard, conversation: Conversation, target: Target, *, joined: bool) -> None:
     options = conversation.options
     said = [_said(message) for message in conversation.messages]
+    if joined:
+        said = [(role, _joined(lines)) for role, lines in said]
     assert said == _merged(heard.messages, said)
     assert heard.model == target.model
     tools = [(tool.name, tool.description, dict(tool.parameters)) for tool in options.get("tools", ())]
@@ -365,6 +367,11 @@ def _unthinking(options: Mapping[str, Any], able: Capabilities) -> bool:
 
 def _said(message: Message) -> tuple[str, list[str]]:
     return message.role, [line for part in message.parts if (line := _line(part))]
+
+
+def _joined(lines: list[str]) -> list[str]:
+    texts = all(line.startswith("text ") for line in lines)
+    return ["text " + "".join(line.removeprefix("text ") for line in lines)] if texts and len(lines) > 1 else lines
 
 
 def _merged(heard: list[tuple[str, list[Part]]], said: list[tuple[str, list[str]]]) -> list[tuple[str, list[str]]]:
