@@ -160,12 +160,6 @@ def test_the_frames_of_an_error_do_not_hold_the_key(status: int, stream: bool) -
     assert [] == leaks(said_by(error), (KEY,))
 
 
-PROMPT_IN_FRAMES = True
-
-
-@pytest.mark.xfail(
-    PROMPT_IN_FRAMES, strict=True, reason="core: the frame of chat() keeps `messages`, which it needs no more"
-)
 def test_the_frames_of_an_error_do_not_hold_the_prompt() -> None:
     """A traceback with the locals of our frames shows no prompt."""
     assert [] == leaks(said_by(failed(server(refusing(message="wrong key")))), (PROMPT,))
@@ -195,24 +189,18 @@ def answers(place: str) -> Callable[[httpx.Request], httpx.Response]:
     return lambda _request: httpx.Response(401, json={"error": error})
 
 
-UNSCRUBBED_CODES = True
-_UNSCRUBBED = pytest.mark.xfail(
-    UNSCRUBBED_CODES, strict=True, reason="core: a vendor's code, type and request id are not scrubbed"
-)
-
-
 @pytest.mark.parametrize(
     "place",
     [
         "message",
         "param",
         "text",
-        pytest.param("code", marks=_UNSCRUBBED),
-        pytest.param("type", marks=_UNSCRUBBED),
-        pytest.param("a header", marks=_UNSCRUBBED),
-        pytest.param("the body's request id", marks=_UNSCRUBBED),
-        pytest.param("the words are the error", marks=_UNSCRUBBED),
-        pytest.param("the words are the error, and long", marks=_UNSCRUBBED),
+        "code",
+        "type",
+        "a header",
+        "the body's request id",
+        "the words are the error",
+        "the words are the error, and long",
     ],
 )
 def test_a_key_is_scrubbed_wherever_the_vendor_says_it(place: str) -> None:
@@ -223,14 +211,7 @@ def test_a_key_is_scrubbed_wherever_the_vendor_says_it(place: str) -> None:
 
 # What hooks are given
 
-HOOKS_SEE_FRAMES = True
 
-
-@pytest.mark.xfail(
-    HOOKS_SEE_FRAMES,
-    strict=True,
-    reason="core: hooks are given the error with its frames, whose locals hold the vendor's bytes",
-)
 def test_hooks_are_given_errors_without_frames() -> None:
     """An error that a hook hands to Sentry holds no frame of ours with the body of the vendor's answer."""
     told: dict[str, str] = {}
