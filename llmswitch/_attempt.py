@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import _errors
 from ._answer import Clocks, Reading, read_answer
@@ -21,6 +21,7 @@ from ._errors import (
     StreamStalled,
 )
 from ._events import StreamReset
+from ._redirects import MOST_REDIRECTS, redirected
 from ._renewal import distrusted, renew
 from ._reply import Attempt, ChatReply, ChatWarning
 from ._wire import Action, Close, Fault, FaultKind, Open, Opened, Outcome
@@ -84,16 +85,29 @@ def attempt_once(
     reading = Reading(target, request, call.stream, clocks, attempt, reset=reset)
     try:
         yield from renew(call, reading, clocks.first_token)
-        opened = yield Open(target, http, clocks.first_token, policy.connect, policy.pool, policy.write)
-        if isinstance(opened, Fault):
-            raise _no_answer(reading, opened)
-        assert isinstance(opened, Opened)
+        asking = Open(target, http, clocks.first_token, policy.connect, policy.pool, policy.write)
+        opened = yield from _open(reading, asking)
         assembly = yield from read_answer(reading, opened)
     except LLMSwitchError as error:
         yield Close()
         return _failed(call, reading, error, deadline, full=began + first)
     yield Close()
     return _reply(call, reading, assembly.reply(), warnings)
+
+
+def _open(reading: Reading, asking: Open) -> Generator[Action, Outcome, Opened]:
+    """Ask, and ask again where the answer sends it on, if that is allowed. Raises where there is no answer."""
+    endpoint, followed = reading.target.endpoint, 0
+    while True:
+        opened = yield asking
+        if isinstance(opened, Fault):
+            raise _no_answer(reading, opened)
+        assert isinstance(opened, Opened)
+        url = redirected(opened, endpoint, asking.url or endpoint.base_url + asking.request.path)
+        if url is None or followed == MOST_REDIRECTS:
+            return opened
+        yield Close()
+        asking, followed = replace(asking, url=url), followed + 1
 
 
 def _reply(call: Call, reading: Reading, reply: ChatReply, warnings: list[ChatWarning]) -> ChatReply:
@@ -126,8 +140,10 @@ def _no_answer(reading: Reading, fault: Fault) -> LLMSwitchError:
     kind, said = _BEFORE[fault.kind]
     if fault.lasting:
         reading.retry_same = False
-    if fault.kind in ("connect", "tls") and not fault.lasting:
-        said = f"{said} ({reading.target.endpoint.origin})"
+    endpoint = reading.target.endpoint
+    if fault.kind in ("connect", "tls") and endpoint.start is None:
+        by = f" by the proxy {endpoint.proxy.name}" if endpoint.proxy is not None else ""
+        said = f"{said} ({endpoint.origin}{by})"
     message = f"{said}: {fault.message}" if fault.message else said
     return reading.problem(kind, message, billed=fault.kind not in _NOTHING_SENT)
 
