@@ -21,9 +21,11 @@ from ._errors import (
     StreamStalled,
 )
 from ._events import StreamReset
+from ._log import warn_once
 from ._redirects import MOST_REDIRECTS, redirected
 from ._renewal import distrusted, renew
-from ._reply import Attempt, ChatReply, ChatWarning
+from ._reply import Attempt, ChatReply, ChatWarning, Cost, Usage
+from ._target import Target
 from ._wire import Action, Close, Fault, FaultKind, Open, Opened, Outcome
 
 __all__ = ["Failed", "attempt_once", "bare", "classified"]
@@ -114,12 +116,22 @@ def _reply(call: Call, reading: Reading, reply: ChatReply, warnings: list[ChatWa
     target, attempt = reading.target, reading.attempt
     reply.provider, reply.model = target.provider, target.model
     reply.response_format = reading.request.response_format
-    reply.cost = target.cost(reply.usage)
+    reply.cost = _cost(target, reply.usage)
     drill = [ChatWarning("drill", call.drill)] if call.drill is not None else []
     reply.warnings = [*drill, *warnings, *reply.warnings]
     attempt.usage, attempt.cost = reply.usage, reply.cost
     attempt.end_ms = (call.clock() - attempt.started) * 1000
     return reply
+
+
+def _cost(target: Target, usage: Usage) -> Cost | None:
+    """What the catalog makes of it. A price that can't be reckoned with harms no answer."""
+    try:
+        return target.cost(usage)
+    except Exception as problem:  # noqa: BLE001 - prices come from files that anybody may ship
+        name, said = target.name, type(problem).__name__
+        warn_once("price", name, "%s: its price can't be reckoned with (%s)", name, said)
+        return None
 
 
 # The class that a fault of the network has before an answer began, and what to say of it.

@@ -87,7 +87,7 @@ class _Rule:
             return False
         if self.type and (facts.type or "").lower() not in self.type:
             return False
-        return self.text is None or self.text.search(facts.message) is not None
+        return self.text is None or self.text.search(facts.message, 0, _READ) is not None
 
 
 def make_error(
@@ -138,7 +138,7 @@ _ADVICE: Mapping[str, str] = {
     "PermissionDenied": "the key may not do this; check its permissions at the vendor",
     "QuotaExhausted": "the quota is used up until it resets",
     "RateLimited": "too many requests",
-    "RedirectRefused": "the host answered with a redirect, which is never followed; check base_url",
+    "RedirectRefused": "the host answered with a redirect, which is not followed; check base_url",
     "RegionBlocked": "the vendor does not serve the place this process calls from",
     "ServerError": "the vendor failed",
     "MalformedResponse": "what came back is not an answer",

@@ -19,6 +19,7 @@ import httpx
 
 from ._endpoint import Endpoint
 from ._errors import ConfigError
+from ._http_log import scrub_http_logs
 from ._network import AsyncDeadlineBackend, DeadlineBackend
 
 __all__ = ["AsyncConnections", "Connections"]
@@ -27,6 +28,7 @@ T = TypeVar("T", httpx.BaseTransport, httpx.AsyncBaseTransport)
 
 # httpx keeps 20 idle connections by default and closes the rest again and again.
 _LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=1000, keepalive_expiry=30.0)
+scrub_http_logs()
 _registries: weakref.WeakSet[_Registry[Any]] = weakref.WeakSet()
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 
-__all__ = ["warn"]
+__all__ = ["warn", "warn_once"]
 
 _log = logging.getLogger("llmswitch")
 _complained: set[type[Exception]] = set()
+_told: set[tuple[str, str]] = set()
 
 
 def warn(message: str, *args: object) -> None:
@@ -23,3 +24,10 @@ def warn(message: str, *args: object) -> None:
                 sys.stderr.write(f"llmswitch: a log handler raised {kind.__name__}; a line of the log is lost\n")
             except (OSError, ValueError):
                 pass  # it is closed: there is nowhere left to say it
+
+
+def warn_once(what: str, who: str, message: str, *args: object) -> None:
+    """The same, once in the life of this process for each `what` of each `who`."""
+    if (what, who) not in _told:
+        _told.add((what, who))
+        warn(message, *args)

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from ._log import warn
+from ._log import warn_once
 from ._scrub import scrub
 
 __all__ = ["retry_after", "said_in_words"]
 
 _NAMES = ("retry-after-ms", "x-ms-retry-after-ms", "retry-after")
-_told: set[str] = set()  # who was said to ask for a wait that can't be meant
 _MOST = 86_400.0
 _NUMBER, _UNIT = r"\d+(?:\.\d+)?", r"ms|milliseconds?|s|sec|seconds?|m|min|minutes?|h|hours?"
 _WORDS = re.compile(
@@ -23,7 +22,7 @@ _WORDS = re.compile(
 _PAIRS = re.compile(rf"({_NUMBER})\s*({_UNIT})(?![a-z])", re.IGNORECASE)
 
 
-def retry_after(headers: Mapping[str, str], who: str = "") -> float | None:
+def retry_after(headers: Mapping[str, str], who: str = "a vendor") -> float | None:
     """
     Seconds from a response's headers (names in lower case), or `None`.
 
@@ -43,10 +42,9 @@ def retry_after(headers: Mapping[str, str], who: str = "") -> float | None:
         if value is not None and _valid(value):
             return value
     ignored = next((name for name in _NAMES if name in headers), None)
-    if ignored is not None and who not in _told:
-        _told.add(who)
+    if ignored is not None:
         said = scrub(headers[ignored])[:40]
-        warn("%s: %s: %r can't be meant; it is ignored, and this is not said again", who or "a vendor", ignored, said)
+        warn_once("wait", who, "%s: %s %r can't be meant; it is ignored", who, ignored, said)
     return None
 
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 import re
 from collections.abc import Iterator
-from urllib.parse import quote
 
 __all__ = ["MASK", "remember", "scrub"]
 
@@ -19,10 +17,9 @@ MASK = "[secret]"
 _SHORTEST = 8  # shorter ones are placeholders, and would punch holes into ordinary words
 _HEAD = 16  # so much of a key's beginning is known for that key's
 
-# Rebuilt by `remember`, and only ever replaced as a whole: reading needs no lock.
-_keys: tuple[str, ...] = ()
-_spellings: tuple[str, ...] = ()  # the longest first: one key may be another's beginning
-_cores: tuple[str, ...] = ()  # what all base64 of texts with a key in them have in common
+# What this process knows, for as long as it runs. Only ever added to and copied as a whole, so it needs no lock.
+_keys: dict[str, re.Pattern[str]] = {}
+_cores: dict[str, None] = {}  # what all base64 of texts with a key in them have in common
 
 _WORD = r"[\w.~+/=-]"
 # sk-…abcd, sk-proj-****abcd, ****abcd, xxxxabcd: the middle is masked, its ends are the key's all the same
@@ -44,27 +41,19 @@ _LIKE_KEYS = re.compile(
 
 def remember(key: str) -> None:
     """From now on this is taken out of every text, in each of its spellings."""
-    global _keys, _spellings, _cores  # noqa: PLW0603 - what this process knows, for as long as it runs
-    if len(key) < _SHORTEST or key in _keys:
-        return
-    _keys = (*_keys, key)
-    _spellings = tuple(sorted({*_spellings, *_written(key)}, key=len, reverse=True))
-    _cores = tuple(dict.fromkeys((*_cores, *_in_base64(key))))
+    if len(key) >= _SHORTEST and key not in _keys:
+        _cores.update(dict.fromkeys(_in_base64(key)))
+        _keys[key] = re.compile("".join(map(_written, key)))
 
 
-def _written(key: str) -> Iterator[str]:
-    """The key as texts, URLs, JSON and pages write it."""
-    yield key
-    for safe in ("", "/"):
-        encoded = quote(key, safe=safe)
-        yield encoded
-        yield re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), encoded)
-    escaped = json.dumps(key)[1:-1]
-    for written in (escaped, escaped.replace("/", "\\/")):
-        yield written
-        for digits in ("{:04x}", "{:04X}"):  # Go writes <, > and & as escapes
-            yield re.sub(r"[<>&']", lambda found, form=digits: "\\u" + form.format(ord(found[0])), written)  # type: ignore[misc]
-    yield html.escape(key)
+def _written(letter: str) -> str:
+    """A letter of a key as texts, URLs, JSON and pages write it."""
+    plain = re.escape(letter)
+    if letter.isalnum() or letter in "-._~":
+        return plain
+    code = f"{ord(letter):02x}"
+    entity = re.escape(html.escape(letter))
+    return rf"(?:\\?{plain}|{entity}|(?i:%(?:25)?{code}|\\u00{code}|&#x{code};)|&#{ord(letter)};)"
 
 
 def _in_base64(key: str) -> Iterator[str]:
@@ -82,13 +71,13 @@ def scrub(text: str) -> str:
     The text without any key that this process has loaded, in any of its spellings, nor its ends where its middle is
     masked or cut away; and without what else looks like a key.
     """
-    for spelling in _spellings:
-        if spelling in text:
-            text = text.replace(spelling, MASK)
-    for core in _cores:
+    keys = sorted(_keys.copy(), key=len, reverse=True)  # the longest first: one key may be another's beginning
+    for key in keys:
+        text = _keys[key].sub(MASK, text)
+    for core in _cores.copy():
         if core in text:
             text = re.sub(rf"(?<![\w+/-])[\w+/-]*{re.escape(core)}[\w+/-]*={{0,2}}", MASK, text)
-    for key in _keys:
+    for key in keys:
         if len(key) > _HEAD and key[:_HEAD] in text:
             text = re.sub(rf"{re.escape(key[:_HEAD])}{_WORD}*", MASK, text)
     text = _LIKE_KEYS.sub(MASK, text)
@@ -110,4 +99,6 @@ def _without_end(found: re.Match[str]) -> str:
 
 
 def _is_end(head: str, tail: str) -> bool:
-    return any((len(tail) >= 2 and key.endswith(tail)) or (len(head) >= 4 and key.startswith(head)) for key in _keys)
+    return any(
+        (len(tail) >= 2 and key.endswith(tail)) or (len(head) >= 4 and key.startswith(head)) for key in _keys.copy()
+    )

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ._adapter import ModelIdentity
+from ._adapter import Adapter, ModelIdentity
 from ._capabilities import Capabilities
 from ._chain import Chain
 from ._config import ChainConfig, Config, Loaded, ProviderConfig, TargetConfig
@@ -23,7 +23,7 @@ from ._provider import ProviderSpec, first_problem
 from ._registry import dialect, provider, provider_names
 from ._target import Target, split_target
 
-__all__ = ["Setup"]
+__all__ = ["Setup", "make_adapter"]
 
 
 class Setup:
@@ -173,32 +173,11 @@ class Setup:
     def _new_target(self, spec: ProviderSpec, model: str, config: TargetConfig) -> Target:
         own = self._provider_config(spec.name)
         endpoint = self._endpoints.get(spec, own)
-        version = version_of(spec, own)
-        adapter_class = dialect(spec.dialect)
-        capabilities: dict[str, Any] = dict(adapter_class.baseline)
-        options: dict[str, Any] = {}
-        for able, departs in spec.layers(model):
-            capabilities.update(able)
-            _overlay(options, departs)
-        if version is not None:
-            _restrict(capabilities, spec.versions[version].capabilities)
-            _overlay(options, spec.versions[version].options)
-        capabilities.update(own.capabilities)
-        _overlay(options, own.options)
-        where = f"{self._loaded.source}: providers.{spec.name}"
-        try:
-            able_record = Capabilities.model_validate(capabilities)
-        except ValidationError as problem:
-            raise ConfigError(f"{where}.capabilities.{first_problem(problem)}") from None
-        try:
-            option_record = adapter_class.Options.model_validate(options)
-        except ValidationError as problem:
-            raise ConfigError(f"{where}.options.{first_problem(problem)}") from None
         identity = ModelIdentity(spec.name, endpoint.account, model)
         return Target(
             provider=spec.name,
             model=model,
-            adapter=adapter_class(identity, able_record, option_record),
+            adapter=make_adapter(spec, own, identity, f"{self._loaded.source}: providers.{spec.name}"),
             endpoint=endpoint,
             spec=spec,
             price=spec.price(model, endpoint.site),
@@ -299,6 +278,31 @@ class Setup:
             if way[-1] == name:
                 return f" ({' -> '.join(way)} goes round in a circle)"
         return ""
+
+
+def make_adapter(spec: ProviderSpec, own: ProviderConfig, identity: ModelIdentity, where: str) -> Adapter:
+    """The dialect as this provider speaks it for this model. Raises `ConfigError` for an option that there is not."""
+    version = version_of(spec, own)
+    adapter_class = dialect(spec.dialect)
+    capabilities: dict[str, Any] = dict(adapter_class.baseline)
+    options: dict[str, Any] = {}
+    for able, departs in spec.layers(identity.model):
+        capabilities.update(able)
+        _overlay(options, departs)
+    if version is not None:
+        _restrict(capabilities, spec.versions[version].capabilities)
+        _overlay(options, spec.versions[version].options)
+    capabilities.update(own.capabilities)
+    _overlay(options, own.options)
+    try:
+        able_record = Capabilities.model_validate(capabilities)
+    except ValidationError as problem:
+        raise ConfigError(f"{where}.capabilities.{first_problem(problem)}") from None
+    try:
+        option_record = adapter_class.Options.model_validate(options)
+    except ValidationError as problem:
+        raise ConfigError(f"{where}.options.{first_problem(problem)}") from None
+    return adapter_class(identity, able_record, option_record)
 
 
 def _names(chain: ChainConfig) -> list[str]:
