@@ -165,6 +165,17 @@ def test_the_frames_of_an_error_do_not_hold_the_prompt() -> None:
     assert [] == leaks(said_by(failed(server(refusing(message="wrong key")))), (PROMPT,))
 
 
+@pytest.mark.parametrize("wrong", [{"temperature": "hot"}, {"model": "nobody:m"}, {"extra": {"nobody": PROMPT}}])
+def test_the_frames_of_a_call_that_is_wrong_do_not_hold_the_prompt(wrong: dict[str, Any]) -> None:
+    """Nor do those of a call that is refused before anything is sent."""
+    client = server(refusing(message="no"))
+    for call in (client.chat, client.stream):
+        with pytest.raises(LLMSwitchError) as caught:
+            call(PROMPT, **wrong)
+        assert [] == leaks(said_by(caught.value), (PROMPT,))
+        assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+
+
 def test_the_frames_of_a_stream_do_not_hold_the_prompt() -> None:
     """The same where the answer is a stream."""
     assert [] == leaks(said_by(failed(server(refusing(message="wrong key")), stream=True)), (PROMPT,))
@@ -271,6 +282,7 @@ class Handler(BaseHTTPRequestHandler):
         refusal = {"error": {"message": f"you sent {self.headers['authorization']} and {asked['messages']}"[:60]}}
         said = b"not json" if like == "not-json" else json.dumps(words if status == 200 else refusal).encode()
         self.send_response(status)
+        self.send_header("x-request-id", self.headers["authorization"])
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(said)))
         self.end_headers()
