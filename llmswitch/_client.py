@@ -68,6 +68,22 @@ class _Base(ABC):
         timeout: float | None,
         hooks: Hooks | None,
     ) -> None:
+        try:
+            self._set_up(loaded, model, http_client, timeout, hooks)
+        except LLMSwitchError as problem:
+            wrong = problem  # what stood there by mistake may be a key: it hangs on the frames and the causes
+        else:
+            return
+        raise bare(wrong, ())
+
+    def _set_up(
+        self,
+        loaded: Loaded,
+        model: str | Sequence[str] | None,
+        http_client: Any,
+        timeout: float | None,
+        hooks: Hooks | None,
+    ) -> None:
         self._timeout = _seconds(timeout)
         self._health = _health(loaded)
         self._hooks = hooks or Hooks()

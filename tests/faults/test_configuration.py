@@ -18,12 +18,12 @@ HERE = {"dialect": "openai", "base_url": "http://127.0.0.1:9/v1"}
 
 
 def refused(config: dict[str, Any]) -> str:
-    """What is said of this configuration, which holds no key."""
+    """What is said of this configuration, which holds no key, and hangs on nothing that does."""
     with pytest.raises(ConfigError) as caught:
         Client.from_config(config)
     said = f"{caught.value} {caught.value!r} {caught.value.args}"
     assert KEY not in said
-    assert caught.value.__cause__ is None
+    assert (None, None) == (caught.value.__cause__, caught.value.__context__)
     return str(caught.value)
 
 
@@ -101,6 +101,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "base-url": ({"providers": {"t1": {"dialect": "openai", "base_url": {"u": KEY}}}}, "providers.t1.base_url", ""),
     "proxy": ({"providers": {"t1": {**HERE, "proxy": [f"http://u:{KEY}@p"]}}}, "providers.t1.proxy", ""),
     "chain": ({"chain": {"a": KEY}}, "chain", "'chains'"),
+    "option": (one(options={"max_tokens_field": [KEY]}), "providers.t1.options", ""),
+    "capability": (one(capabilities={"images": KEY}), "providers.t1.capabilities", ""),
     "timeout": ({"chains": {"a": {"targets": ["t1:m"], "timeout": KEY}}}, "chains.a.timeout", ""),
     "top": ({KEY: 1}, "", ""),
 }
