@@ -57,6 +57,7 @@ from ._events import (
     ToolCallDelta,
     ToolCallDone,
 )
+from ._explain_error import ErrorExplanation, explain_error
 from ._health import TargetHealth
 from ._hooks import Hooks
 from ._messages import (
@@ -103,6 +104,7 @@ __all__ = [
     "Cost",
     "DeadlineExceeded",
     "Document",
+    "ErrorExplanation",
     "Finish",
     "FinishReason",
     "FirstTokenTimeout",
@@ -147,4 +149,5 @@ __all__ = [
     "VendorPart",
     "__version__",
     "deadline",
+    "explain_error",
 ]

@@ -9,6 +9,7 @@ from ._adapter import ErrorFacts, NotAnAnswer, StreamDecoder, VendorFault
 from ._assembly import BadArguments, ReplyAssembly
 from ._classify import make_error
 from ._errors import (
+    ConnectFailed,
     FirstTokenTimeout,
     IncompleteToolCall,
     LLMSwitchError,
@@ -24,6 +25,7 @@ from ._json import JSONInvalid, loads
 from ._reply import Attempt
 from ._request import ChatRequest
 from ._retry_after import retry_after, said_in_words
+from ._scrub import scrub
 from ._target import Target
 from ._wire import Action, Fault, Opened, Outcome, Read
 
@@ -112,9 +114,11 @@ def read_answer(reading: Reading, opened: Opened) -> _Steps:
     attempt = reading.attempt
     attempt.status, attempt.connect_ms = opened.status, opened.connect_ms
     reading.date = opened.headers.get("date")
-    attempt.request_id = _request_id(reading, opened)
+    attempt.request_id = scrub(_request_id(reading, opened) or "")[:128] or None
     if opened.header_bytes > _HEADER_BYTES or opened.header_count > _HEADERS:
         raise reading.problem(MalformedResponse, "the answer's headers are too many or too long")
+    if opened.status == 407:
+        raise _proxy_refused(reading)
     inflater = _inflater(reading, opened)
     if opened.status >= 300:
         return (yield from _refusal(reading, opened, inflater))
@@ -155,6 +159,14 @@ def _inflater(reading: Reading, opened: Opened) -> Inflater:
 # An answer that is a refusal
 
 
+def _proxy_refused(reading: Reading) -> LLMSwitchError:
+    """A 407 is the proxy's word, not the vendor's."""
+    proxy = reading.target.endpoint.proxy
+    by = f"the proxy {proxy.name}" if proxy is not None else "a proxy on the way"
+    reading.retry_same = False
+    return reading.problem(ConnectFailed, f"{by} wants a user and a password that it knows (HTTP 407)", billed=False)
+
+
 def _refusal(reading: Reading, opened: Opened, inflater: Inflater) -> _Steps:
     by = min(reading.clocks.attempt, reading.clocks.now() + _ERROR_SECONDS)
     body = bytearray()
@@ -173,7 +185,7 @@ def _refusal(reading: Reading, opened: Opened, inflater: Inflater) -> _Steps:
     start = bytes(body[:256]).lstrip().lower()
     facts.html = start.startswith((b"<!doctype", b"<html"))
     facts.request_id = facts.request_id or reading.attempt.request_id
-    wait = retry_after(headers)
+    wait = retry_after(headers, reading.target.provider)
     facts.retry_after = wait if wait is not None else facts.retry_after
     again = headers.get("x-should-retry")
     reading.retry_same = {"true": True, "false": False}.get(again or "")
@@ -202,7 +214,7 @@ def _whole(reading: Reading, opened: Opened, inflater: Inflater) -> _Steps:
     try:
         if not body.strip():
             raise NotAnAnswer("the body is empty")
-        reading.assembly = assembly = adapter.parse(loads(bytes(body)), reading.request)
+        reading.assembly = assembly = adapter.parse(loads(bytes(body), unique=True), reading.request)
         assembly.close_calls()
     except JSONInvalid as problem:
         html = bytes(body[:256]).lstrip().lower().startswith((b"<!doctype", b"<html"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import _errors
 from ._answer import Clocks, Reading, read_answer
@@ -21,8 +21,11 @@ from ._errors import (
     StreamStalled,
 )
 from ._events import StreamReset
+from ._log import warn_once
+from ._redirects import MOST_REDIRECTS, redirected
 from ._renewal import distrusted, renew
-from ._reply import Attempt, ChatReply, ChatWarning
+from ._reply import Attempt, ChatReply, ChatWarning, Cost, Usage
+from ._target import Target
 from ._wire import Action, Close, Fault, FaultKind, Open, Opened, Outcome
 
 __all__ = ["Failed", "attempt_once", "bare", "classified"]
@@ -84,10 +87,8 @@ def attempt_once(
     reading = Reading(target, request, call.stream, clocks, attempt, reset=reset)
     try:
         yield from renew(call, reading, clocks.first_token)
-        opened = yield Open(target, http, clocks.first_token, policy.connect, policy.pool, policy.write)
-        if isinstance(opened, Fault):
-            raise _no_answer(reading, opened)
-        assert isinstance(opened, Opened)
+        asking = Open(target, http, clocks.first_token, policy.connect, policy.pool, policy.write)
+        opened = yield from _open(reading, asking)
         assembly = yield from read_answer(reading, opened)
     except LLMSwitchError as error:
         yield Close()
@@ -96,16 +97,41 @@ def attempt_once(
     return _reply(call, reading, assembly.reply(), warnings)
 
 
+def _open(reading: Reading, asking: Open) -> Generator[Action, Outcome, Opened]:
+    """Ask, and ask again where the answer sends it on, if that is allowed. Raises where there is no answer."""
+    endpoint, followed = reading.target.endpoint, 0
+    while True:
+        opened = yield asking
+        if isinstance(opened, Fault):
+            raise _no_answer(reading, opened)
+        assert isinstance(opened, Opened)
+        url = redirected(opened, endpoint, asking.url or endpoint.base_url + asking.request.path)
+        if url is None or followed == MOST_REDIRECTS:
+            return opened
+        yield Close()
+        asking, followed = replace(asking, url=url), followed + 1
+
+
 def _reply(call: Call, reading: Reading, reply: ChatReply, warnings: list[ChatWarning]) -> ChatReply:
     target, attempt = reading.target, reading.attempt
     reply.provider, reply.model = target.provider, target.model
     reply.response_format = reading.request.response_format
-    reply.cost = target.cost(reply.usage)
+    reply.cost = _cost(target, reply.usage)
     drill = [ChatWarning("drill", call.drill)] if call.drill is not None else []
     reply.warnings = [*drill, *warnings, *reply.warnings]
     attempt.usage, attempt.cost = reply.usage, reply.cost
     attempt.end_ms = (call.clock() - attempt.started) * 1000
     return reply
+
+
+def _cost(target: Target, usage: Usage) -> Cost | None:
+    """What the catalog makes of it. A price that can't be reckoned with harms no answer."""
+    try:
+        return target.cost(usage)
+    except Exception as problem:  # noqa: BLE001 - prices come from files that anybody may ship
+        name, said = target.name, type(problem).__name__
+        warn_once("price", name, "%s: its price can't be reckoned with (%s)", name, said)
+        return None
 
 
 # The class that a fault of the network has before an answer began, and what to say of it.
@@ -126,8 +152,10 @@ def _no_answer(reading: Reading, fault: Fault) -> LLMSwitchError:
     kind, said = _BEFORE[fault.kind]
     if fault.lasting:
         reading.retry_same = False
-    if fault.kind in ("connect", "tls") and not fault.lasting:
-        said = f"{said} ({reading.target.endpoint.origin})"
+    endpoint = reading.target.endpoint
+    if fault.kind in ("connect", "tls") and endpoint.start is None:
+        by = f" by the proxy {endpoint.proxy.name}" if endpoint.proxy is not None else ""
+        said = f"{said} ({endpoint.origin}{by})"
     message = f"{said}: {fault.message}" if fault.message else said
     return reading.problem(kind, message, billed=fault.kind not in _NOTHING_SENT)
 

@@ -13,11 +13,13 @@ from . import _errors
 from ._adapter import ErrorFacts
 from ._errors import LLMSwitchError
 from ._provider import ErrorRule
-from ._secrets import scrub
+from ._scrub import scrub
 
 __all__ = ["ErrorRules", "make_error", "read_defaults"]
 
 _KEPT = 200  # characters of a vendor's text: it may quote the prompt
+_READ = 4096  # characters of it that are looked at
+_LONGEST_WORD = 128
 _BILLED = (
     _errors.NoResponse,
     _errors.MalformedResponse,
@@ -91,7 +93,7 @@ class _Rule:
             return False
         if self.type and not self.type.hold(facts.type):
             return False
-        return self.text is None or self.text.search(facts.message) is not None
+        return self.text is None or self.text.search(facts.message, 0, _READ) is not None
 
 
 class _Words:
@@ -126,25 +128,32 @@ def make_error(
     `other_sites`: what is said beside a refused key.
     """
     kind, hint = rules.judge(facts)
-    said = " ".join(scrub(facts.message).split())
+    # scrubbed before it is cut, or a part of a key would be left
+    said = " ".join(scrub(facts.message[:_READ]).split())
     said = said[: _KEPT - 1] + "…" if len(said) > _KEPT else said
+    code, sort = _word(facts.code), _word(facts.type)
     if facts.html:
         said = "a web page came instead of an API answer"
     parts = [_ADVICE.get(kind.__name__, "the request failed")]
     if facts.status is not None:
-        code = f", code {facts.code}" if facts.code and facts.code != str(facts.status) else ""
-        parts.append(f" (HTTP {facts.status}{code})")
-    elif facts.code:
-        parts.append(f" (code {facts.code})")
+        coded = f", code {code}" if code and code != str(facts.status) else ""
+        parts.append(f" (HTTP {facts.status}{coded})")
+    elif code:
+        parts.append(f" (code {code})")
     if said:
         parts.append(f": {said}")
     parts += [f"; {advice}" for advice in (hint, other_sites if kind is _errors.AuthInvalid else "") if advice]
     error = kind("".join(parts))
     error.provider, error.model = provider, model
-    error.status, error.code, error.request_id = facts.status, facts.code or facts.type, facts.request_id
+    error.status, error.code, error.request_id = facts.status, code or sort, _word(facts.request_id)
     error.retry_after = facts.retry_after
     error.possibly_billed = issubclass(kind, _BILLED)
     return error
+
+
+def _word(text: str | None) -> str | None:
+    """A code, a type or an id of the vendor's, which may quote the key as its message may."""
+    return (scrub(text[:_READ])[:_LONGEST_WORD] or None) if text else None
 
 
 _ADVICE: Mapping[str, str] = {
@@ -159,7 +168,7 @@ _ADVICE: Mapping[str, str] = {
     "PermissionDenied": "the key may not do this; check its permissions at the vendor",
     "QuotaExhausted": "the quota is used up until it resets",
     "RateLimited": "too many requests",
-    "RedirectRefused": "the host answered with a redirect, which is never followed; check base_url",
+    "RedirectRefused": "the host answered with a redirect, which is not followed; check base_url",
     "RegionBlocked": "the vendor does not serve the place this process calls from",
     "ServerError": "the vendor failed",
     "MalformedResponse": "what came back is not an answer",

@@ -8,11 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
+from ._attempt import bare
 from ._call import Call
 from ._config import Loaded
 from ._deadline import inherited, is_span
 from ._discovery import discover
-from ._errors import InvalidRequest
+from ._errors import InvalidRequest, LLMSwitchError
 from ._exchange import exchange
 from ._health import Health, TargetHealth
 from ._hooks import Hooks
@@ -60,6 +61,22 @@ class _Base(ABC):
         self._start(loaded, model, http_client, timeout, hooks)
 
     def _start(
+        self,
+        loaded: Loaded,
+        model: str | Sequence[str] | None,
+        http_client: Any,
+        timeout: float | None,
+        hooks: Hooks | None,
+    ) -> None:
+        try:
+            self._set_up(loaded, model, http_client, timeout, hooks)
+        except LLMSwitchError as problem:
+            wrong = problem  # what stood there by mistake may be a key: it hangs on the frames and the causes
+        else:
+            return
+        raise bare(wrong, ())
+
+    def _set_up(
         self,
         loaded: Loaded,
         model: str | Sequence[str] | None,
@@ -124,7 +141,20 @@ class _Base(ABC):
         self._health.reset(self._setup.target(target))
 
     def _call(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Call:
-        """The call, checked: whatever is wrong with it is said before a byte is sent."""
+        """
+        The call, checked: whatever is wrong with it is said before a byte is sent.
+
+        What it raises comes without the frames that looked at it, for they hold the prompt.
+        """
+        try:
+            return self._checked(messages, options, stream=stream)
+        except LLMSwitchError as problem:
+            wrong = problem
+        finally:
+            del messages, options
+        raise bare(wrong, ())
+
+    def _checked(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Call:
         given: dict[str, Any] = dict(options)
         chain = self._setup.chain(given.pop("model", None))
         timeout = _seconds(given.pop("timeout", None))
@@ -159,7 +189,10 @@ class Client(_Base):
         chain has one target; `AllTargetsFailed` where it has several and none answered; `OutputInvalid` where the
         answer is not of the form that `response_format` asks for.
         """
-        steps = exchange(self._call(messages, options, stream=False))
+        try:
+            steps = exchange(self._call(messages, options, stream=False))
+        finally:
+            del messages, options  # a traceback that shows local variables would show the prompt
         driver = self._driver(self._connections, self._drill)
         outcome = None
         try:
@@ -174,7 +207,10 @@ class Client(_Base):
 
     def stream(self, messages: Messages, **options: Unpack[ChatOptions]) -> ChatStream:
         """The answer as it comes. Nothing is sent before the first event is asked for."""
-        call = self._call(messages, options, stream=True)
+        try:
+            call = self._call(messages, options, stream=True)
+        finally:
+            del messages, options
         return ChatStream(exchange(call), self._driver(self._connections, self._drill), restarts=call.restarts)
 
     def close(self) -> None:
@@ -209,7 +245,10 @@ class AsyncClient(_Base):
         chain has one target; `AllTargetsFailed` where it has several and none answered; `OutputInvalid` where the
         answer is not of the form that `response_format` asks for.
         """
-        steps = exchange(self._call(messages, options, stream=False))
+        try:
+            steps = exchange(self._call(messages, options, stream=False))
+        finally:
+            del messages, options  # a traceback that shows local variables would show the prompt
         driver = self._driver(self._connections, self._drill)
         outcome = None
         try:
@@ -224,7 +263,10 @@ class AsyncClient(_Base):
 
     def stream(self, messages: Messages, **options: Unpack[ChatOptions]) -> AsyncChatStream:
         """The answer as it comes. Nothing is sent before the first event is asked for."""
-        call = self._call(messages, options, stream=True)
+        try:
+            call = self._call(messages, options, stream=True)
+        finally:
+            del messages, options
         return AsyncChatStream(exchange(call), self._driver(self._connections, self._drill), restarts=call.restarts)
 
     async def aclose(self) -> None:
@@ -249,7 +291,8 @@ def _health(loaded: Loaded) -> Health:
     from ._sharing import Sharing
     from ._store import store_opener
 
-    return Health(sharing=Sharing(store_opener(config, loaded.source), egress=config.egress))
+    opener = store_opener(config, loaded.source, strict=loaded.config.strict)
+    return Health(sharing=Sharing(opener, egress=config.egress))
 
 
 def _seconds(timeout: float | None) -> float | None:

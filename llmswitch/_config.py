@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, Field, StrictBool, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, StrictBool, ValidationError, model_validator
 
 from ._errors import ConfigError
 from ._nearest import nearest
 from ._provider import AuthSpec, HeaderName, Headers, Strict
+from ._secrets import insist
 
 __all__ = [
     "ChainConfig",
@@ -28,10 +32,21 @@ __all__ = [
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False, strict=True)]
 
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+
+def _variable_name(name: str) -> str:
+    """A name that can be printed: what stands here by mistake may be the key itself."""
+    mixed = len(name) >= 24 and name != name.upper() and any(letter.isdigit() for letter in name)
+    if mixed or not _VARIABLE.fullmatch(name):
+        raise ValueError("env is the name of an environment variable, not the key")
+    return name
+
+
 class KeyReference(Strict):
     """Where a key is: exactly one of `env`, `file` and `command`."""
 
-    env: str | None = None
+    env: Annotated[str, AfterValidator(_variable_name)] | None = None
     file: str | None = None
     command: tuple[str, ...] | None = None
 
@@ -92,7 +107,9 @@ class ProviderConfig(Strict):
     `credentials`: where the parts of its secret are, for a provider that signs its requests with more than one.
     `optional`: without its key the provider is left out of its chains instead of failing the load. `max_in_flight`: so
     many calls of this process at a time; one more waits up to 2 s for its turn, and then goes to the next target.
-    `idempotency_header`: the header by which this server knows a repeated request.
+    `idempotency_header`: the header by which this server knows a repeated request. `proxy`: its URL, or where that is.
+    `follow_same_origin_redirects`: a 307 or 308 that stays at the same scheme, host and port is followed, three times
+    at most.
     """
 
     dialect: str | None = None
@@ -101,12 +118,13 @@ class ProviderConfig(Strict):
     base_url: str | None = None
     api_key: KeyReference | None = None
     credentials: dict[str, KeyReference] = {}
-    headers: Headers = {}
+    headers: Headers = Field(default={}, repr=False)  # they may hold a second key
     auth: AuthSpec | None = None
     options: dict[str, Any] = {}
     capabilities: dict[str, Any] = {}
     jurisdiction: str | None = None
-    proxy: str | None = None
+    proxy: str | KeyReference | None = Field(default=None, repr=False)  # it may hold a password
+    follow_same_origin_redirects: StrictBool = False
     max_in_flight: Annotated[int, Field(ge=1, le=100_000)] | None = None
     idempotency_header: HeaderName | None = None
     allow_insecure: StrictBool = False
@@ -120,9 +138,15 @@ class PolicyConfig(Strict):
 
 
 class HTTPConfig(Strict):
-    """`ca_file`: root certificates to trust in place of the usual ones, as a PEM file."""
+    """
+    `ca_file`: root certificates to trust in place of the usual ones, as a PEM file.
+
+    `trust_env`: providers without a proxy of their own use that of the environment (`HTTPS_PROXY` and its like). No
+    variable changes which certificates are trusted.
+    """
 
     ca_file: str | None = None
+    trust_env: StrictBool = False
 
 
 class StoreConfig(Strict):
@@ -138,8 +162,13 @@ class StoreConfig(Strict):
 
 
 class Config(Strict):
-    """The whole configuration, as in `llmswitch.toml`."""
+    """
+    The whole configuration, as in `llmswitch.toml`.
 
+    `strict`: what is amiss with a file that holds a secret is an error instead of a warning.
+    """
+
+    strict: StrictBool = False
     default: str | None = None
     chains: dict[str, ChainConfig] = {}
     providers: dict[str, ProviderConfig] = {}
@@ -165,47 +194,82 @@ class Loaded:
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any], source: str = "config", *, trusted: bool = True) -> Loaded:
         """Raises `ConfigError` with the path of the offending key and the nearest valid one; never with a value."""
-        try:
-            config = Config.model_validate(dict(given))
-        except ValidationError as problem:
-            raise ConfigError(f"{source}: {'; '.join(_complaints(problem))}") from None
-        loaded = cls(config, source, trusted)
-        _check_commands(loaded)
+        read = _validated(given)
+        del given  # a key in clear under a mistyped name would be shown with the frame
+        if isinstance(read, str):
+            raise ConfigError(f"{source}: {read}")
+        loaded = cls(read, source, trusted)
+        if not trusted:
+            _check_found(loaded)
         return loaded
 
     @classmethod
     def from_file(cls, path: Path, *, trusted: bool = True) -> Loaded:
         """From `llmswitch.toml`, or from `[tool.llmswitch]` where the file is a pyproject.toml."""
-        try:
-            given = tomllib.loads(path.read_text("utf-8"))
-        except OSError as problem:
-            raise ConfigError(f"{path}: can't be read: {problem.strerror}") from None
-        except UnicodeDecodeError:
-            raise ConfigError(f"{path}: is not UTF-8 text") from None
-        except tomllib.TOMLDecodeError as problem:
-            raise ConfigError(f"{path}: not valid TOML: {problem}") from None
-        if path.name == "pyproject.toml":
-            given = given.get("tool", {}).get("llmswitch", {})
-        return cls.from_mapping(given, str(path), trusted=trusted)
+        loaded = cls.from_mapping(_read(path), str(path), trusted=trusted)
+        if _holds_password(loaded.config) and os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            insist(
+                f"{path} holds a password and can be read by other users; chmod 600 it, or refer to the password with "
+                '{ env = "NAME" } or { file = "PATH" }',
+                strict=loaded.config.strict,
+            )
+        return loaded
 
 
-def _check_commands(loaded: Loaded) -> None:
-    references: dict[str, KeyReference | None] = {}
-    for name, given in loaded.config.providers.items():
-        references[f"providers.{name}.api_key"] = given.api_key
-        references.update({f"providers.{name}.credentials.{part}": each for part, each in given.credentials.items()})
-    for place, reference in (*references.items(), ("store.url", loaded.config.store.url)):
-        if isinstance(reference, KeyReference) and reference.command is not None and not loaded.trusted:
-            raise ConfigError(
-                f"{loaded.source}: {place}.command: this file was found, not named, so it may not run "
-                "programs; name it in LLMSWITCH_CONFIG or Client.from_file(), or use env or file"
-            )
-    for name, given in loaded.config.providers.items():
-        if given.auth is not None and given.auth.signer is not None and not loaded.trusted:
-            raise ConfigError(
-                f"{loaded.source}: providers.{name}.auth.signer: this file was found, not named, so it may not name "
-                "code to load; name it in LLMSWITCH_CONFIG or Client.from_file()"
-            )
+def _validated(given: Mapping[str, Any]) -> Config | str:
+    """The configuration, or what is wrong with it."""
+    try:
+        return Config.model_validate(dict(given))
+    except ValidationError as problem:
+        return "; ".join(_complaints(problem))
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """The table of a file that is ours."""
+    given: Mapping[str, Any] = {}
+    said = None
+    try:
+        given = tomllib.loads(path.read_text("utf-8"))
+    except OSError as problem:
+        said = f"can't be read: {problem.strerror}"
+    except UnicodeDecodeError:
+        said = "is not UTF-8 text"
+    except tomllib.TOMLDecodeError as problem:
+        said = f"not valid TOML: {problem}"
+    if said is not None:
+        raise ConfigError(f"{path}: {said}")
+    if path.name == "pyproject.toml":
+        given = given.get("tool", {}).get("llmswitch", {})
+    return given
+
+
+def _holds_password(config: Config) -> bool:
+    """Whether there is a password in an address that is written out."""
+    urls = [config.store.url, *(own.proxy for own in config.providers.values())]
+    return any(isinstance(url, str) and "@" in url for url in urls)
+
+
+def _check_found(loaded: Loaded) -> None:
+    """What a file that came with somebody else's repository must not do: run code, or choose whose word is trusted."""
+    config = loaded.config
+    references: dict[str, str | KeyReference | None] = {"store.url": config.store.url}
+    refused = {"http.ca_file": "choose whose certificates are trusted"} if config.http.ca_file is not None else {}
+    for name, own in config.providers.items():
+        references[f"providers.{name}.api_key"] = own.api_key
+        references[f"providers.{name}.proxy"] = own.proxy
+        references.update({f"providers.{name}.credentials.{part}": each for part, each in own.credentials.items()})
+        if own.dialect is not None and ":" in own.dialect:
+            refused[f"providers.{name}.dialect"] = "name code to load"
+        if own.auth is not None and own.auth.signer is not None:
+            refused[f"providers.{name}.auth.signer"] = "name code to load"
+    for place, reference in references.items():
+        if isinstance(reference, KeyReference) and reference.command is not None:
+            refused[f"{place}.command"] = "run programs"
+    for place, what in refused.items():
+        raise ConfigError(
+            f"{loaded.source}: {place}: this file was found, not named, so it may not {what}; name it in "
+            "LLMSWITCH_CONFIG or Client.from_file(), or set this in the file in your own configuration folder"
+        )
 
 
 def _complaints(problem: ValidationError) -> Iterator[str]:

@@ -18,6 +18,8 @@ from typing import Any, Generic, TypeVar
 import httpx
 
 from ._endpoint import Endpoint
+from ._errors import ConfigError
+from ._http_log import scrub_http_logs
 from ._network import AsyncDeadlineBackend, DeadlineBackend
 
 __all__ = ["AsyncConnections", "Connections"]
@@ -26,14 +28,24 @@ T = TypeVar("T", httpx.BaseTransport, httpx.AsyncBaseTransport)
 
 # httpx keeps 20 idle connections by default and closes the rest again and again.
 _LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=1000, keepalive_expiry=30.0)
+scrub_http_logs()
 _registries: weakref.WeakSet[_Registry[Any]] = weakref.WeakSet()
 
 
 @lru_cache(maxsize=8)
 def _tls(ca_file: str | None) -> ssl.SSLContext:
-    """One context for all connections: making one reads every root certificate, 30 ms."""
+    """
+    One context for all connections: making one reads every root certificate, 30 ms.
+
+    Raises `ConfigError` for a `ca_file` without certificates.
+    """
     if ca_file is not None:
-        context = ssl.create_default_context(cafile=ca_file)
+        try:
+            context = ssl.create_default_context(cafile=ca_file)
+        except ssl.SSLError:
+            raise ConfigError(f"http.ca_file: {ca_file} holds no certificate in PEM form") from None
+        except OSError as problem:
+            raise ConfigError(f"http.ca_file: {ca_file} can't be read: {problem.strerror}") from None
     else:
         import certifi
 
@@ -58,7 +70,7 @@ class _Registry(Generic[T]):
         self.transports: dict[tuple[str, str | None], T] = {}
 
     def get(self, endpoint: Endpoint) -> T:
-        key = (endpoint.origin, endpoint.proxy)
+        key = (endpoint.origin, endpoint.proxy.scope if endpoint.proxy is not None else None)
         found = self.transports.get(key)
         if found is None:
             with self.lock:
@@ -90,7 +102,7 @@ class Connections:
         if client is not None and not isinstance(client, (httpx.Client, httpx.BaseTransport)):
             raise TypeError("http_client must be an httpx.Client")
         self._given = _ClientTransport(client) if isinstance(client, httpx.Client) else client
-        self._ca_file = ca_file
+        self._ca_file = _checked(ca_file)
         self._registry: _Registry[httpx.BaseTransport] = _Registry(self._make)
 
     def transport(self, endpoint: Endpoint) -> httpx.BaseTransport:
@@ -99,7 +111,10 @@ class Connections:
 
     def _make(self, endpoint: Endpoint) -> httpx.BaseTransport:
         transport = httpx.HTTPTransport(
-            verify=_context(endpoint, self._ca_file), trust_env=False, limits=_LIMITS, proxy=endpoint.proxy
+            verify=_context(endpoint, self._ca_file),
+            trust_env=False,
+            limits=_LIMITS,
+            proxy=_proxy(endpoint, self._ca_file),
         )
         pool = transport._pool  # noqa: SLF001 - httpx offers no way to name the network backend
         pool._network_backend = DeadlineBackend(pool._network_backend)  # noqa: SLF001
@@ -120,7 +135,7 @@ class AsyncConnections:
         if client is not None and not isinstance(client, (httpx.AsyncClient, httpx.AsyncBaseTransport)):
             raise TypeError("http_client must be an httpx.AsyncClient")
         self._given = _AsyncClientTransport(client) if isinstance(client, httpx.AsyncClient) else client
-        self._ca_file = ca_file
+        self._ca_file = _checked(ca_file)
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Registry[httpx.AsyncBaseTransport]] = (
             weakref.WeakKeyDictionary()
         )
@@ -137,7 +152,10 @@ class AsyncConnections:
 
     def _make(self, endpoint: Endpoint) -> httpx.AsyncBaseTransport:
         transport = httpx.AsyncHTTPTransport(
-            verify=_context(endpoint, self._ca_file), trust_env=False, limits=_LIMITS, proxy=endpoint.proxy
+            verify=_context(endpoint, self._ca_file),
+            trust_env=False,
+            limits=_LIMITS,
+            proxy=_proxy(endpoint, self._ca_file),
         )
         pool = transport._pool  # noqa: SLF001 - httpx offers no way to name the network backend
         pool._network_backend = AsyncDeadlineBackend(pool._network_backend)  # noqa: SLF001
@@ -155,6 +173,20 @@ def _context(endpoint: Endpoint, ca_file: str | None) -> ssl.SSLContext:
     if endpoint.base_url.startswith("http://"):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return _tls(ca_file)
+
+
+def _checked(ca_file: str | None) -> str | None:
+    """The file, read once: one that holds no certificates is said when the client is built, not by every call."""
+    if ca_file is not None:
+        _tls(ca_file)
+    return ca_file
+
+
+def _proxy(endpoint: Endpoint, ca_file: str | None) -> httpx.Proxy | None:
+    if endpoint.proxy is None:
+        return None
+    url = endpoint.proxy.reveal()
+    return httpx.Proxy(url, ssl_context=_tls(ca_file) if url.startswith("https://") else None)
 
 
 class _ClientTransport(httpx.BaseTransport):

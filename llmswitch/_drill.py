@@ -8,7 +8,6 @@ drilled provider and the log say that a drill is on.
 from __future__ import annotations
 
 import importlib
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
@@ -16,6 +15,7 @@ from typing import Any
 
 from ._errors import ConfigError
 from ._json import dumps
+from ._log import warn
 from ._messages import Text
 from ._nearest import nearest
 from ._target import Target
@@ -23,8 +23,6 @@ from ._vendor_wire import Answer, VendorWire
 from ._wire import Close, Fault, Open, Opened, Outcome, Read
 
 __all__ = ["Drill", "Played", "Rehearsal"]
-
-_log = logging.getLogger("llmswitch")
 
 # What a vendor says: the class that it stands for, and the status where the vendor has no rule of its own for it.
 _SAID: Mapping[str, tuple[str, int]] = {
@@ -73,7 +71,7 @@ class Drill:
 
     def __init__(self, faults: Mapping[str, _Fault]) -> None:
         self._faults = faults
-        _log.warning("%s", self)
+        warn("%s", self)
 
     @classmethod
     def read(cls, given: str | Mapping[str, str], known: Callable[[str], bool], where: str) -> Drill | None:
@@ -131,7 +129,7 @@ class Rehearsal:
             if fault is None:
                 self._body = None
                 return None
-            _log.warning("drill: %s fails with %s, nothing is sent", action.target.name, fault)
+            warn("drill: %s fails with %s, nothing is sent", action.target.name, fault)
             self._by = action.by
             return self._open(action, fault)
         if self._body is None:

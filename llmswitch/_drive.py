@@ -43,7 +43,7 @@ def _request(action: Open, address: Address) -> httpx.Request:
     if signed is None and endpoint.credential is not None:
         credential = endpoint.credential
         signed = credential.sign(request, address.base_url, time() + credential.offset)
-    url = _url(address.base_url + request.path)
+    url = _url(action.url or address.base_url + request.path)
     return httpx.Request(
         request.method,
         url.copy_with(query=signed.query.encode()) if signed is not None and signed.query else url,
@@ -136,10 +136,10 @@ class SyncDriver:
             self._response = transport.handle_request(_request(action, address))
             self._chunks = iter(self._response.stream)  # type: ignore[arg-type]
             return _opened(self._response, clock)
-        except CAUGHT as problem:
-            return fault_of(problem, clock)
         except LLMSwitchError as problem:  # a server of our own that would not start
             return Fault("connect", problem.message, lasting=True)
+        except Exception as problem:  # noqa: BLE001 - told, or raised again
+            return fault_of(problem, clock)
         finally:
             current_clock.reset(token)
 
@@ -152,7 +152,7 @@ class SyncDriver:
                 if chunk:
                     return chunk if clock.measured or monotonic() < action.by else _LATE
             return b""
-        except CAUGHT as problem:
+        except Exception as problem:  # noqa: BLE001 - told, or raised again
             return fault_of(problem, clock)
         finally:
             current_clock.reset(token)
@@ -247,10 +247,10 @@ class AsyncDriver:
             self._response = await transport.handle_async_request(_request(action, address))
             self._chunks = aiter(self._response.stream)  # type: ignore[arg-type]
             return _opened(self._response, clock)
-        except CAUGHT as problem:
-            return fault_of(problem, clock)
         except LLMSwitchError as problem:  # a server of our own that would not start
             return Fault("connect", problem.message, lasting=True)
+        except Exception as problem:  # noqa: BLE001 - told, or raised again
+            return fault_of(problem, clock)
         finally:
             current_clock.reset(token)
 
@@ -264,7 +264,7 @@ class AsyncDriver:
                 if chunk:
                     return chunk if clock.measured or monotonic() < action.by else _LATE
             return b""
-        except CAUGHT as problem:
+        except Exception as problem:  # noqa: BLE001 - told, or raised again
             return fault_of(problem, clock)
         finally:
             current_clock.reset(token)

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from ._addresses import ip_address, is_metadata, is_odd_spelling, is_private, split
 from ._credential import Credential
 from ._errors import ConfigError
 from ._provider import AuthSpec
+from ._proxies import Proxy
 from ._secrets import Secret
 
 __all__ = ["Address", "Endpoint", "check_base_url"]
 
-# Cloud metadata services answer any caller on the machine with its credentials; no model is served there.
-_METADATA = frozenset(
-    ipaddress.ip_address(address)
-    for address in (
-        "169.254.169.254",
-        "169.254.170.2",
-        "169.254.170.23",
-        "168.63.129.16",
-        "100.100.100.200",
-        "fd00:ec2::254",
-    )
-)
-_METADATA_NAMES = frozenset({"metadata.google.internal", "metadata"})
 _HOST = re.compile(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
 
 
@@ -41,6 +29,9 @@ class Address:
     def __repr__(self) -> str:
         return f"Address({self.base_url})"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("an Address holds a key and can't be pickled")
+
 
 @dataclass(slots=True, eq=False)
 class Endpoint:
@@ -50,6 +41,7 @@ class Endpoint:
     `credential` proves whose the requests are, where that takes more than a key in a header.
     `idempotency_header` is the header by which the server knows a request that is repeated, where it has one.
     `max_in_flight` bounds the calls of this process that the account has in flight at a time, where that is configured.
+    `follow_redirects`: a redirect that stays at this origin is followed.
     `start` brings up a server on this machine where the endpoint is one, and says where it is. It may block.
     """
 
@@ -61,10 +53,11 @@ class Endpoint:
     account: str
     auth: AuthSpec | None = None
     secret: Secret | None = None
-    proxy: str | None = None
+    proxy: Proxy | None = None
     credential: Credential | None = None
     idempotency_header: str | None = None
     max_in_flight: int | None = None
+    follow_redirects: bool = False
     start: Callable[[], Address] | None = None
     _address: Address | None = None
 
@@ -102,7 +95,9 @@ def check_base_url(url: str, where: str, *, allow_insecure: bool = False) -> str
     Plain http is taken for this machine and for private addresses; for any other only with `allow_insecure`. Raises
     `ConfigError` for what hides where the key really goes.
     """
-    parts = urlsplit(url)
+    parts = split(url)
+    if parts is None:
+        raise ConfigError(f"{where}: base_url has a host or a port that can't be one")
     if parts.scheme not in ("https", "http"):
         raise ConfigError(f"{where}: base_url must begin with https:// (or http:// for a server of your own)")
     if parts.username is not None or parts.password is not None or "@" in parts.netloc:
@@ -110,38 +105,15 @@ def check_base_url(url: str, where: str, *, allow_insecure: bool = False) -> str
     if parts.query or parts.fragment or "#" in url or "?" in url:
         raise ConfigError(f"{where}: base_url must not hold ? or #")
     host = (parts.hostname or "").lower()
-    try:
-        _ = parts.port
-    except ValueError:
-        raise ConfigError(f"{where}: base_url has a port that is not a number up to 65535") from None
-    address = _as_address(host)
-    if address is None and not _HOST.match(host):
+    if ip_address(host) is None and not _HOST.match(host):
         raise ConfigError(f"{where}: base_url has no valid host name")
-    if host in _METADATA_NAMES or (address is not None and _unmapped(address) in _METADATA):
+    if is_odd_spelling(host):
+        raise ConfigError(f"{where}: base_url hides an address; write it as four decimal numbers")
+    if is_metadata(host):
         raise ConfigError(f"{where}: base_url is a cloud metadata address, which is never asked")
-    if parts.scheme == "http" and not allow_insecure and not _is_private(host, address):
+    if parts.scheme == "http" and not allow_insecure and not is_private(host):
         raise ConfigError(
             f"{where}: base_url is http:// to a public host, where anybody on the way reads the key; use https://, or "
             "set allow_insecure = true"
         )
     return url.rstrip("/")
-
-
-def _as_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
-def _unmapped(
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
-) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
-
-
-def _is_private(host: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> bool:
-    if address is not None:
-        return _unmapped(address).is_private
-    return host == "localhost" or host.endswith((".localhost", ".local", ".internal")) or "." not in host

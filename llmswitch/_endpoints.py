@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
-from ._config import KeyReference, ProviderConfig
+from ._config import KeyReference, Loaded, ProviderConfig
 from ._credential import Credential
 from ._endpoint import Address, Endpoint, check_base_url
 from ._errors import ConfigError, ConnectFailed, KeyMissing
 from ._nearest import nearest
 from ._provider import AuthSpec, ProviderSpec, SiteSpec
+from ._proxies import EnvironmentProxies, Proxy
+from ._registry import owners_of
+from ._scrub import remember
 from ._secrets import Secret
 
 __all__ = ["Endpoints", "version_of"]
 
 
 class Endpoints:
-    """The endpoints of one configuration, one for each provider. `source` names the configuration in complaints."""
+    """
+    The endpoints of one configuration, one for each provider.
 
-    def __init__(self, source: str) -> None:
-        self._source = source
+    Raises `ConfigError` for proxies of the environment that can be none, where the configuration trusts them.
+    """
+
+    def __init__(self, loaded: Loaded) -> None:
+        self._loaded = loaded
         self._made: dict[str, Endpoint] = {}
+        self._proxies = EnvironmentProxies() if loaded.config.http.trust_env else None
 
     def get(self, spec: ProviderSpec, own: ProviderConfig) -> Endpoint:
         """The endpoint of a provider. Raises `ConfigError` for a site, an address or a key that is not there."""
@@ -31,8 +41,20 @@ class Endpoints:
             found = self._made[spec.name] = self._make(spec, own)
         return found
 
+    def check(self, spec: ProviderSpec, own: ProviderConfig) -> None:
+        """What can be said of a provider's settings before its key is needed. Raises `ConfigError`."""
+        where = self._where(spec)
+        version_of(spec, own)
+        if own.base_url is not None:
+            check_base_url(own.base_url, where, allow_insecure=own.allow_insecure)
+        if isinstance(own.proxy, str):
+            Proxy(own.proxy, f"{where}.proxy")
+
+    def _where(self, spec: ProviderSpec) -> str:
+        return f"{self._loaded.source}: providers.{spec.name}"
+
     def _make(self, spec: ProviderSpec, own: ProviderConfig) -> Endpoint:
-        where = f"{self._source}: providers.{spec.name}"
+        where = self._where(spec)
         version = version_of(spec, own)
         overlay = spec.versions[version] if version is not None else None
         auth = own.auth or (overlay.auth if overlay else None) or spec.auth
@@ -57,7 +79,7 @@ class Endpoints:
             secret, credential = None, self._credential(auth, own, base_url, moved=moved, where=where)
             account = credential.account
         else:
-            secret, credential = self._key(spec, own, site, moved=moved, where=where), None
+            secret, credential = self._key(spec, own, site, moved=moved, base_url=base_url), None
             account = secret.fingerprint(base_url) if secret else ""
         return Endpoint(
             provider=spec.name,
@@ -69,7 +91,8 @@ class Endpoints:
             credential=credential,
             auth=auth,
             secret=secret,
-            proxy=own.proxy,
+            proxy=self._proxy(own, base_url, where),
+            follow_redirects=own.follow_same_origin_redirects,
             idempotency_header=own.idempotency_header or spec.idempotency_header,
             max_in_flight=own.max_in_flight,
         )
@@ -90,7 +113,8 @@ class Endpoints:
             variables = auth.parts.get(part, ())
             reference = own.credentials.get(part) or (own.api_key if len(kind.parts) == 1 else None)
             if reference is not None:
-                secrets[part] = _referred(reference, where)
+                self._check_reference(reference, base_url, f"{where}.credentials.{part}")
+                secrets[part] = self._read(reference, f"{where}.credentials.{part}")
                 continue
             found = next((each for each in variables if os.environ.get(each, "").strip()), None)
             if found is not None and not moved:
@@ -104,11 +128,12 @@ class Endpoints:
         return kind(secrets, base_url, auth.options)
 
     def _key(
-        self, spec: ProviderSpec, own: ProviderConfig, site: SiteSpec | None, *, moved: bool, where: str
+        self, spec: ProviderSpec, own: ProviderConfig, site: SiteSpec | None, *, moved: bool, base_url: str
     ) -> Secret | None:
-        reference = own.api_key
-        if reference is not None:
-            return _referred(reference, where)
+        where = self._where(spec)
+        if own.api_key is not None:
+            self._check_reference(own.api_key, base_url, f"{where}.api_key")
+            return self._read(own.api_key, f"{where}.api_key")
         variables = site.key_env if site is not None else ()
         if moved:
             if spec.key == "required":
@@ -127,17 +152,32 @@ class Endpoints:
             )
         return None
 
+    def _read(self, reference: KeyReference, where: str) -> Secret:
+        try:
+            return Secret.read(reference, strict=self._loaded.config.strict)
+        except ConfigError as problem:
+            kind, said = type(problem), problem.message
+        raise kind(f"{where}: {said}")
 
-def _referred(reference: KeyReference, where: str) -> Secret:
-    if reference.file is not None:
-        return Secret.from_file(reference.file)
-    if reference.command is not None:
-        return Secret.from_command(reference.command)
-    assert reference.env is not None
-    secret = Secret.from_environment(reference.env)
-    if secret is None:
-        raise KeyMissing(f"{where}: the environment variable {reference.env} is not set; it must hold the key")
-    return secret
+    def _check_reference(self, reference: KeyReference, base_url: str, where: str) -> None:
+        """A file that was merely found can't send a vendor's key, by its usual variable, to anybody else."""
+        if self._loaded.trusted or reference.env is None:
+            return
+        owners = owners_of(reference.env)
+        sites = [site for owner in owners for site in owner.sites.values()]
+        if sites and not any(_same_origin(base_url, site.base_url) for site in sites):
+            raise ConfigError(
+                f"{where}: {reference.env} is the key of {' or '.join(owner.name for owner in owners)}, and this file "
+                f"was found, not named, so it may not send it to {urlsplit(base_url).hostname}; name the file in "
+                "LLMSWITCH_CONFIG or Client.from_file(), or use a key of its own"
+            )
+
+    def _proxy(self, own: ProviderConfig, base_url: str, where: str) -> Proxy | None:
+        if isinstance(own.proxy, str):
+            return Proxy(own.proxy, f"{where}.proxy")
+        if own.proxy is not None:
+            return Proxy(self._read(own.proxy, f"{where}.proxy").reveal(), f"{where}.proxy")
+        return self._proxies.proxy(base_url) if self._proxies is not None else None
 
 
 def version_of(spec: ProviderSpec, own: ProviderConfig) -> str | None:
@@ -159,16 +199,21 @@ def _site_with_key(spec: ProviderSpec, own: ProviderConfig) -> str:
 
 
 def _same_origin(one: str, other: str) -> bool:
-    return one.split("/")[:3] == other.split("/")[:3]
+    return one.lower().split("/")[:3] == other.lower().split("/")[:3]
 
 
-_RESERVED = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+_RESERVED = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "proxy-authorization"}
+)
+_SECRET = re.compile(r"key|token|secret|auth|password|cookie", re.IGNORECASE)
 
 
 def _check_headers(headers: Mapping[str, str], auth_header: str, where: str) -> None:
-    for name in headers:
+    for name, value in headers.items():
         if name.lower() in _RESERVED or name.lower() == auth_header.lower():
             raise ConfigError(f"{where}.headers.{name}: this header is set by llmswitch and can't be replaced")
+        if _SECRET.search(name):
+            remember(value)
 
 
 def _local_endpoint(spec: ProviderSpec, header: str, prefix: str) -> Endpoint:

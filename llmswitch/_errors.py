@@ -23,7 +23,7 @@
     │   └── ModelGone             the model does not exist, or no longer
     ├── RegionBlocked             the vendor does not serve this place
     ├── MalformedResponse         an answer came that is not one
-    ├── RedirectRefused           the vendor's host sent us elsewhere; never followed
+    ├── RedirectRefused           the vendor's host sent us elsewhere; not followed
     ├── StreamInterrupted         the answer broke off after it had begun; see .partial
     │   └── StreamStalled         it did not break, it went silent
     ├── OutputInvalid             a whole answer came, but not in the form that was asked for
@@ -224,7 +224,7 @@ class MalformedResponse(LLMSwitchError):
 
 
 class RedirectRefused(LLMSwitchError):
-    """The vendor's host answered with a redirect. It is never followed: a key belongs to one origin."""
+    """The vendor's host answered with a redirect that was not followed: a key belongs to one origin."""
 
 
 class StreamInterrupted(LLMSwitchError):

@@ -91,6 +91,7 @@ class _Course:
             outcome.attempts = tuple(self.trail)
             call.hooks.attempted(attempt, None)
             return outcome
+        bare(outcome.error, ())  # hooks may hand it to whoever writes down frames
         _note(attempt, outcome, call.clock())
         call.hooks.attempted(attempt, classified(outcome.error))
         if outcome.final and not (outcome.restartable and call.chain.policy.on_stream_failure == "restart"):

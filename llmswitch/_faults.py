@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 
 from ._network import Clock
-from ._secrets import scrub
+from ._scrub import scrub
 from ._wire import Fault, FaultKind
 
 __all__ = ["CAUGHT", "fault_of"]
@@ -42,14 +42,25 @@ _CLOSED = ("server disconnected without sending", "peer closed connection", "inc
 
 
 def fault_of(problem: Exception, clock: Clock) -> Fault:
-    """The fault that an exception of the HTTP library stands for."""
+    """
+    The fault that an exception of the HTTP library stands for.
+
+    What it should never raise is a fault as well: its frames hold the key. Raises that again which comes from a client
+    that was brought along.
+    """
     causes = list(_causes(problem))
     number = next((cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno), None)
     if number in _OUT_OF_DESCRIPTORS:
         return Fault("local", "out of file descriptors or buffers; raise the limit, or have fewer calls in flight")
+    if not isinstance(problem, CAUGHT):
+        if not clock.measured:
+            raise problem  # from a client that was brought along: not ours to judge
+        return Fault("broken", f"{type(problem).__name__} in the HTTP library")
     kind = next(kind for base, kind in _KINDS if isinstance(problem, base))
     if kind == "connect" and any(isinstance(cause, ssl.SSLError) for cause in causes):
         return Fault("tls", _said(problem))
+    if isinstance(problem, httpx.ProxyError):
+        return Fault("connect", f"it says {_said(problem)}", lasting=str(problem).startswith("407"))
     if isinstance(problem, httpx.LocalProtocolError):
         return Fault("local", "the request could not be written as HTTP; look at the headers that you configured")
     if isinstance(problem, httpx.RemoteProtocolError) and not str(problem).lower().startswith(_CLOSED):

@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
 from typing import Any
 
-from ._errors import Arrears, AuthInvalid, LLMSwitchError, RedirectRefused, TLSInvalid
+from ._errors import Arrears, AuthInvalid, LLMSwitchError, PermissionDenied, RedirectRefused, TLSInvalid
+from ._log import warn
 from ._reply import Attempt
 
 __all__ = ["Hooks"]
 
-_log = logging.getLogger("llmswitch")
-
-_NEEDS_HUMAN = (Arrears, AuthInvalid)
+_NEEDS_HUMAN = (Arrears, AuthInvalid, PermissionDenied)
 _SECURITY = (TLSInvalid, RedirectRefused)
+_HOOKS = ("on_attempt", "on_switch", "account_needs_human", "security")
 
 
 @dataclass(slots=True)
 class Hooks:
     """
-    Functions to be called, each in the thread or task of the call. They must not block.
+    Plain functions to be called, each in the thread or task of the call. They must not block.
 
-    `on_attempt(attempt)`: an attempt has ended, or a target was passed over. `on_switch(from_target, to_target,
-    error)`: the chain moves on. `account_needs_human(error)`: a key is refused or an account is out of money.
-    `security(error)`: a certificate or a redirect is not to be trusted.
+    `on_attempt(attempt)`: an attempt has ended, or a target was passed over.
+
+    `on_switch(from_target, to_target, error)`: the chain moves on, because of that error.
+
+    `account_needs_human(error)`: what was found does not pass by itself: `Arrears`, `AuthInvalid`, `PermissionDenied`
+    and `ModelGone`. It is told when a call meets it, and not again while the target is passed over for it.
+
+    `security(error)`: a certificate or a redirect is not to be trusted: `TLSInvalid`, `RedirectRefused`.
+
+    The other classes have no alarm: they pass by themselves. `RegionBlocked` is a state of the way to the vendor rather
+    than an event; `on_attempt`, `on_switch` and `client.health()` show it.
+
+    The errors have no traceback, since its frames would hold what the vendor sent. What a hook raises is logged once
+    for each hook, and the call goes on. Raises `TypeError` for a hook that is an async function: nobody would await it.
     """
 
     on_attempt: Callable[[Attempt], object] | None = None
     on_switch: Callable[[str, str, LLMSwitchError], object] | None = None
     account_needs_human: Callable[[LLMSwitchError], object] | None = None
     security: Callable[[LLMSwitchError], object] | None = None
-    _broken: set[str] = field(default_factory=set)
+    _broken: set[str] = field(default_factory=set, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in _HOOKS:
+            if iscoroutinefunction(getattr(self, name)):
+                raise TypeError(f"the hook {name} is an async function; hooks are plain functions")
 
     def attempted(self, attempt: Attempt, error: LLMSwitchError | None) -> None:
         """An attempt has ended."""
@@ -55,4 +71,4 @@ class Hooks:
         except Exception as problem:  # noqa: BLE001 - whatever a caller's function does, the call goes on
             if name not in self._broken:  # said once, or a broken hook would fill the log
                 self._broken.add(name)
-                _log.warning("the hook %s raised %s; it is called on, and this is not said again", name, type(problem))
+                warn("the hook %s raised %s; it is called on, and this is not said again", name, type(problem).__name__)

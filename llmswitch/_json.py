@@ -27,19 +27,31 @@ def _refuse(name: str) -> NoReturn:
     raise JSONInvalid(f"{name} is not JSON")
 
 
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise JSONInvalid("JSON with a key twice in one object")
+    return made
+
+
 _decoder = json.JSONDecoder(parse_constant=_refuse)
+_strict_decoder = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_no_key_twice)
 
 
-def loads(text: bytes | str) -> Any:
+def loads(text: bytes | str, *, unique: bool = False) -> Any:
     """
     One JSON value. Lone surrogate escapes become U+FFFD, invalid UTF-8 likewise.
 
-    Raises `JSONInvalid` for anything else that is not strict JSON, NaN and nesting deeper than 200 included.
+    Raises `JSONInvalid` for anything else that is not strict JSON, NaN and nesting deeper than 200 included. `unique`:
+    also for a key that stands twice in one object, which leaves open what is meant; that takes the slower parser.
     """
-    value = _read(text)
+    value, exact = _read(text, unique=unique)
     brackets = text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
     if brackets > _DEEPEST and _deeper_than(value, _DEEPEST):
         raise JSONInvalid("JSON nested too deeply")
+    escaped = _ESCAPED if isinstance(text, bytes) else _ESCAPED_TEXT
+    if not exact and any(mark in text for mark in escaped):  # type: ignore[operator]
+        return _mend(value)  # after the depth is known: it goes as deep as the value does
     return value
 
 
@@ -59,16 +71,17 @@ def _deeper_than(value: Any, limit: int) -> bool:
     return True
 
 
-def _read(text: bytes | str) -> Any:
-    if orjson is not None:
+def _read(text: bytes | str, *, unique: bool) -> tuple[Any, bool]:
+    """The value, and whether it is certain that no lone surrogate is in it."""
+    fast = None if unique else orjson
+    if fast is not None:
         try:
-            return orjson.loads(text)
+            return fast.loads(text), True
         except ValueError:
             pass  # it refuses lone surrogates and long integers, which are legal JSON: ask the standard library
-    escaped = _ESCAPED if isinstance(text, bytes) else _ESCAPED_TEXT
-    suspicious = any(mark in text for mark in escaped)  # type: ignore[operator]
+    decoder = _strict_decoder if unique else _decoder
     try:
-        value = _decoder.decode(text if isinstance(text, str) else text.decode("utf-8-sig", errors="replace"))
+        return decoder.decode(text if isinstance(text, str) else text.decode("utf-8-sig", errors="replace")), False
     except RecursionError:
         raise JSONInvalid("JSON nested too deeply") from None
     except json.JSONDecodeError as problem:
@@ -77,7 +90,6 @@ def _read(text: bytes | str) -> Any:
         if isinstance(problem, JSONInvalid):
             raise
         raise JSONInvalid("a number too long to read") from None
-    return _mend(value) if suspicious else value
 
 
 def _mend(value: Any) -> Any:

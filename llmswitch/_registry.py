@@ -16,7 +16,7 @@ from ._provider import ProviderSpec
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-__all__ = ["dialect", "error_rules", "provider", "provider_names"]
+__all__ = ["dialect", "error_rules", "owners_of", "provider", "provider_names"]
 
 _PACKAGE = f"{__package__}.providers"
 _GROUP = "llmswitch.providers"
@@ -58,6 +58,18 @@ def _outside() -> dict[str, str]:
     from importlib.metadata import entry_points
 
     return {entry.name: entry.module for entry in entry_points(group=_GROUP)}
+
+
+def owners_of(variable: str) -> list[ProviderSpec]:
+    """The built-in providers whose key is usually in this environment variable."""
+    # reading a file is quick, validating all of them is not
+    named = [name for name, entry in _builtin().items() if f'"{variable}"' in entry.read_text("utf-8")]
+    return [spec for spec in map(provider, named) if variable in _key_variables(spec)]
+
+
+def _key_variables(spec: ProviderSpec) -> set[str]:
+    names = [*(site.key_env for site in spec.sites.values()), *(spec.auth.parts.values() if spec.auth else ())]
+    return {name for each in names for name in each}
 
 
 def _text(name: str) -> str:

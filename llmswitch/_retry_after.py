@@ -8,45 +8,57 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from ._log import warn_once
+from ._scrub import scrub
+
 __all__ = ["retry_after", "said_in_words"]
 
+_NAMES = ("retry-after-ms", "x-ms-retry-after-ms", "retry-after")
 _MOST = 86_400.0
+_NUMBER, _UNIT = r"\d+(?:\.\d+)?", r"ms|milliseconds?|s|sec|seconds?|m|min|minutes?|h|hours?"
 _WORDS = re.compile(
-    r"(?:try again|retry|wait)\D{0,20}?(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|sec|seconds?|m|min|minutes?|h|hours?)\b",
-    re.IGNORECASE,
+    rf"(?:try again|retry|wait)\D{{0,20}}?((?:{_NUMBER}\s*(?:{_UNIT})(?![a-z])(?:,? and |,? )?)+)", re.IGNORECASE
 )
-_UNITS = {"ms": 0.001, "mi": 60.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PAIRS = re.compile(rf"({_NUMBER})\s*({_UNIT})(?![a-z])", re.IGNORECASE)
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after(headers: Mapping[str, str], who: str = "a vendor") -> float | None:
     """
     Seconds from a response's headers (names in lower case), or `None`.
 
     `retry-after-ms` comes before `retry-after`, which is a number or an HTTP date; a date is measured against the
-    response's own `date`, so a wrong local clock does no harm. What is not finite, negative or over a day is ignored.
+    response's own `date`, so a wrong local clock does no harm. What is not finite, negative or over a day is ignored,
+    and logged once for each `who`.
     """
-    for name in ("retry-after-ms", "x-ms-retry-after-ms"):
-        value = _number(headers.get(name, ""))
-        if value is not None and _valid(value / 1000):
-            return value / 1000
+    for name in _NAMES[:2]:
+        for part in _several(headers.get(name, "")):
+            value = _number(part)
+            if value is not None and _valid(value / 1000):
+                return value / 1000
     for part in _several(headers.get("retry-after", "")):
         value = _number(part)
         if value is None:
             value = _date(part, headers.get("date"))
         if value is not None and _valid(value):
             return value
+    ignored = next((name for name in _NAMES if name in headers), None)
+    if ignored is not None:
+        said = scrub(headers[ignored])[:40]
+        warn_once("wait", who, "%s: %s %r can't be meant; it is ignored", who, ignored, said)
     return None
 
 
 def said_in_words(text: str) -> float | None:
-    """Seconds from a message such as "Please try again in 7.66s", or `None`."""
+    """Seconds from a message such as "Please try again in 7.66s" or "in 1m30s", or `None`."""
     found = _WORDS.search(text)
     if found is None:
         return None
-    unit = found[2].lower()
-    scale = 0.001 if unit.startswith(("ms", "milli")) else _UNITS[unit[0]]
-    value = float(found[1]) * scale
+    value = sum(float(number) * _seconds_in(unit.lower()) for number, unit in _PAIRS.findall(found[1]))
     return value if _valid(value) else None
+
+
+def _seconds_in(unit: str) -> float:
+    return 0.001 if unit.startswith(("ms", "milli")) else {"s": 1.0, "m": 60.0, "h": 3600.0}[unit[0]]
 
 
 def _several(value: str) -> list[str]:
@@ -57,7 +69,7 @@ def _several(value: str) -> list[str]:
 
 def _number(text: str) -> float | None:
     try:
-        return float(text)
+        return float(text) if text.isascii() and "_" not in text else None
     except ValueError:
         return None
 

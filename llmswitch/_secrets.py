@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import os
@@ -11,44 +10,47 @@ import stat
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import quote
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
-from ._errors import ConfigError
+from ._errors import ConfigError, KeyMissing
+from ._scrub import remember
 
-__all__ = ["Secret", "scrub"]
+if TYPE_CHECKING:
+    from ._config import KeyReference
+
+__all__ = ["Secret", "insist"]
 
 _LEGAL = re.compile(r"[\x21-\x7e]{1,4096}")
-_MASK = "[secret]"
-_known: dict[str, None] = {}  # every spelling of every key that was loaded, for scrub()
+_MOST = 8192  # bytes of a key file that are read
 
 
 class Secret:
     """
     A key. Its repr, text and pickle are a mask; `reveal()` is called once, where the request's headers are written.
 
-    Raises `ConfigError`, which never holds the value, for a key that is empty or can't stand in a header.
+    Raises `KeyMissing` where it is empty and `ConfigError` where it can't stand in a header. Neither holds the value,
+    and no frame that they come from does, for there are tools that write down the local variables of a traceback.
     """
 
     __slots__ = ("_value", "source")
 
     def __init__(self, value: str, source: str) -> None:
         trimmed = value.strip()
-        if trimmed.lower().startswith("bearer "):
-            raise ConfigError(f"{source}: the key begins with 'Bearer '; give the key alone")
-        if not trimmed:
-            raise ConfigError(f"{source} is empty; it must hold the key")
-        if not _LEGAL.fullmatch(trimmed):
-            raise ConfigError(
-                f"{source}: the key holds a space, a line break or another character that can't stand in a header; "
-                "was more than the key copied?"
-            )
-        if trimmed != value:
-            warnings.warn(f"{source}: spaces or line breaks around the key were ignored", UserWarning, stacklevel=2)
-        self._value = trimmed
+        padded = trimmed != value
+        problem = _problem(trimmed)
+        self._value = trimmed if problem is None else ""
         self.source = source
-        if len(trimmed) >= 8:  # shorter ones are placeholders, and would punch holes into ordinary words
-            for spelling in (trimmed, quote(trimmed, safe=""), base64.b64encode(trimmed.encode()).decode()):
-                _known[spelling] = None
+        del value, trimmed
+        if problem is not None:
+            raise (KeyMissing if problem.startswith(" is empty") else ConfigError)(source + problem)
+        remember(self._value)
+        password = _password(self._value)
+        if password:
+            remember(password)
+            del password
+        if padded:
+            warnings.warn(f"{source}: spaces or line breaks around the key were ignored", UserWarning, stacklevel=2)
 
     def reveal(self) -> str:
         """The key itself."""
@@ -65,48 +67,111 @@ class Secret:
         raise TypeError("a Secret can't be pickled: load it again from where it came")
 
     @classmethod
-    def from_environment(cls, name: str) -> Secret | None:
-        """From an environment variable; `None` where it is not set."""
-        value = os.environ.get(name)
-        return None if value is None else cls(value, f"environment variable {name}")
+    def read(cls, reference: KeyReference, *, strict: bool = False, what: str = "key") -> Secret:
+        """From where a configuration says that it is. Raises `KeyMissing`, or `ConfigError` where it can't be one."""
+        if reference.file is not None:
+            return cls.from_file(reference.file, strict=strict)
+        if reference.command is not None:
+            return cls.from_command(reference.command)
+        assert reference.env is not None
+        secret = cls.from_environment(reference.env)
+        if secret is None:
+            raise KeyMissing(f"the environment variable {reference.env} is not set; it must hold the {what}")
+        return secret
 
     @classmethod
-    def from_file(cls, path: str) -> Secret:
-        """From a file that holds the key alone. Warns where others can read it."""
-        file = Path(path).expanduser()
-        try:
-            mode = file.stat().st_mode
-            value = file.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as problem:
-            reason = problem.strerror if isinstance(problem, OSError) else "not text"
-            raise ConfigError(f"the key file {path} can't be read: {reason}") from None
-        if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-            warnings.warn(f"the key file {path} can be read by other users; chmod 600 it", UserWarning, stacklevel=3)
-        return cls(value.rstrip("\r\n"), f"key file {path}")
+    def from_environment(cls, name: str) -> Secret | None:
+        """From an environment variable; `None` where it is not set."""
+        return cls(os.environ[name], f"environment variable {name}") if name in os.environ else None
+
+    @classmethod
+    def from_file(cls, path: str, *, strict: bool = False) -> Secret:
+        """
+        From a file that holds the key alone.
+
+        Warns where others can read it, or where it is a link that leads out of its folder; `strict` refuses those.
+        """
+        return cls(_file_text(path, strict=strict), f"key file {path}")
 
     @classmethod
     def from_command(cls, command: Sequence[str]) -> Secret:
         """From the first line that a program prints. It is run without a shell and may take 30 seconds."""
-        import subprocess
-
         source = f"key command {command[0]}"
-        try:
-            done = subprocess.run(  # noqa: S603 - the user's own command, from a file that he named himself
-                list(command), stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False
-            )
-        except FileNotFoundError:
-            raise ConfigError(f"{source}: no such program") from None
-        except (OSError, subprocess.TimeoutExpired):
-            raise ConfigError(f"{source}: did not finish within 30 seconds, or could not be run") from None
-        if done.returncode != 0:
-            raise ConfigError(f"{source}: exited with status {done.returncode}")
-        lines = done.stdout.decode("utf-8", errors="replace").splitlines()
-        return cls(lines[0] if lines else "", source)
+        return cls(_first_line(command, source), source)
 
 
-def scrub(text: str) -> str:
-    """The text without any key that this process has loaded, in any of its spellings."""
-    for secret in _known:
-        if secret in text:
-            text = text.replace(secret, _MASK)
+def insist(said: str, *, strict: bool) -> None:
+    """Warn of a file that holds a secret; `ConfigError` where the configuration is strict."""
+    if strict:
+        raise ConfigError(f"{said} (strict = true makes this an error)")
+    warnings.warn(said, UserWarning, stacklevel=4)
+
+
+def _problem(trimmed: str) -> str | None:
+    if not trimmed:
+        return " is empty; it must hold the key"
+    if trimmed.lower().startswith("bearer "):
+        return ": the key begins with 'Bearer '; give the key alone"
+    if not _LEGAL.fullmatch(trimmed):
+        return (
+            ": the key holds a space, a line break or another character that can't stand in a header; "
+            "was more than the key copied?"
+        )
+    return None
+
+
+def _password(value: str) -> str | None:
+    """The password in a secret that is an address."""
+    try:
+        found = urlsplit(value).password if "://" in value else None
+    except ValueError:
+        return None
+    return unquote(found) if found else None
+
+
+def _file_text(path: str, *, strict: bool) -> str:
+    try:
+        file = Path(path).expanduser()
+        with file.open("rb") as opened:
+            mode = os.fstat(opened.fileno()).st_mode
+            text = opened.read(_MOST).decode("utf-8").rstrip("\r\n")
+        folder, leads_to = file.parent.resolve(), file.resolve()
+        problem = None
+    except FileNotFoundError:
+        problem = "no such file"
+    except (OSError, RuntimeError, UnicodeDecodeError) as found:  # RuntimeError: there is no home for a ~
+        problem = (found.strerror if isinstance(found, OSError) else None) or "not a text file"
+    if problem is not None:
+        raise (KeyMissing if problem == "no such file" else ConfigError)(
+            f"the key file {path} can't be read: {problem}"
+        )
+    said = None
+    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
+        said = f"the key file {path} can be read by other users; chmod 600 it"
+    elif not leads_to.is_relative_to(folder):
+        said = f"the key file {path} is a link that leads out of its folder, to {leads_to}; name that file itself"
+    if said is not None:
+        if strict:
+            del text
+        insist(said, strict=strict)
     return text
+
+
+def _first_line(command: Sequence[str], source: str) -> str:
+    import subprocess
+
+    problem, printed = None, b""
+    try:
+        done = subprocess.run(  # noqa: S603 - the user's own command, from a file that he named himself
+            list(command), stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False
+        )
+        problem = f"exited with status {done.returncode}" if done.returncode else None
+        printed = b"" if done.returncode else done.stdout
+        del done
+    except FileNotFoundError:
+        problem = "no such program"
+    except (OSError, subprocess.SubprocessError):
+        problem = "did not finish within 30 seconds, or could not be run"
+    if problem is not None:
+        raise ConfigError(f"{source}: {problem}")
+    return next(iter(printed.decode("utf-8", errors="replace").splitlines()), "")

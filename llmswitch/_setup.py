@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ._adapter import ModelIdentity
+from ._adapter import Adapter, ModelIdentity
 from ._capabilities import Capabilities
 from ._chain import Chain
 from ._config import ChainConfig, Config, Loaded, ProviderConfig, TargetConfig
@@ -23,7 +23,7 @@ from ._provider import ProviderSpec, first_problem
 from ._registry import dialect, provider, provider_names
 from ._target import Target, split_target
 
-__all__ = ["Setup"]
+__all__ = ["Setup", "make_adapter"]
 
 
 class Setup:
@@ -39,7 +39,7 @@ class Setup:
         self._lock = threading.RLock()
         self._chains: dict[str, Chain] = {}
         self._targets: dict[str, Target] = {}
-        self._endpoints = Endpoints(loaded.source)
+        self._endpoints = Endpoints(loaded)
         self._specs: dict[str, ProviderSpec] = {}
         self._inline = self._inline_chain(inline) if inline is not None else None
         self._check_names()
@@ -173,32 +173,11 @@ class Setup:
     def _new_target(self, spec: ProviderSpec, model: str, config: TargetConfig) -> Target:
         own = self._provider_config(spec.name)
         endpoint = self._endpoints.get(spec, own)
-        version = version_of(spec, own)
-        adapter_class = dialect(spec.dialect)
-        capabilities: dict[str, Any] = dict(adapter_class.baseline)
-        options: dict[str, Any] = {}
-        for able, departs in spec.layers(model):
-            capabilities.update(able)
-            _overlay(options, departs)
-        if version is not None:
-            _restrict(capabilities, spec.versions[version].capabilities)
-            _overlay(options, spec.versions[version].options)
-        capabilities.update(own.capabilities)
-        _overlay(options, own.options)
-        where = f"{self._loaded.source}: providers.{spec.name}"
-        try:
-            able_record = Capabilities.model_validate(capabilities)
-        except ValidationError as problem:
-            raise ConfigError(f"{where}.capabilities.{first_problem(problem)}") from None
-        try:
-            option_record = adapter_class.Options.model_validate(options)
-        except ValidationError as problem:
-            raise ConfigError(f"{where}.options.{first_problem(problem)}") from None
         identity = ModelIdentity(spec.name, endpoint.account, model)
         return Target(
             provider=spec.name,
             model=model,
-            adapter=adapter_class(identity, able_record, option_record),
+            adapter=make_adapter(spec, own, identity, f"{self._loaded.source}: providers.{spec.name}"),
             endpoint=endpoint,
             spec=spec,
             price=spec.price(model, endpoint.site),
@@ -257,27 +236,77 @@ class Setup:
 
     def _check_names(self) -> None:
         """Every name in the configuration leads somewhere. Keys are looked for when a chain is first used."""
-        config = self._config
+        config, source = self._config, self._loaded.source
         for name, own in config.providers.items():
             if own.dialect is not None:
                 dialect(own.dialect)
                 if own.base_url is None:
-                    raise ConfigError(f"{self._loaded.source}: providers.{name}: base_url is needed with dialect")
-            self.spec(name, of=f"{self._loaded.source}: providers.{name}")
+                    raise ConfigError(f"{source}: providers.{name}: base_url is needed with dialect")
+            self._endpoints.check(self.spec(name, of=f"{source}: providers.{name}"), own)
         for name, chain in config.chains.items():
             if ":" in name:
-                raise ConfigError(f"{self._loaded.source}: chains.{name}: a chain's name can't hold a colon")
-            for entry in chain.targets:
-                wanted = entry if isinstance(entry, str) else entry.target
-                if wanted in config.chains:
-                    raise ConfigError(
-                        f"{self._loaded.source}: chains.{name}: {wanted} is a chain; "
-                        "a chain's targets are provider:model"
-                    )
-                self.spec(split_target(wanted)[0], of=f"{self._loaded.source}: chains.{name}: {wanted}")
+                raise ConfigError(f"{source}: chains.{name}: a chain's name can't hold a colon")
+            self._check_chain(name, chain)
         if config.default is not None and config.default not in config.chains:
             for part in config.default.split(","):
-                self.spec(split_target(part.strip())[0], of=f"{self._loaded.source}: default")
+                self.spec(split_target(part.strip())[0], of=f"{source}: default")
+
+    def _check_chain(self, name: str, chain: ChainConfig) -> None:
+        """A chain that nobody uses yet is looked at too: its mistake is not left for the day on which it is needed."""
+        where = f"{self._loaded.source}: chains.{name}"
+        seen = set()
+        for wanted in _names(chain):
+            if wanted in self._config.chains:
+                raise ConfigError(
+                    f"{where}: {wanted} is a chain; a chain's targets are provider:model{self._circle(name)}"
+                )
+            provider_name, model = split_target(wanted)
+            spec = self.spec(provider_name, of=f"{where}: {wanted}")
+            target = f"{provider_name}:{model or spec.default_model}"
+            if target in seen:
+                raise ConfigError(f"{where}: {target} is named twice")
+            seen.add(target)
+
+    def _circle(self, name: str) -> str:
+        """Where the chains that a chain names lead back to it: how."""
+        way = [name]
+        while way[-1] in self._config.chains and len(way) <= len(self._config.chains):
+            following = [each for each in _names(self._config.chains[way[-1]]) if each in self._config.chains]
+            if not following:
+                return ""
+            way.append(following[0])
+            if way[-1] == name:
+                return f" ({' -> '.join(way)} goes round in a circle)"
+        return ""
+
+
+def make_adapter(spec: ProviderSpec, own: ProviderConfig, identity: ModelIdentity, where: str) -> Adapter:
+    """The dialect as this provider speaks it for this model. Raises `ConfigError` for an option that there is not."""
+    version = version_of(spec, own)
+    adapter_class = dialect(spec.dialect)
+    capabilities: dict[str, Any] = dict(adapter_class.baseline)
+    options: dict[str, Any] = {}
+    for able, departs in spec.layers(identity.model):
+        capabilities.update(able)
+        _overlay(options, departs)
+    if version is not None:
+        _restrict(capabilities, spec.versions[version].capabilities)
+        _overlay(options, spec.versions[version].options)
+    capabilities.update(own.capabilities)
+    _overlay(options, own.options)
+    try:
+        able_record = Capabilities.model_validate(capabilities)
+    except ValidationError as problem:
+        raise ConfigError(f"{where}.capabilities.{first_problem(problem)}") from None
+    try:
+        option_record = adapter_class.Options.model_validate(options)
+    except ValidationError as problem:
+        raise ConfigError(f"{where}.options.{first_problem(problem)}") from None
+    return adapter_class(identity, able_record, option_record)
+
+
+def _names(chain: ChainConfig) -> list[str]:
+    return [entry if isinstance(entry, str) else entry.target for entry in chain.targets]
 
 
 def _overlay(options: dict[str, Any], departs: Mapping[str, Any]) -> None:

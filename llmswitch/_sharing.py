@@ -8,7 +8,6 @@ writes what is to be told, and sees to the leases. Where rounds fail, the proces
 from __future__ import annotations
 
 import atexit
-import logging
 import queue
 import re
 import socket
@@ -22,14 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 from ._fleet import FRESH, Fleet, Step
 from ._ledger import Ledger
+from ._log import warn
 from ._store import Store
 
 if TYPE_CHECKING:
     from ._health import Health
 
 __all__ = ["Sharing"]
-
-_log = logging.getLogger("llmswitch")
 
 PERIOD = 0.8  # seconds from one round to the next, so that what is known is no older than a second
 GAP = 0.05  # seconds between rounds, however much happens
@@ -137,7 +135,7 @@ class Sharing:
             return self._failed(problem)
         if self.gone:
             self.gone = False
-            _log.warning("the store can be used again, after %d failures", self._failures)
+            warn("the store can be used again, after %d failures", self._failures)
         self._failures = 0
         return health.lease_due(GAP if self._ledger.unwritten or self.fleet.untold else PERIOD)
 
@@ -149,7 +147,7 @@ class Sharing:
         self.fleet.fresh_until = float("-inf")
         if not self.gone:
             self.gone = True
-            _log.warning("the store can't be used (%s): each process goes on with what it knows", _said(problem))
+            warn("the store can't be used (%s): each process goes on with what it knows", _said(problem))
         return PAUSE
 
     def _round(self, store: Store, health: Health) -> None:

@@ -145,7 +145,7 @@ def _local(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def store_opener(config: StoreConfig, source: str) -> Callable[[], Store]:
+def store_opener(config: StoreConfig, source: str, *, strict: bool = False) -> Callable[[], Store]:
     """
     What opens the store that the configuration names. Nothing is connected yet.
 
@@ -153,19 +153,15 @@ def store_opener(config: StoreConfig, source: str) -> Callable[[], Store]:
     """
     from ._redis_store import redis_opener
 
-    return redis_opener(_address(config.url, f"{source}: store.url"), config.prefix, f"{source}: store")
+    return redis_opener(_address(config.url, f"{source}: store.url", strict=strict), config.prefix, f"{source}: store")
 
 
-def _address(reference: str | KeyReference | None, where: str) -> Secret:
+def _address(reference: str | KeyReference | None, where: str, *, strict: bool) -> Secret:
     if isinstance(reference, str):
         return Secret(reference, where)
     assert reference is not None
-    if reference.file is not None:
-        return Secret.from_file(reference.file)
-    if reference.command is not None:
-        return Secret.from_command(reference.command)
-    assert reference.env is not None
-    secret = Secret.from_environment(reference.env)
-    if secret is None:
-        raise ConfigError(f"{where}: the environment variable {reference.env} is not set; it must hold the address")
-    return secret
+    try:
+        return Secret.read(reference, strict=strict, what="address")
+    except ConfigError as problem:
+        said = problem.message
+    raise ConfigError(f"{where}: {said}")

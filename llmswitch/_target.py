@@ -42,7 +42,7 @@ class Target:
     def scope(self, scope: Scope) -> str:
         """The key under which health is kept at that scope. It holds no secret."""
         if not self._scopes:
-            endpoint = f"{self.endpoint.origin}|{self.endpoint.proxy or ''}"
+            endpoint = f"{self.endpoint.origin}|{self.endpoint.proxy.scope if self.endpoint.proxy is not None else ''}"
             account = f"{endpoint}|{self.endpoint.account}"
             self._scopes.update(endpoint=endpoint, account=account, target=f"{account}|{self.model}")
         return self._scopes[scope]

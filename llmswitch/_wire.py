@@ -37,7 +37,8 @@ class Open:
     """
     Send the request and wait for the headers of the answer, until `by` (monotonic seconds) at the latest.
 
-    `endpoint` and `signed` stand in place of the target's own, for the request that fetches its token.
+    `endpoint` and `signed` stand in place of the target's own, for the request that fetches its token. `url`: where to,
+    in place of the request's own path; always at the target's own origin.
     """
 
     target: Target
@@ -48,6 +49,7 @@ class Open:
     write: float
     endpoint: Endpoint | None = None
     signed: Signed | None = None
+    url: str | None = None
 
 
 @dataclass(slots=True)

@@ -35,7 +35,8 @@ def facts_of(value: Any) -> ErrorFacts:
         return ErrorFacts()
     inner = value.get("error")
     if isinstance(inner, str):
-        return ErrorFacts(message=_words(value.get("message")) or inner, code=_word(value.get("code")) or inner[:64])
+        word = inner if len(inner) <= 64 else None  # a sentence is no code, and a part of one might be part of a key
+        return ErrorFacts(message=_words(value.get("message")) or inner, code=_word(value.get("code")) or word)
     said: Mapping[str, Any] = inner if isinstance(inner, Mapping) else value
     message = next((_words(said[key]) for key in ("message", "msg", "detail", "title") if said.get(key)), "")
     return ErrorFacts(

@@ -10,7 +10,8 @@ import pytest
 
 from llmswitch import Client, ConfigError
 from llmswitch._discovery import discover
-from llmswitch._secrets import Secret, scrub
+from llmswitch._scrub import scrub
+from llmswitch._secrets import Secret
 from llmswitch.testing import FakeVendor
 
 KEY = "CANARY-key-8277e0910d750195"

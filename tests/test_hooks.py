@@ -7,13 +7,21 @@ import logging
 import httpx
 import pytest
 
-from llmswitch import Client, Hooks, RateLimited
+from llmswitch import Client, Hooks, LLMSwitchError, RateLimited, _log
 from llmswitch.testing import FakeVendor
 
-OK = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}
+OK = {
+    "choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 1},
+}
 
 
-def client(status: int, hooks: Hooks | None = None, headers: dict[str, str] | None = None) -> tuple[Client, FakeVendor]:
+def client(
+    status: int,
+    hooks: Hooks | None = None,
+    headers: dict[str, str] | None = None,
+    more: dict[str, object] | None = None,
+) -> tuple[Client, FakeVendor]:
     """A chain whose first target refuses with a status, and whose second answers."""
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -26,6 +34,7 @@ def client(status: int, hooks: Hooks | None = None, headers: dict[str, str] | No
         "providers": {name: {"dialect": "openai", "base_url": f"http://{name}.local/v1"} for name in "ab"},
         "chains": {"c": {"targets": ["a:m", "b:m"]}},
         "default": "c",
+        **(more or {}),
     }
     return Client.from_config(config, http_client=vendor, hooks=hooks), vendor
 
@@ -63,6 +72,93 @@ def test_a_hook_that_raises_harms_nothing(caplog):
             assert "hi" == made.chat("Hi").text
     assert 3 == len(caplog.records)
     assert "CANARY" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(401, "AuthInvalid"), (402, "Arrears"), (403, "PermissionDenied"), (404, "ModelGone")],
+)
+def test_what_a_person_has_to_see_to(status, kind):
+    """What does not pass by itself is an alarm: the key, the money, a permission, a model that is gone."""
+    told = []
+    made, _ = client(status, Hooks(account_needs_human=told.append, security=lambda error: told.append("security")))
+    made.chat("Hi")
+    assert [(kind, "a:m", None)] == [(type(error).__name__, error.target, error.__traceback__) for error in told]
+
+
+@pytest.mark.parametrize("status", [429, 451, 500, 503])
+def test_what_passes_by_itself_is_no_alarm(status):
+    """A rate limit, a failure and an overload are none, nor is a region block: the switch shows it."""
+    told, switched = [], []
+    made, _ = client(status, Hooks(None, lambda *given: switched.append(given), told.append, told.append))
+    made.chat("Hi")
+    assert [] == told
+    assert 1 == len(switched)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(302, "RedirectRefused"), (None, "TLSInvalid")])
+def test_what_is_not_to_be_trusted(status, kind):
+    """A redirect and a bad certificate are told to `security`."""
+    told = []
+    config = {"drill": {"a": "bad_certificate"}} if status is None else {}
+    made, _ = client(status or 200, Hooks(security=told.append), more=config)
+    made.chat("Hi")
+    assert [kind] == [type(error).__name__ for error in told]
+
+
+def test_a_hook_is_a_plain_function():
+    """An async function would never be awaited: it is refused when the hooks are made."""
+
+    async def hook(*_: object) -> None: ...
+
+    with pytest.raises(TypeError, match="account_needs_human is an async function"):
+        Hooks(account_needs_human=hook)
+
+
+class Broken(logging.Handler):
+    """A handler that raises, as those do that are written in haste."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise ZeroDivisionError(record.getMessage())
+
+
+@pytest.fixture
+def broken_log():
+    """The log of llmswitch with a handler that raises."""
+    handler = Broken()
+    logging.getLogger("llmswitch").addHandler(handler)
+    _log._complained.clear()
+    yield
+    logging.getLogger("llmswitch").removeHandler(handler)
+
+
+def test_row_110_a_log_handler_that_raises(broken_log, capsys):
+    """It harms no call, whatever there is to log, and is reported once."""
+
+    def broken(*_: object) -> None:
+        raise KeyError("CANARY")
+
+    _log._told.clear()
+    made, _ = client(429, Hooks(on_attempt=broken, on_switch=broken), {"retry-after": "soon"}, {"drill": {"b": "hang"}})
+    made.isolate("b:m")
+    for _ in range(2):
+        with pytest.raises(LLMSwitchError):
+            made.chat("Hi")
+    assert ["llmswitch: a log handler raised ZeroDivisionError; a line of the log is lost"] == (
+        capsys.readouterr().err.splitlines()
+    )
+
+
+def test_row_110_a_price_that_raises(caplog):
+    """A price that can't be reckoned with leaves the cost unknown, and is reported once; the answer is handed over."""
+    made, _ = client(200)
+    _log._told.clear()
+    made._setup.chain(None).targets[1].price = object()
+    with caplog.at_level(logging.WARNING, "llmswitch"):
+        for _ in range(2):
+            reply = made.chat("Hi")
+            assert ("hi", None) == (reply.text, reply.cost)
+    assert ["b:m: its price can't be reckoned with (AttributeError)"] == caplog.messages
 
 
 def test_what_is_out_is_passed_over_without_a_packet():

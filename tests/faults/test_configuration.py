@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llmswitch import Client, ConfigError
+from llmswitch._config import Loaded
 from llmswitch.testing.fault_server import FaultServer
 from tests.faults.bench import HEALTHY, KEY, PROMPT, answering
 
@@ -16,12 +18,12 @@ HERE = {"dialect": "openai", "base_url": "http://127.0.0.1:9/v1"}
 
 
 def refused(config: dict[str, Any]) -> str:
-    """What is said of this configuration, which holds no key."""
+    """What is said of this configuration, which holds no key, and hangs on nothing that does."""
     with pytest.raises(ConfigError) as caught:
         Client.from_config(config)
     said = f"{caught.value} {caught.value!r} {caught.value.args}"
     assert KEY not in said
-    assert caught.value.__cause__ is None
+    assert (None, None) == (caught.value.__cause__, caught.value.__context__)
     return str(caught.value)
 
 
@@ -99,6 +101,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "base-url": ({"providers": {"t1": {"dialect": "openai", "base_url": {"u": KEY}}}}, "providers.t1.base_url", ""),
     "proxy": ({"providers": {"t1": {**HERE, "proxy": [f"http://u:{KEY}@p"]}}}, "providers.t1.proxy", ""),
     "chain": ({"chain": {"a": KEY}}, "chain", "'chains'"),
+    "option": (one(options={"max_tokens_field": [KEY]}), "providers.t1.options", ""),
+    "capability": (one(capabilities={"images": KEY}), "providers.t1.capabilities", ""),
     "timeout": ({"chains": {"a": {"targets": ["t1:m"], "timeout": KEY}}}, "chains.a.timeout", ""),
     "top": ({KEY: 1}, "", ""),
 }
@@ -281,3 +285,99 @@ def test_a_certificate_file_that_can_be_none(tmp_path: Path, content: str | None
         path.write_text(content)
     config = one(base_url="https://127.0.0.1:9")
     assert "ca_file" in refused({**config, "http": {"ca_file": str(path)}})
+
+
+# What shows where something went wrong
+
+
+def frames(error: BaseException) -> str:
+    """The locals of llmswitch's own frames, as Sentry and rich show them."""
+    told = traceback.TracebackException.from_exception(error, capture_locals=True)
+    return "\n".join(str(frame.locals) for frame in told.stack if f"llmswitch{os.sep}" in frame.filename)
+
+
+WRONG = [f"{KEY} x", f"Bearer {KEY}", f"{KEY}é", f"{KEY}\n{KEY}"]
+
+
+@pytest.mark.parametrize(
+    ("where", "value"), [(where, value) for where in ("env", "file", "command") for value in WRONG][:-1]
+)
+def test_rows_85_and_87_the_frames_show_no_key(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str, where: str
+) -> None:
+    """A traceback with local variables shows nothing of a key that is refused, nor does what the error hangs on."""
+    monkeypatch.setenv("T1_KEY", value)
+    file = tmp_path / "key"
+    file.write_text(value)
+    file.chmod(0o600)
+    reference = {"env": "T1_KEY", "file": str(file), "command": ["cat", str(file)]}[where]
+    with pytest.raises(ConfigError) as caught:
+        Client.from_config(one(api_key={where: reference}))
+    assert KEY not in frames(caught.value)
+    assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+
+
+def test_row_87_the_frames_of_a_file_show_no_key(tmp_path: Path) -> None:
+    """Nor of a key in clear under a mistyped name in a file."""
+    path = tmp_path / "llmswitch.toml"
+    for text in (f'[providers.t1]\napi_kye = "{KEY}"\n', f'[providers.t1]\napi_key = "{KEY}"\n'):
+        path.write_text(text)
+        with pytest.raises(ConfigError) as caught:
+            Client.from_file(path)
+        assert KEY not in frames(caught.value)
+        assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+
+
+@pytest.mark.parametrize(
+    "name", ["sk-proj-CANARY-0123456789abcdef", "canary0123456789abcdef01", f"{KEY}", "A" * 65, ""]
+)
+def test_row_87_a_key_where_its_variable_should_stand(name: str) -> None:
+    """`env` is the name of a variable: what can be none, and may be the key itself, is not shown."""
+    said = refused(one(api_key={"env": name}))
+    assert "providers.t1.api_key" in said
+    assert "not the key" in said
+    assert not name or name not in said
+
+
+def test_secrets_in_a_configuration_are_not_shown() -> None:
+    """Beyond the rows: a configuration can be printed, whatever stands in its headers and its proxies."""
+    loaded = Loaded.from_mapping(
+        one(headers={"x-gateway-key": KEY}, proxy=f"http://user:{KEY}@127.0.0.1:1")
+        | {"store": {"url": f"redis://:{KEY}@h"}}
+    )
+    assert KEY not in f"{loaded} {loaded!r} {loaded.config} {loaded.config.providers}"
+
+
+# Names and chains
+
+
+def test_row_88_a_circle_is_drawn() -> None:
+    """Chains that lead back to themselves are shown with the way that they go."""
+    config = {
+        "providers": {"t1": HERE},
+        "chains": {name: {"targets": [following]} for name, following in ("ab", "bc", "ca")},
+    }
+    assert "chains.a: b is a chain" in refused(config)
+    assert "a -> b -> c -> a goes round in a circle" in refused(config)
+
+
+def test_row_88_twice_by_its_default_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider's default model and the same model by name are one target."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    from llmswitch._registry import provider
+
+    model = provider("openai").default_model
+    chains = {"a": {"targets": ["openai", f"openai:{model}"]}}
+    assert f"openai:{model} is named twice" in refused({"chains": chains})
+
+
+@pytest.mark.parametrize("host", ["127.1", "0", "0x7f000001", "017700000001", "1.2.3", "0x7f.0.0.1"])
+def test_row_90_an_odd_spelling(host: str) -> None:
+    """An address that is written as nobody would write it is refused whatever it is."""
+    assert "four decimal numbers" in refused(one(base_url=f"http://{host}:8000", allow_insecure=True))
+
+
+@pytest.mark.parametrize("host", ["[::1", "[zz::1]", "a\\b", "exa\tmple.com"])
+def test_row_90_what_is_no_address(host: str) -> None:
+    """What can't be taken apart is refused, and raises nothing else."""
+    refused(one(base_url=f"https://{host}/v1"))

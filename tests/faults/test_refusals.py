@@ -10,18 +10,21 @@ import httpx
 import pytest
 import trustme
 
+from llmswitch import _log
 from llmswitch.testing import instant_waits
-from llmswitch.testing.fault_server import Hang, ReadRequest, Send, response, sse
+from llmswitch.testing.fault_server import Hang, ReadRequest, Received, Respond, Send, response, sse
 from tests.faults.bench import (
     DONE,
     JSON,
     KEY,
     PATIENT,
     Bench,
+    Script,
     answering,
     completion,
     delta,
     refusing,
+    streamed,
     text,
 )
 
@@ -84,6 +87,15 @@ def test_rows_67_and_68_what_a_wait_may_look_like(
         assert found is None
     else:
         assert seconds == pytest.approx(found, abs=1.1)
+
+
+def test_row_68_it_is_said_once(whole: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """A wait that can't be meant is logged once for a provider, without what else the vendor wrote there."""
+    _log._told.discard(("wait", "t1"))
+    for _ in range(2):
+        whole.ask(refusing(429, error("no"), {"Retry-After": f"soon {KEY}-t1"}))
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "llmswitch"]
+    assert "t1: retry-after 'soon [secret]' can't be meant; it is ignored" == line
 
 
 def test_row_69_a_wait_of_two_hours(bench: Bench) -> None:
@@ -363,6 +375,77 @@ def test_row_81_a_loop(bench: Bench) -> None:
     failed = bench.raised(outcome, "RedirectRefused")
     assert 302 == failed.status
     assert 1 == len(bench.t1.requests)
+
+
+# Redirects that may be followed
+
+FOLLOWING = {"t1": {"follow_same_origin_redirects": True}}
+
+
+def moved_on(*locations: str, status: int = 308) -> Script:
+    """The script of a server that sends each request on to the next place, and answers at the last."""
+
+    def answer(request: Received) -> bytes:
+        at = next((number for number, place in enumerate(locations) if request.path == place), -1) + 1
+        if at < len(locations):
+            return response(status, "", {"location": locations[at]})
+        return sse(streamed("from T1")) if request.json().get("stream") else response(200, completion("from T1"))
+
+    return [ReadRequest(), Respond(answer)]
+
+
+@pytest.mark.parametrize("status", [307, 308])
+@pytest.mark.parametrize("hops", [1, 3])
+def test_row_81_a_redirect_on_the_same_origin(corner: Bench, status: int, hops: int) -> None:
+    """Where that is allowed, a 307 or 308 that stays at its origin is followed, with body and key, in one attempt."""
+    outcome = corner.ask(moved_on(*(f"/v2/{hop}?a=b" for hop in range(hops)), status=status), providers=FOLLOWING)
+    assert ([("t1:m", None)], "from T1") == (outcome.trail, outcome.text)
+    sent = corner.t1.requests
+    assert ["/chat/completions", *(f"/v2/{hop}?a=b" for hop in range(hops))] == [request.path for request in sent]
+    assert 1 == len({(request.body, request.headers["authorization"]) for request in sent})
+
+
+def test_row_81_at_most_three(whole: Bench) -> None:
+    """The fourth redirect is refused, so a loop ends there."""
+    outcome = whole.ask(refusing(307, "", {"location": "/chat/completions"}), providers=FOLLOWING)
+    whole.moved(outcome, "RedirectRefused", billed=False, closed=False)
+    assert 4 == len(whole.t1.requests)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "{sink}/chat/completions",
+        "//127.0.0.1:{port}/x",
+        "https://127.0.0.1:{own}/x",
+        "http://127.0.0.1:{own}@127.0.0.1:{port}/x",
+        "http://127.0.0.1:{own}\\@127.0.0.1:{port}/x",
+        "http://user@127.0.0.1:{own}/x",
+        "http://127.0.0.1:{own} /x",
+        "http://127.0.0.1.nip.example:{own}/x",
+        "http://[::1",
+        "http://127.0.0.1:{own}0000/x",
+        "",
+    ],
+)
+def test_row_80_never_to_another_origin(whole: Bench, location: str) -> None:
+    """Whatever is allowed, nothing goes to another scheme, host or port, however that is written."""
+    sink = whole.serve(answering("STOLEN"))
+    script = [ReadRequest(), Respond(lambda _: response(308, "", {"location": where} if where else ()))]
+    server = whole.serve(script)
+    where = location.format(sink=sink.url, port=sink.port, own=server.port)
+    outcome = whole.ask(at=server.url, providers=FOLLOWING)
+    whole.moved(outcome, "RedirectRefused", billed=False, closed=False)
+    assert 0 == sink.accepted
+    assert 1 == len(server.requests)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_row_81_what_would_lose_the_question(whole: Bench, status: int) -> None:
+    """A redirect that would turn the request into one for a page is never followed."""
+    outcome = whole.ask(refusing(status, "", {"location": "/v2/chat/completions"}), providers=FOLLOWING)
+    whole.moved(outcome, "RedirectRefused", billed=False, closed=False)
+    assert 1 == len(whole.t1.requests)
 
 
 # All of them

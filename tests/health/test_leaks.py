@@ -160,15 +160,20 @@ def test_the_frames_of_an_error_do_not_hold_the_key(status: int, stream: bool) -
     assert [] == leaks(said_by(error), (KEY,))
 
 
-PROMPT_IN_FRAMES = True
-
-
-@pytest.mark.xfail(
-    PROMPT_IN_FRAMES, strict=True, reason="core: the frame of chat() keeps `messages`, which it needs no more"
-)
 def test_the_frames_of_an_error_do_not_hold_the_prompt() -> None:
     """A traceback with the locals of our frames shows no prompt."""
     assert [] == leaks(said_by(failed(server(refusing(message="wrong key")))), (PROMPT,))
+
+
+@pytest.mark.parametrize("wrong", [{"temperature": "hot"}, {"model": "nobody:m"}, {"extra": {"nobody": PROMPT}}])
+def test_the_frames_of_a_call_that_is_wrong_do_not_hold_the_prompt(wrong: dict[str, Any]) -> None:
+    """Nor do those of a call that is refused before anything is sent."""
+    client = server(refusing(message="no"))
+    for call in (client.chat, client.stream):
+        with pytest.raises(LLMSwitchError) as caught:
+            call(PROMPT, **wrong)
+        assert [] == leaks(said_by(caught.value), (PROMPT,))
+        assert (None, None) == (caught.value.__cause__, caught.value.__context__)
 
 
 def test_the_frames_of_a_stream_do_not_hold_the_prompt() -> None:
@@ -195,24 +200,18 @@ def answers(place: str) -> Callable[[httpx.Request], httpx.Response]:
     return lambda _request: httpx.Response(401, json={"error": error})
 
 
-UNSCRUBBED_CODES = True
-_UNSCRUBBED = pytest.mark.xfail(
-    UNSCRUBBED_CODES, strict=True, reason="core: a vendor's code, type and request id are not scrubbed"
-)
-
-
 @pytest.mark.parametrize(
     "place",
     [
         "message",
         "param",
         "text",
-        pytest.param("code", marks=_UNSCRUBBED),
-        pytest.param("type", marks=_UNSCRUBBED),
-        pytest.param("a header", marks=_UNSCRUBBED),
-        pytest.param("the body's request id", marks=_UNSCRUBBED),
-        pytest.param("the words are the error", marks=_UNSCRUBBED),
-        pytest.param("the words are the error, and long", marks=_UNSCRUBBED),
+        "code",
+        "type",
+        "a header",
+        "the body's request id",
+        "the words are the error",
+        "the words are the error, and long",
     ],
 )
 def test_a_key_is_scrubbed_wherever_the_vendor_says_it(place: str) -> None:
@@ -223,14 +222,7 @@ def test_a_key_is_scrubbed_wherever_the_vendor_says_it(place: str) -> None:
 
 # What hooks are given
 
-HOOKS_SEE_FRAMES = True
 
-
-@pytest.mark.xfail(
-    HOOKS_SEE_FRAMES,
-    strict=True,
-    reason="core: hooks are given the error with its frames, whose locals hold the vendor's bytes",
-)
 def test_hooks_are_given_errors_without_frames() -> None:
     """An error that a hook hands to Sentry holds no frame of ours with the body of the vendor's answer."""
     told: dict[str, str] = {}
@@ -290,6 +282,7 @@ class Handler(BaseHTTPRequestHandler):
         refusal = {"error": {"message": f"you sent {self.headers['authorization']} and {asked['messages']}"[:60]}}
         said = b"not json" if like == "not-json" else json.dumps(words if status == 200 else refusal).encode()
         self.send_response(status)
+        self.send_header("x-request-id", self.headers["authorization"])
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(said)))
         self.end_headers()

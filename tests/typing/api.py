@@ -9,7 +9,9 @@ from llmswitch import (
     AsyncClient,
     ChatReply,
     Client,
+    ErrorExplanation,
     Finish,
+    Hooks,
     Image,
     Message,
     ReasoningDelta,
@@ -20,6 +22,7 @@ from llmswitch import (
     Tool,
     ToolCallDelta,
     ToolCallDone,
+    explain_error,
 )
 
 
@@ -98,3 +101,13 @@ async def asynchronous() -> None:
         async for piece in client.stream("…").text:
             print(piece.upper())
         print(reply.text, stream.reply.text)
+
+
+def errors() -> None:
+    client = Client("openai:gpt-5", hooks=Hooks(account_needs_human=print, on_attempt=lambda attempt: attempt.error))
+    client.close()
+    found: ErrorExplanation | None = explain_error("openai", 429, {"retry-after": "20"}, {"error": {"code": "x"}})
+    found = explain_error("openai", 500, body=b"", model="gpt-5")
+    if found is not None:
+        seconds: float | None = found.cooldown
+        print(found.kind, found.error.code, found.again, found.move, found.scopes, found.breaker, seconds)
