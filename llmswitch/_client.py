@@ -129,8 +129,13 @@ class _Base(ABC):
         return client
 
     def health(self) -> list[TargetHealth]:
-        """The state of every target that this client has made so far: who is out, why, and for how long."""
-        return self._health.show(self._setup.targets())
+        """
+        The state of every target that this client has made so far: who is out, why, and for how long; and those that
+        the policy's `jurisdictions` leave out of its chains, as `excluded`.
+        """
+        shown = self._health.show(self._setup.targets())
+        excluded = self._setup.excluded().items()
+        return [*shown, *(TargetHealth(name, "excluded", reason=f"jurisdiction {place}") for name, place in excluded)]
 
     def isolate(self, target: str) -> None:
         """Ask this target (`provider:model`) no more, until `reset`."""

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, Field, StrictBool, ValidationErr
 
 from ._errors import ConfigError
 from ._nearest import nearest
-from ._provider import AuthSpec, HeaderName, Headers, Strict
+from ._provider import AuthSpec, HeaderName, Headers, Place, Strict
 from ._secrets import insist
 
 __all__ = [
@@ -122,7 +122,7 @@ class ProviderConfig(Strict):
     auth: AuthSpec | None = None
     options: dict[str, Any] = {}
     capabilities: dict[str, Any] = {}
-    jurisdiction: str | None = None
+    jurisdiction: Place | None = None
     proxy: str | KeyReference | None = Field(default=None, repr=False)  # it may hold a password
     follow_same_origin_redirects: StrictBool = False
     max_in_flight: Annotated[int, Field(ge=1, le=100_000)] | None = None
@@ -134,7 +134,7 @@ class ProviderConfig(Strict):
 class PolicyConfig(Strict):
     """Rules that hold for every chain. `jurisdictions`: the only places where data may go."""
 
-    jurisdictions: tuple[str, ...] | None = None
+    jurisdictions: Annotated[tuple[Place, ...], Field(min_length=1)] | None = None
 
 
 class HTTPConfig(Strict):

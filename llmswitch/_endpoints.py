@@ -6,8 +6,10 @@ import importlib
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from ._addresses import is_private
 from ._config import KeyReference, Loaded, ProviderConfig
 from ._credential import Credential
 from ._endpoint import Address, Endpoint, check_base_url
@@ -15,11 +17,26 @@ from ._errors import ConfigError, ConnectFailed, KeyMissing
 from ._nearest import nearest
 from ._provider import AuthSpec, ProviderSpec, SiteSpec
 from ._proxies import EnvironmentProxies, Proxy
-from ._registry import owners_of
+from ._registry import closed_service, owners_of
 from ._scrub import remember
 from ._secrets import Secret
 
-__all__ = ["Endpoints", "version_of"]
+__all__ = ["Endpoints", "Location", "closed_key", "version_of"]
+
+
+@dataclass(slots=True, frozen=True)
+class Location:
+    """
+    Where a provider is asked. `jurisdiction`: where what is sent there goes. `moved`: not on the vendor's own host.
+
+    `base_url` is empty where a server is started on this machine.
+    """
+
+    site_name: str
+    site: SiteSpec | None
+    base_url: str
+    moved: bool
+    jurisdiction: str
 
 
 class Endpoints:
@@ -32,6 +49,7 @@ class Endpoints:
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
         self._made: dict[str, Endpoint] = {}
+        self._ways: dict[str, Proxy | None] = {}
         self._proxies = EnvironmentProxies() if loaded.config.http.trust_env else None
 
     def get(self, spec: ProviderSpec, own: ProviderConfig) -> Endpoint:
@@ -47,21 +65,18 @@ class Endpoints:
         version_of(spec, own)
         if own.base_url is not None:
             check_base_url(own.base_url, where, allow_insecure=own.allow_insecure)
+        self._check_open(own, where)
         if isinstance(own.proxy, str):
             Proxy(own.proxy, f"{where}.proxy")
 
     def _where(self, spec: ProviderSpec) -> str:
         return f"{self._loaded.source}: providers.{spec.name}"
 
-    def _make(self, spec: ProviderSpec, own: ProviderConfig) -> Endpoint:
+    def location(self, spec: ProviderSpec, own: ProviderConfig) -> Location:
+        """Where a provider is asked: found without its key. Raises `ConfigError` for a site or an address."""
         where = self._where(spec)
-        version = version_of(spec, own)
-        overlay = spec.versions[version] if version is not None else None
-        auth = own.auth or (overlay.auth if overlay else None) or spec.auth
-        headers = {**spec.headers, **(overlay.headers if overlay else {}), **own.headers}
-        _check_headers(headers, auth.header if auth else "", where)
         if spec.server is not None and own.base_url is None:
-            return _local_endpoint(spec, auth.header if auth else "Authorization", auth.prefix if auth else "Bearer ")
+            return Location(spec.site, None, "", moved=False, jurisdiction="local")
         site_name = own.site or _site_with_key(spec, own)
         site = spec.sites.get(site_name)
         if site is None and own.base_url is None:
@@ -75,23 +90,44 @@ class Endpoints:
             own.base_url or (site.base_url if site else ""), where, allow_insecure=own.allow_insecure
         )
         moved = own.base_url is not None and (site is None or not _same_origin(own.base_url, site.base_url))
+        jurisdiction = own.jurisdiction or (site.jurisdiction if site is not None and not moved else "unknown")
+        return Location(site_name, site, base_url, moved, jurisdiction)
+
+    def with_the_way(self, spec: ProviderSpec, own: ProviderConfig, at: Location) -> Location:
+        """The same with the way to it: a proxy that is not near may be anywhere, unless the user vouches for it."""
+        if own.jurisdiction is not None or not at.base_url:
+            return at
+        proxy = self._proxy(spec, own, at.base_url)
+        near = proxy is None or is_private((urlsplit(proxy.name).hostname or "").lower())
+        return at if near else replace(at, jurisdiction="unknown")
+
+    def _make(self, spec: ProviderSpec, own: ProviderConfig) -> Endpoint:
+        where = self._where(spec)
+        version = version_of(spec, own)
+        overlay = spec.versions[version] if version is not None else None
+        auth = own.auth or (overlay.auth if overlay else None) or spec.auth
+        headers = {**spec.headers, **(overlay.headers if overlay else {}), **own.headers}
+        _check_headers(headers, auth.header if auth else "", where)
+        at = self.location(spec, own)
+        if not at.base_url:
+            return _local_endpoint(spec, auth.header if auth else "Authorization", auth.prefix if auth else "Bearer ")
         if auth is not None and auth.signer is not None:
-            secret, credential = None, self._credential(auth, own, base_url, moved=moved, where=where)
+            secret, credential = None, self._credential(auth, own, at.base_url, moved=at.moved, where=where)
             account = credential.account
         else:
-            secret, credential = self._key(spec, own, site, moved=moved, base_url=base_url), None
-            account = secret.fingerprint(base_url) if secret else ""
+            secret, credential = self._key(spec, own, at.site, moved=at.moved, base_url=at.base_url), None
+            account = secret.fingerprint(at.base_url) if secret else ""
         return Endpoint(
             provider=spec.name,
-            site=site_name,
-            base_url=base_url,
-            jurisdiction=own.jurisdiction or (site.jurisdiction if site and not moved else "unknown"),
+            site=at.site_name,
+            base_url=at.base_url,
+            jurisdiction=self.with_the_way(spec, own, at).jurisdiction,
             headers=headers,
             account=account,
             credential=credential,
             auth=auth,
             secret=secret,
-            proxy=self._proxy(own, base_url, where),
+            proxy=self._proxy(spec, own, at.base_url),
             follow_redirects=own.follow_same_origin_redirects,
             idempotency_header=own.idempotency_header or spec.idempotency_header,
             max_in_flight=own.max_in_flight,
@@ -148,7 +184,7 @@ class Endpoints:
         if spec.key == "required":
             raise KeyMissing(
                 f"{spec.name}: no key: set the environment variable {' or '.join(variables)}, or "
-                f'api_key = {{ env = "…" }} under [providers.{spec.name}]'
+                f'api_key = {{ env = "…" }} under [providers.{spec.name}]{closed_key(spec)}'
             )
         return None
 
@@ -172,12 +208,36 @@ class Endpoints:
                 "LLMSWITCH_CONFIG or Client.from_file(), or use a key of its own"
             )
 
-    def _proxy(self, own: ProviderConfig, base_url: str, where: str) -> Proxy | None:
+    def _check_open(self, own: ProviderConfig, where: str) -> None:
+        """Raises `ConfigError` where the address, or the variable of a key, is that of a service that was closed."""
+        host = (urlsplit(own.base_url or "").hostname or "").lower()
+        references = {"api_key": own.api_key, **{f"credentials.{part}": each for part, each in own.credentials.items()}}
+        variables = {field: each.env for field, each in references.items() if each is not None}
+        for field, word in (("base_url", host), *variables.items()):
+            said = closed_service(word) if word else None
+            if said is not None:
+                raise ConfigError(f"{where}.{field}: {word}: {said}")
+
+    def _proxy(self, spec: ProviderSpec, own: ProviderConfig, base_url: str) -> Proxy | None:
+        if spec.name not in self._ways:
+            self._ways[spec.name] = self._new_proxy(own, base_url, f"{self._where(spec)}.proxy")
+        return self._ways[spec.name]
+
+    def _new_proxy(self, own: ProviderConfig, base_url: str, where: str) -> Proxy | None:
         if isinstance(own.proxy, str):
-            return Proxy(own.proxy, f"{where}.proxy")
+            return Proxy(own.proxy, where)
         if own.proxy is not None:
-            return Proxy(self._read(own.proxy, f"{where}.proxy").reveal(), f"{where}.proxy")
+            return Proxy(self._read(own.proxy, where).reveal(), where)
         return self._proxies.proxy(base_url) if self._proxies is not None else None
+
+
+def closed_key(spec: ProviderSpec) -> str:
+    """What to add where no key was found, if one is set that was for a service that the vendor has closed."""
+    for service in spec.closed:
+        for name in service.key_env:
+            if os.environ.get(name, "").strip():
+                return f"; {name} is set, but {service.message}"
+    return ""
 
 
 def version_of(spec: ProviderSpec, own: ProviderConfig) -> str | None:

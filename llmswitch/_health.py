@@ -80,12 +80,12 @@ class TargetHealth:
     One target as `client.health()` shows it.
 
     `state`: `ok`, `cooling` (a declared fact keeps calls away), `open` (its breaker does), `half_open` (one call at a
-    time tries it), `isolated` or `disabled` (by hand). `seconds`: until that may change. `reason`: the class of the
-    error.
+    time tries it), `isolated` or `disabled` (by hand), `excluded` (by the policy: it is never asked). `seconds`: until
+    that may change. `reason`: the class of the error, or the place that the policy does not allow.
     """
 
     target: str
-    state: Literal["ok", "cooling", "open", "half_open", "isolated", "disabled"]
+    state: Literal["ok", "cooling", "open", "half_open", "isolated", "disabled", "excluded"]
     seconds: float | None = None
     reason: str | None = None
     in_flight: int = 0

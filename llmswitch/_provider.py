@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from . import _errors
 from ._errors import ConfigError
 
-__all__ = ["AuthSpec", "ErrorRule", "Price", "ProviderSpec", "Rates", "SiteSpec", "first_problem"]
+__all__ = ["AuthSpec", "ErrorRule", "Place", "Price", "ProviderSpec", "Rates", "SiteSpec", "first_problem"]
 
 _HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 
@@ -44,6 +44,17 @@ def _header_names(headers: dict[str, str]) -> dict[str, str]:
 
 Headers = Annotated[dict[str, str], AfterValidator(_header_names)]
 
+_PLACE = re.compile(r"^([a-z]{2}|global|local|unknown)$")
+
+
+def _place(name: str) -> str:
+    if not _PLACE.match(name.lower()):
+        raise ValueError("a place is a country's ISO code of two letters (or eu), global, local or unknown")
+    return name.lower()
+
+
+Place = Annotated[str, AfterValidator(_place)]
+
 
 class AuthSpec(Strict):
     """
@@ -62,17 +73,30 @@ class AuthSpec(Strict):
 
 class SiteSpec(Strict):
     """
-    One of a vendor's sites. `jurisdiction` is an ISO country code, `local`, or `unknown`.
+    One of a vendor's sites. `jurisdiction` says where data goes that is sent there: an ISO country code, `global` where
+    the vendor does not say or uses several places, `local`, or `unknown`.
 
     `key_env`: the environment variables that usually hold its key, best first. `account`: sites of one account take
     each other's keys; where it is not said, a site takes its own alone.
     """
 
     base_url: str
-    jurisdiction: str = "unknown"
+    jurisdiction: Place = "unknown"
     key_env: tuple[str, ...] = ()
     account: str = ""
     note: str = ""
+
+
+class ClosedSpec(Strict):
+    """
+    A service that the vendor has closed, known by its hosts and by the variables that held its keys.
+
+    `message` says since when, and what to use now.
+    """
+
+    hosts: tuple[str, ...] = ()
+    key_env: tuple[str, ...] = ()
+    message: str
 
 
 class VersionSpec(Strict):
@@ -233,6 +257,7 @@ class ProviderSpec(Strict):
     request_id_headers: tuple[str, ...] = ()
     server: ServerSpec | None = None
     retired: str | None = None
+    closed: tuple[ClosedSpec, ...] = ()
     unsure: tuple[str, ...] = ()
 
     @classmethod

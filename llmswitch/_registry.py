@@ -16,7 +16,7 @@ from ._provider import ProviderSpec
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-__all__ = ["dialect", "error_rules", "owners_of", "provider", "provider_names"]
+__all__ = ["closed_service", "dialect", "error_rules", "owners_of", "provider", "provider_names"]
 
 _PACKAGE = f"{__package__}.providers"
 _GROUP = "llmswitch.providers"
@@ -37,6 +37,26 @@ def provider(name: str) -> ProviderSpec:
             if found is None:
                 found = _read[name] = ProviderSpec.read(_text(name), name)
     return found
+
+
+def closed_service(word: str) -> str | None:
+    """
+    What to do in place of a service that its vendor has closed, by one of its hosts or key variables; `None` where no
+    built-in provider's file says that it is closed.
+    """
+    return _closed().get(word)
+
+
+@cache
+def _closed() -> dict[str, str]:
+    # the files are short, but to parse all of them takes its time
+    telling = [name for name, entry in _builtin().items() if "[[closed]]" in entry.read_text("utf-8")]
+    return {
+        word: service.message
+        for name in telling
+        for service in provider(name).closed
+        for word in (*service.hosts, *service.key_env)
+    }
 
 
 def provider_names() -> list[str]:

@@ -15,7 +15,7 @@ from ._capabilities import Capabilities
 from ._chain import Chain
 from ._config import ChainConfig, Config, Loaded, ProviderConfig, TargetConfig
 from ._drill import Drill
-from ._endpoints import Endpoints, version_of
+from ._endpoints import Endpoints, Location, closed_key, version_of
 from ._errors import ConfigError, InvalidRequest, KeyMissing
 from ._nearest import nearest
 from ._policy import Policy
@@ -41,6 +41,7 @@ class Setup:
         self._targets: dict[str, Target] = {}
         self._endpoints = Endpoints(loaded)
         self._specs: dict[str, ProviderSpec] = {}
+        self._excluded: dict[str, str] = {}
         self._inline = self._inline_chain(inline) if inline is not None else None
         self._check_names()
 
@@ -85,8 +86,13 @@ class Setup:
         where = f"chains.{name}" if name in self._config.chains else "the chain"
         targets: list[Target] = []
         left_out: list[str] = []
+        abroad: dict[str, Location] = {}
         for entry in config.targets:
             own = TargetConfig(target=entry) if isinstance(entry, str) else entry
+            place = self._place_outside(own)
+            if place is not None:  # before its key is looked for: who may not be asked needs none
+                abroad[self._full_name(own)] = place
+                continue
             try:
                 target = self._target(own)
             except KeyMissing as problem:
@@ -98,24 +104,51 @@ class Setup:
             if any(target.name == other.name and target.endpoint is other.endpoint for other in targets):
                 raise ConfigError(f"{where}: {target.name} is named twice")
             targets.append(target)
-        allowed = self._allowed(targets, where)
-        if not allowed:
-            raise ConfigError(f"{where} has nobody left to ask: {'; '.join(left_out)}")
-        return Chain(name, tuple(allowed), Policy.from_config(config), config.degrade)
+        if not targets:
+            reasons = [*left_out, *([self._forbidden(abroad)] if abroad else [])]
+            raise ConfigError(f"{where} has nobody left to ask: {'; '.join(reasons)}")
+        self._excluded.update({name: at.jurisdiction for name, at in abroad.items()})
+        return Chain(name, tuple(targets), Policy.from_config(config), config.degrade)
 
-    def _allowed(self, targets: list[Target], where: str) -> list[Target]:
+    def _place_outside(self, config: TargetConfig) -> Location | None:
+        """Where a target is, if that is none of the places where data may go."""
         places = self._config.policy.jurisdictions
         if places is None:
-            return targets
-        allowed = [target for target in targets if target.endpoint.jurisdiction in places]
-        if targets and not allowed:
-            others = ", ".join(f"{target.name} ({target.endpoint.jurisdiction})" for target in targets)
-            raise ConfigError(f"{where}: policy.jurisdictions allows {', '.join(places)} alone, but has {others}")
-        return allowed
+            return None
+        spec = self._spec_of(config)
+        own = self._provider_config(spec.name)
+        at = self._endpoints.location(spec, own)
+        if at.jurisdiction in places or "unknown" in places:
+            at = self._endpoints.with_the_way(spec, own, at)
+        return None if at.jurisdiction in places else at
+
+    def _forbidden(self, abroad: Mapping[str, Location]) -> str:
+        """Why none of these may be asked, and what could be done about it."""
+        places = self._config.policy.jurisdictions or ()
+        said = f"policy.jurisdictions allows {', '.join(places)} alone, and "
+        said += ", ".join(f"{target} is in: {at.jurisdiction}" for target, at in abroad.items())
+        for target, at in abroad.items():
+            name = split_target(target)[0]
+            nearer = [site for site, spec in self.spec(name).sites.items() if spec.jurisdiction in places]
+            if at.jurisdiction == "unknown":
+                said += f'; where you know it, say it: jurisdiction = "…" under [providers.{name}]'
+            elif nearer:
+                said += f"; {name} has an allowed site: site = {nearer[0]!r} under [providers.{name}]"
+        return said
+
+    def _full_name(self, config: TargetConfig) -> str:
+        provider_name, model = split_target(config.target)
+        model = model or self.spec(provider_name).default_model or ""
+        return f"{provider_name}:{model}" if model else provider_name
+
+    def excluded(self) -> dict[str, str]:
+        """The targets that no chain asks because of the policy, each with the place where its data would have gone."""
+        with self._lock:
+            return dict(self._excluded)
 
     def _without_config(self) -> Chain:
         """Nothing was configured: the vendors whose keys are in the environment, or the local model, or advice."""
-        names, wanted, local = [], [], None
+        names, wanted, local, closed = [], [], None, ""
         for name in provider_names():
             spec = provider(name)
             if spec.server is not None:
@@ -124,6 +157,7 @@ class Setup:
                 continue
             variables = [key for site in spec.sites.values() for key in site.key_env]
             wanted += variables[:1]
+            closed += closed_key(spec)
             if spec.key == "required" and any(os.environ.get(key) for key in variables):
                 names.append(name)
         if not names and local is not None and self._can_start(local):
@@ -133,7 +167,7 @@ class Setup:
         if not names:
             raise ConfigError(
                 f"no provider is configured: set a key ({', '.join(wanted)}), or write an llmswitch.toml "
-                "(`llmswitch init` helps), or `pip install 'llmswitch[local]'` for a toy model on this machine"
+                f"(`llmswitch init` helps), or `pip install 'llmswitch[local]'` for a toy model on this machine{closed}"
             )
         return self._chain("environment", ChainConfig(targets=tuple(names)))
 
@@ -156,14 +190,16 @@ class Setup:
 
     # One target
 
-    def _target(self, config: TargetConfig) -> Target:
-        provider_name, model = split_target(config.target)
+    def _spec_of(self, config: TargetConfig) -> ProviderSpec:
         if config.target in self._config.chains:
             raise ConfigError(f"{config.target} is a chain; a chain's targets are provider:model")
-        spec = self.spec(provider_name, of=config.target)
-        model = model or spec.default_model or ""
+        return self.spec(split_target(config.target)[0], of=config.target)
+
+    def _target(self, config: TargetConfig) -> Target:
+        spec = self._spec_of(config)
+        model = split_target(config.target)[1] or spec.default_model or ""
         if not model:
-            raise ConfigError(f"{config.target!r} names no model: write {provider_name}:MODEL")
+            raise ConfigError(f"{config.target!r} names no model: write {spec.name}:MODEL")
         key = repr(config)
         found = self._targets.get(key)
         if found is None:
