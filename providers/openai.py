@@ -18,6 +18,7 @@ from llmswitch._errors import InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._request import ChatRequest
 from llmswitch.providers.openai_errors import read_error
+from llmswitch.providers.openai_limits import add_limits
 from llmswitch.providers.openai_messages import build_messages
 from llmswitch.providers.openai_reply import ChatCompletionsDecoder, parse_completion
 from llmswitch.providers.openai_schema import strict_schema, typed_schema
@@ -48,8 +49,11 @@ class ChatCompletionsOptions(BaseModel):
     every property of a tool's parameters is given a type. `joined_text`: several texts of a message are sent as one.
     `one_system`: system messages are sent as one, at the front. `calls_content`: what an assistant message with nothing
     but calls has for its content. `stream_only`: a whole answer is asked for as a stream. `answer_status`: an object in
-    every answer says whether it is one. `code_in_message`: where an error has no code, its message holds it.
-    `withdrawn`: flags of a choice, with the values that mean that a filter took its text back.
+    every answer, or the answer itself, says whether it is one. `code_in_message`: where an error has no code, its
+    message holds it. `withdrawn`: flags of a choice, with the values that mean that a filter took its text back.
+    `done_ends`: no finish reason is ever given, and `[DONE]` says that the answer is whole. `spent_headers`: headers
+    that count what is left of an allowance; where one says 0, its name is the code of a 429. `reset_clock`: hours east
+    of UTC of the clock by which the words of an error name the moment of a reset.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -84,6 +88,9 @@ class ChatCompletionsOptions(BaseModel):
     answer_status: AnswerStatus | None = None
     code_in_message: CodePattern | None = None
     withdrawn: dict[str, tuple[str, ...]] = {}
+    done_ends: bool = False
+    spent_headers: tuple[str, ...] = ()
+    reset_clock: float | None = None
 
 
 class ChatCompletionsAdapter(Adapter):
@@ -193,8 +200,10 @@ class ChatCompletionsAdapter(Adapter):
     def _as_schema(self, request: ChatRequest) -> bool:
         return bool(self.options.tools_as_schema and request.tools and request.tool_choice != "none")
 
-    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorFacts:  # noqa: ARG002
-        return read_error(status, body, lambda value: vendor_facts(value, self.options))
+    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorFacts:
+        facts = read_error(status, body, lambda value: vendor_facts(value, self.options))
+        add_limits(facts, headers, self.options)
+        return facts
 
 
 def _legal(name: Literal["temperature", "top_p"], value: float, options: ChatCompletionsOptions) -> float:

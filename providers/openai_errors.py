@@ -33,7 +33,7 @@ def facts_of(value: Any) -> ErrorFacts:
         return ErrorFacts(message=value)
     if not isinstance(value, Mapping):
         return ErrorFacts()
-    inner = value.get("error")
+    inner = value.get("error") or value.get("errors")  # the plural: ModelScope
     if isinstance(inner, str):
         word = inner if len(inner) <= 64 else None  # a sentence is no code, and a part of one might be part of a key
         return ErrorFacts(message=_words(value.get("message")) or inner, code=_word(value.get("code")) or word)
@@ -44,7 +44,7 @@ def facts_of(value: Any) -> ErrorFacts:
         type=_word(said.get("type")),
         message=message,
         param=_word(said.get("param")),
-        request_id=_word(value.get("request_id") or value.get("id") or said.get("request_id")),
+        request_id=_word(value.get("request_id") or value.get("id") or said.get("request_id") or value.get("sid")),
     )
 
 

@@ -142,7 +142,7 @@ class ChatCompletionsDecoder:
         data = event.data
         if data.startswith("[DONE]"):
             self.ended = True
-            return ()
+            return self.end("stop") if self._options.done_ends and self.assembly.raw else ()
         if not data.strip():  # a keep-alive in the form of an empty event
             return ()
         try:

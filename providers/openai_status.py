@@ -36,11 +36,14 @@ CodePattern = Annotated[str, AfterValidator(_with_one_group)]
 
 
 class AnswerStatus(BaseModel):
-    """An object in every answer, at the key `at`: its `code` says whether it is one, its `message` what went wrong."""
+    """
+    An object in every answer, at the key `at`, or the answer itself where that is empty: its `code` says whether it is
+    one, its `message` what went wrong.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
-    at: str
+    at: str = ""
     code: str = "code"
     message: str = "message"
     success: str = "0"
@@ -56,8 +59,8 @@ def vendor_facts(value: Any, options: ChatCompletionsOptions) -> ErrorFacts:
     """The facts of an error's JSON, with the vendor's own code wherever it stands."""
     status = options.answer_status
     if isinstance(value, Mapping) and status is not None and _failed(value, status):
-        said = value[status.at]
-        identity = value.get("request_id") or value.get("id")
+        said = value[status.at] if status.at else value
+        identity = value.get("request_id") or value.get("id") or value.get("sid")
         return ErrorFacts(
             code=str(said[status.code]),
             message=str(said.get(status.message) or ""),
@@ -71,8 +74,10 @@ def vendor_facts(value: Any, options: ChatCompletionsOptions) -> ErrorFacts:
 
 
 def _failed(body: Mapping[str, Any], status: AnswerStatus | None) -> bool:
-    said = body.get(status.at) if status is not None else None
-    if status is None or not isinstance(said, Mapping):
+    if status is None:
+        return False
+    said = body.get(status.at) if status.at else body
+    if not isinstance(said, Mapping):
         return False
     code = said.get(status.code)
     return isinstance(code, (str, int)) and str(code) != status.success

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from llmswitch._json import dumps, loads
@@ -27,8 +28,17 @@ class ChatCompletionsWire(VendorWire):
         return bool(self.options.reasoning_fields)
 
     @property
+    def says_filtered(self) -> bool:  # type: ignore[override]
+        return not self.options.done_ends
+
+    @property
     def joins_text(self) -> bool:  # type: ignore[override]
         return bool(self.options.joined_text)
+
+    def expected(self, answer: Answer) -> Answer:
+        """Where no finish reason is given, an answer has stopped, or has called."""
+        cut = self.options.done_ends and answer.finish_reason != "tool_calls"
+        return replace(answer, finish_reason="stop") if cut else answer
 
     def hear(self, body: dict[str, Any]) -> Heard:
         left = dict(body)
@@ -131,6 +141,8 @@ class ChatCompletionsWire(VendorWire):
                 for call in calls
             ]
         choice = {"index": 0, "message": message, "finish_reason": self._finish(answer), "logprobs": None}
+        if self.options.done_ends:
+            del choice["finish_reason"]
         return {
             "id": "chatcmpl-1",
             "object": "chat.completion",
@@ -151,7 +163,8 @@ class ChatCompletionsWire(VendorWire):
         if status is None:
             return {}
         word = status.success if code is None else code
-        return {status.at: {status.code: int(word) if word.isdigit() else word, status.message: message}}
+        said = {status.code: int(word) if word.isdigit() else word, status.message: message}
+        return {status.at: said} if status.at else said
 
     def stream(self, answer: Answer) -> list[bytes]:
         deltas: list[dict[str, Any]] = [{"role": "assistant", "content": None}]
@@ -167,8 +180,10 @@ class ChatCompletionsWire(VendorWire):
                 {"tool_calls": [{"index": index, "function": {"arguments": piece}}]} for piece in _pieces(written)
             ]
         chunks = [_chunk([{"index": 0, "delta": delta, "finish_reason": None}]) for delta in deltas]
-        chunks.append(_chunk([{"index": 0, "delta": {}, "finish_reason": self._finish(answer)}]))
+        if not self.options.done_ends:
+            chunks.append(_chunk([{"index": 0, "delta": {}, "finish_reason": self._finish(answer)}]))
         chunks.append(_chunk([], usage=_usage(answer)))
+        chunks = [{**chunk, **self._status()} for chunk in chunks]
         return [b": keep-alive\n\n", *(b"data: " + dumps(chunk) + b"\n\n" for chunk in chunks), b"data: [DONE]\n\n"]
 
     def _text(self, answer: Answer) -> str:
