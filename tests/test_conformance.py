@@ -11,10 +11,7 @@ from llmswitch.testing import ProviderSuite
 
 # Models whose records differ from the default one's, and settings that change the wire.
 VARIANTS: dict[str, list[tuple[str, str | None, dict[str, Any]]]] = {
-    "anthropic": [
-        ("Sampling", "claude-haiku-4-5", {}),
-        ("NewVersion", "claude-sonnet-4-6", {"version": "2026-10-21"}),
-    ],
+    "anthropic": [("Sampling", "claude-haiku-4-5", {}), ("NewVersion", "claude-sonnet-4-6", {"version": "2026-10-21"})],
     "dashscope": [
         ("Thinking", "qwen3.7-plus", {"site": "intl"}),
         ("Effort", "qwen3.8-max", {"site": "us"}),
@@ -24,6 +21,7 @@ VARIANTS: dict[str, list[tuple[str, str | None, dict[str, Any]]]] = {
     ],
     "deepseek": [("Retired", "deepseek-reasoner", {"site": "cn"})],
     "minimax": [("AlwaysThinks", "MiniMax-M2.7", {"site": "intl"}), ("RolePlay", "M2-her", {})],
+    "modelscope": [("OpenQwen", "Qwen/Qwen3-32B", {}), ("Vision", "Qwen/Qwen3-VL-8B", {})],
     "moonshot": [("Latest", "kimi-k3.1-pro", {"site": "intl"}), ("AlwaysThinks", "kimi-k2.7-code", {})],
     "openai": [("Reasoning", "gpt-5", {}), ("Plain", "gpt-4.1", {})],
     "qianfan": [
@@ -31,6 +29,20 @@ VARIANTS: dict[str, list[tuple[str, str | None, dict[str, Any]]]] = {
         ("AlwaysThinks", "ernie-x1-turbo-32k", {"site": "cn-coding"}),
         ("Hosted", "deepseek-v4-pro", {}),
         ("R1", "deepseek-r1", {}),
+    ],
+    "sensenova": [("Older", "SenseNova-V6-Turbo", {"site": "cn-compatible"}), ("Hosted", "deepseek-v4-flash", {})],
+    "siliconflow": [("Budget", "Qwen/Qwen3-8B", {"site": "intl"}), ("Vision", "zai-org/GLM-4.5V", {})],
+    "spark": [
+        ("NoTools", "lite", {}),
+        ("Thinking", "spark-x", {"site": "cn-x2"}),
+        ("Hosted", "xop3", {"site": "astron"}),
+    ],
+    "stepfun": [("Plan", "step-3.5-flash-2603", {"site": "intl-plan"})],
+    "streamlake": [("Coder", "kat-coder-pro-v2.5", {"site": "cn-coding"}), ("Hosted", "GLM-5.3-Flash", {})],
+    "tencent": [
+        ("Adaptive", "minimax-m3", {"site": "intl"}),
+        ("Fixed", "kimi-k2.6", {}),
+        ("Replay", "deepseek-v4-pro", {}),
     ],
     "volcengine": [
         ("Endpoint", "ep-20261127000000-abcde", {"site": "intl"}),
