@@ -188,11 +188,12 @@ class Endpoints:
             )
         return None
 
-    def _read(self, reference: KeyReference, where: str) -> Secret:
+    def _read(self, reference: KeyReference, where: str, what: str = "key") -> Secret:
         try:
-            return Secret.read(reference, strict=self._loaded.config.strict)
+            return Secret.read(reference, strict=self._loaded.config.strict, what=what)
         except ConfigError as problem:
-            kind, said = type(problem), problem.message
+            # a provider that is optional can do without its key, but not without its proxy
+            kind, said = type(problem) if what == "key" else ConfigError, problem.message
         raise kind(f"{where}: {said}")
 
     def _check_reference(self, reference: KeyReference, base_url: str, where: str) -> None:
@@ -227,7 +228,7 @@ class Endpoints:
         if isinstance(own.proxy, str):
             return Proxy(own.proxy, where)
         if own.proxy is not None:
-            return Proxy(self._read(own.proxy, where).reveal(), where)
+            return Proxy(self._read(own.proxy, where, "proxy's address").reveal(), where)
         return self._proxies.proxy(base_url) if self._proxies is not None else None
 
 

@@ -57,6 +57,13 @@ def test_row_17_a_proxy_of_ones_own_comes_first(no_proxies: pytest.MonkeyPatch) 
                 pickle.dumps(target.endpoint)
 
 
+def test_row_17_a_proxy_that_is_not_there(no_proxies: pytest.MonkeyPatch) -> None:
+    """A variable that should hold a proxy and does not is said by its name, also where the provider is optional."""
+    no_proxies.delenv("OWN_PROXY", raising=False)
+    said = refused(one(proxy={"env": "OWN_PROXY"}, optional=True))
+    assert "providers.t1.proxy: the environment variable OWN_PROXY is not set" in said
+
+
 def test_row_17_a_program_of_a_web_server(no_proxies: pytest.MonkeyPatch) -> None:
     """In CGI, HTTP_PROXY is a header of whoever asks, so it is not looked at."""
     with FaultServer(answering("straight")) as server, refused_port() as port:
