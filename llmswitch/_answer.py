@@ -20,7 +20,7 @@ from ._errors import (
     ToolArgumentsInvalid,
 )
 from ._events import ChatEvent, StreamReset
-from ._framing import FramingError, Inflater, framer
+from ._framing import FramingError, Inflater, decode_utf8, framer
 from ._json import JSONInvalid, loads
 from ._reply import Attempt
 from ._request import ChatRequest
@@ -119,9 +119,9 @@ def read_answer(reading: Reading, opened: Opened) -> _Steps:
         raise reading.problem(MalformedResponse, "the answer's headers are too many or too long")
     if opened.status == 407:
         raise _proxy_refused(reading)
-    inflater = _inflater(reading, opened)
     if opened.status >= 300:
-        return (yield from _refusal(reading, opened, inflater))
+        return (yield from _refusal(reading, opened))
+    inflater = _inflater(reading, opened)
     kind = opened.headers.get("content-type", "").partition(";")[0].strip().lower()
     asked_stream = reading.target.adapter.asks_stream(stream=reading.stream)
     streamed = _is_stream(kind, asked=asked_stream)
@@ -167,29 +167,41 @@ def _proxy_refused(reading: Reading) -> LLMSwitchError:
     return reading.problem(ConnectFailed, f"{by} wants a user and a password that it knows (HTTP 407)", billed=False)
 
 
-def _refusal(reading: Reading, opened: Opened, inflater: Inflater) -> _Steps:
-    by = min(reading.clocks.attempt, reading.clocks.now() + _ERROR_SECONDS)
-    body = bytearray()
-    while len(body) < _ERROR_BYTES:
-        chunk = yield Read(by)
-        if not isinstance(chunk, bytes) or not chunk:
-            break  # the status is known; what the body would have added is not worth another failure
-        try:
-            for piece in inflater.feed(chunk):
-                body += piece
-        except FramingError:
-            break
+def _refusal(reading: Reading, opened: Opened) -> _Steps:
+    body = yield from _refusal_body(reading, opened)
     headers = opened.headers
-    facts = reading.target.adapter.read_error(opened.status, headers, bytes(body[:_ERROR_BYTES]))
+    facts = reading.target.adapter.read_error(opened.status, headers, body)
     facts.status = opened.status
-    start = bytes(body[:256]).lstrip().lower()
-    facts.html = start.startswith((b"<!doctype", b"<html"))
+    facts.html = _is_page(body)
     facts.request_id = facts.request_id or reading.attempt.request_id
     wait = retry_after(headers, reading.target.provider)
     facts.retry_after = wait if wait is not None else facts.retry_after
     again = headers.get("x-should-retry")
     reading.retry_same = {"true": True, "false": False}.get(again or "")
     raise reading.error(facts)
+
+
+def _refusal_body(reading: Reading, opened: Opened) -> Generator[Action, Outcome, bytes]:
+    """Its beginning, as far as it can be read: the status is known, and the body is worth no failure of its own."""
+    by = min(reading.clocks.attempt, reading.clocks.now() + _ERROR_SECONDS)
+    body = bytearray()
+    try:
+        inflater = Inflater(opened.headers.get("content-encoding", ""), max_decoded_bytes=_BODY_BYTES)
+        while len(body) < _ERROR_BYTES:
+            chunk = yield Read(by)
+            if not isinstance(chunk, bytes) or not chunk:
+                break
+            for piece in inflater.feed(chunk):
+                body += piece
+                if len(body) >= _ERROR_BYTES:
+                    break  # what is left of a bomb stays packed
+    except FramingError:
+        pass  # as said above
+    return bytes(body[:_ERROR_BYTES])
+
+
+def _is_page(body: bytes | bytearray) -> bool:
+    return bytes(body[:256]).lstrip().lower().startswith((b"<!doctype", b"<html"))
 
 
 # An answer in one piece
@@ -214,11 +226,13 @@ def _whole(reading: Reading, opened: Opened, inflater: Inflater) -> _Steps:
     try:
         if not body.strip():
             raise NotAnAnswer("the body is empty")
-        reading.assembly = assembly = adapter.parse(loads(bytes(body), unique=True), reading.request)
+        text, damaged = decode_utf8(body)
+        reading.assembly = assembly = adapter.parse(loads(text.removeprefix("\ufeff"), unique=True), reading.request)
+        if damaged:
+            assembly.damaged()
         assembly.close_calls()
     except JSONInvalid as problem:
-        html = bytes(body[:256]).lstrip().lower().startswith((b"<!doctype", b"<html"))
-        said = "a web page came instead of an API answer" if html else f"the answer is {problem}"
+        said = "a web page came instead of an API answer" if _is_page(body) else f"the answer is {problem}"
         raise reading.problem(MalformedResponse, said) from None
     except NotAnAnswer as problem:
         raise reading.problem(MalformedResponse, f"the answer has not the form of one: {problem}") from None

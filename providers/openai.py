@@ -195,7 +195,8 @@ class ChatCompletionsAdapter(Adapter):
         return parse_completion(body, self.options, tools_as_schema=self._as_schema(request))
 
     def decoder(self, request: ChatRequest) -> ChatCompletionsDecoder:
-        return ChatCompletionsDecoder(self.options, tools_as_schema=self._as_schema(request))
+        names = [tool.name for tool in request.tools]
+        return ChatCompletionsDecoder(self.options, tools=names, tools_as_schema=self._as_schema(request))
 
     def _as_schema(self, request: ChatRequest) -> bool:
         return bool(self.options.tools_as_schema and request.tools and request.tool_choice != "none")

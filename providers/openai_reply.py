@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmswitch._adapter import NotAnAnswer, VendorFault
@@ -122,16 +122,23 @@ def _is_bare_error(chunk: Mapping[str, Any]) -> bool:
 
 
 class ChatCompletionsDecoder:
-    """One stream of `chat.completion.chunk`s."""
+    """One stream of `chat.completion.chunk`s. `tools`: the names of those that may be called."""
 
     def __init__(
-        self, options: ChatCompletionsOptions, *, tools_as_schema: bool = False, closes_calls: bool = True
+        self,
+        options: ChatCompletionsOptions,
+        *,
+        tools: Collection[str] = (),
+        tools_as_schema: bool = False,
+        closes_calls: bool = True,
     ) -> None:
         self.assembly = ReplyAssembly()
         self.ended = False
         self._options = options
         self._fields = options.reasoning_fields
+        self._tools = tools
         self._closes_calls = closes_calls
+        self._began_together = False  # the calls that began last came in one chunk
         self._refused = False
         self._withdrawn = False
         self._growing = GrowingThought() if options.reasoning_grows else None
@@ -154,7 +161,7 @@ class ChatCompletionsDecoder:
         if not event.complete:
             self.assembly.warn("incomplete_event", "the body ended before the blank line of its last event")
         if event.damaged:
-            self.assembly.warn("damaged_text", "the vendor sent invalid UTF-8; U+FFFD stands for it")
+            self.assembly.damaged()
         if not isinstance(chunk, Mapping):
             raise NotAnAnswer("an event is not a JSON object")
         check_status(chunk, self._options)
@@ -222,12 +229,18 @@ class ChatCompletionsDecoder:
             events.append(assembly.text(refusal))
         calls = delta.get("tool_calls")
         if calls:
-            for position, call in enumerate(calls if isinstance(calls, list) else [calls]):
-                if isinstance(call, Mapping):
-                    events.append(self._call(call, position))
+            self._calls(calls if isinstance(calls, list) else [calls], events)
 
-    def _call(self, call: Mapping[str, Any], position: int) -> ChatEvent:
-        """One piece of a tool call. `index` says which; where it is missing, a new id begins a new call."""
+    def _calls(self, calls: list[Any], events: list[ChatEvent]) -> None:
+        """Pieces of tool calls in one chunk."""
+        pieces = [call for call in calls if isinstance(call, Mapping)]
+        before = self.assembly.last_call()
+        events.extend([self._call(piece, alone=len(pieces) == 1) for piece in pieces])
+        if self.assembly.last_call() is not before:
+            self._began_together = len(pieces) > 1
+
+    def _call(self, call: Mapping[str, Any], *, alone: bool) -> ChatEvent:
+        """One piece of a tool call. Its arguments never stray into another: what can't be told apart is refused."""
         assembly = self.assembly
         function = call.get("function")
         function = function if isinstance(function, Mapping) else {}
@@ -239,18 +252,39 @@ class ChatCompletionsDecoder:
         if isinstance(arguments, Mapping):
             arguments = dumps(dict(arguments)).decode()
         arguments = arguments if isinstance(arguments, str) else ""
-        key = call.get("index")
-        if not isinstance(key, int):
-            last = assembly.last_call()
-            fresh = last is None or (given is not None and assembly.call_id(last) != given) or (given is None and name)
-            key = ("unnumbered", position, given or secrets.token_hex(4)) if fresh else last
+        key = self._key(call.get("index"), given, begins=bool(name), alone=alone)
         if not assembly.has_call(key):
             if not name:
                 raise NotAnAnswer("a tool call begins without a name")
             return assembly.tool_call(key, given or f"call_{secrets.token_hex(12)}", name, arguments)
         if given is not None and assembly.call_id(key) != given:
             raise NotAnAnswer("two tool calls share one index")
+        if name:
+            self._more_name(key, name)
         return assembly.tool_arguments(key, arguments)
+
+    def _key(self, index: Any, given: str | None, *, begins: bool, alone: bool) -> object:
+        """Which call a piece belongs to: by its number, else by its id, else to the call that began last."""
+        if isinstance(index, str) and index.isascii() and index.isdigit() and len(index) < 10:
+            index = int(index)
+        if isinstance(index, int):
+            return index
+        if given is not None:
+            return self.assembly.call_with(given) or given
+        if begins:
+            return object()
+        if not alone or self._began_together:
+            raise NotAnAnswer("a piece of a tool call does not say which of several it belongs to")
+        return self.assembly.last_call()
+
+    def _more_name(self, key: object, piece: str) -> None:
+        """A name may be said again with every piece, or come in pieces, if together they are the name of a tool."""
+        known = self.assembly.call_name(key)
+        if piece == known:
+            return
+        if not any(tool.startswith(known + piece) for tool in self._tools):
+            raise NotAnAnswer("the name of a tool call changes while it is written")
+        self.assembly.rename_call(key, known + piece)
 
     def end(self, word: str) -> Iterable[ChatEvent]:
         """The answer is whole. Anything after this is kept, and only the first word counts."""
