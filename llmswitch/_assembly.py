@@ -226,6 +226,12 @@ class ReplyAssembly:
         """Names of the calls that were begun and never closed."""
         return tuple(call.name for call in self._calls.values() if call.done is None)
 
+    @property
+    def unfinished_arguments(self) -> bool:
+        """Whether a call has not been closed and its arguments so far are no JSON object, or not there."""
+        pieces = ["".join(call.pieces) for call in self._calls.values() if call.done is None]
+        return any(not text.strip() or read_arguments(text) is None for text in pieces)
+
     def message(self) -> Message:
         """The answer as a message; calls that were not closed are left out."""
         parts: list[Part] = []

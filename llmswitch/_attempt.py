@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 from . import _errors
-from ._answer import Clocks, Reading, read_answer
+from ._answer import read_answer
 from ._call import Call
 from ._capabilities import fit
 from ._decision import Try
@@ -21,7 +21,9 @@ from ._errors import (
     StreamStalled,
 )
 from ._events import StreamReset
+from ._holding import Holding
 from ._log import warn_once
+from ._reading import Clocks, Reading
 from ._redirects import MOST_REDIRECTS, redirected
 from ._renewal import distrusted, renew
 from ._reply import Attempt, ChatReply, ChatWarning, Cost, Usage
@@ -84,7 +86,18 @@ def attempt_once(
         idle=target.idle_timeout or policy.idle_for(reasoning=reasoning),
         grace=policy.grace,
     )
-    reading = Reading(target, request, call.stream, clocks, attempt, reset=reset)
+    another = step.kind != "retry" and step.target + 1 < len(call.chain.targets)
+    reading = Reading(
+        target,
+        request,
+        call.stream,
+        clocks,
+        attempt,
+        reset=reset,
+        holding=_holding(call, another=another),
+        lenient=0 if request.tools else policy.lenient,  # what was lost might have been a call
+        leave_filtered=another and "content_filter" in policy.fallback_on,
+    )
     try:
         yield from renew(call, reading, clocks.first_token)
         asking = Open(target, http, clocks.first_token, policy.connect, policy.pool, policy.write)
@@ -92,6 +105,7 @@ def attempt_once(
         assembly = yield from read_answer(reading, opened)
     except LLMSwitchError as error:
         yield Close()
+        _charge(reading)
         return _failed(call, reading, error, deadline, full=began + first)
     yield Close()
     return _reply(call, reading, assembly.reply(), warnings)
@@ -110,6 +124,22 @@ def _open(reading: Reading, asking: Open) -> Generator[Action, Outcome, Opened]:
             return opened
         yield Close()
         asking, followed = replace(asking, url=url), followed + 1
+
+
+def _holding(call: Call, *, another: bool) -> Holding | None:
+    """What is kept from the caller for a while; nobody is too slow who is the last."""
+    policy = call.chain.policy
+    pace = policy.min_tokens_per_second if another else None
+    if not call.stream or (pace is None and policy.commit_on == "reasoning"):
+        return None
+    return Holding(reasoning=policy.commit_on == "text", pace=pace)
+
+
+def _charge(reading: Reading) -> None:
+    """What an attempt that failed has used, as far as the vendor said it."""
+    usage = reading.assembly.usage
+    if usage.input_tokens is not None or usage.output_tokens is not None:
+        reading.attempt.usage, reading.attempt.cost = usage, _cost(reading.target, usage)
 
 
 def _reply(call: Call, reading: Reading, reply: ChatReply, warnings: list[ChatWarning]) -> ChatReply:

@@ -13,11 +13,11 @@ from ._admission import admitted
 from ._attempt import Failed, bare, classified
 from ._call import Call
 from ._decision import GiveUp, History, Move, Try, Wait, decide
-from ._errors import LLMSwitchError, RateLimited, StreamInterrupted
+from ._errors import ContentFiltered, LLMSwitchError, RateLimited, StreamInterrupted
 from ._events import StreamReset
 from ._hedging import Hedge, hedge
 from ._policy import rule_for
-from ._reply import Attempt, ChatReply
+from ._reply import Attempt, ChatReply, ChatWarning
 from ._wire import Action, Exchange, Lane, Outcome, Race, Raced, Sleep
 
 __all__ = ["Call", "exchange"]
@@ -89,6 +89,7 @@ class _Course:
         call, history = self.call, self.history
         if isinstance(outcome, ChatReply):
             outcome.attempts = tuple(self.trail)
+            _say_filtered(outcome, history)
             call.hooks.attempted(attempt, None)
             return outcome
         bare(outcome.error, ())  # hooks may hand it to whoever writes down frames
@@ -122,7 +123,7 @@ class _Course:
             loser = runners[number][1]
             loser.cancelled_by, loser.possibly_billed = "hedge", True
 
-        raced = yield Race(lane, second, beside.after, _settles, lost)
+        raced = yield Race(lane, second, beside.after, self._settles, lost)
         assert isinstance(raced, Raced)
         reply = None
         for number, (tried, made, running) in enumerate(runners):
@@ -132,6 +133,12 @@ class _Course:
                 reply = self._settle(tried, made, raced.results[number]) or reply
         return reply
 
+    def _settles(self, outcome: ChatReply | Failed) -> bool:
+        """Whether it is no use to wait for anybody else."""
+        if isinstance(outcome, ChatReply) or outcome.final:
+            return True
+        return self.call.chain.policy.moves(outcome.error) == "never"
+
     def _repeatable(self) -> bool:
         """Whether the account that failed last may be asked again."""
         failures = self.history.failures
@@ -139,11 +146,6 @@ class _Course:
             return True
         target = self.call.chain.targets[failures[-1].target]
         return self.call.health.can_repeat(target, throttled=isinstance(failures[-1].error, RateLimited))
-
-
-def _settles(outcome: ChatReply | Failed) -> bool:
-    """Whether it is no use to wait for anybody else."""
-    return isinstance(outcome, ChatReply) or outcome.final or rule_for(outcome.error).move == "never"
 
 
 def _carry_on(lane: Lane, action: Action) -> Generator[Action, Outcome, ChatReply | Failed]:
@@ -156,6 +158,14 @@ def _carry_on(lane: Lane, action: Action) -> Generator[Action, Outcome, ChatRepl
         return outcome
     finally:
         lane.close()
+
+
+def _say_filtered(reply: ChatReply, history: History) -> None:
+    """That somebody's content policy stood against the question, or his answer, is not left to the trail alone."""
+    names = [failure.error.target for failure in history.failures if isinstance(failure.error, ContentFiltered)]
+    if names:
+        said = f"the content policy of {', '.join(filter(None, names))} refused or cut it before"
+        reply.warnings.append(ChatWarning("content_filtered", said))
 
 
 def _until(error: LLMSwitchError, now: float) -> float | None:

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-from llmswitch._adapter import ModelIdentity, NotAnAnswer, VendorFault
+from llmswitch._adapter import BrokenEvent, ModelIdentity, NotAnAnswer, VendorFault
 from llmswitch._assembly import BadArguments, ReplyAssembly
 from llmswitch._events import ChatEvent
 from llmswitch._framing import EventStreamMessage, ServerSentEvent
@@ -132,11 +132,11 @@ class MessagesDecoder:
         except JSONInvalid as problem:
             if not event.complete or event.event not in _SAYS_SOMETHING:
                 return ()  # cut by the end of the body, which shows by what is missing; or a ping, or nobody's event
-            raise NotAnAnswer(f"an event is {problem}") from None
+            raise BrokenEvent(f"an event is {problem}") from None
         if event.damaged:
             self.assembly.damaged()
         if not isinstance(data, Mapping):
-            raise NotAnAnswer("an event is not a JSON object")
+            raise BrokenEvent("an event is not a JSON object")
         events = self._dispatch(data)
         if events and self.assembly.finish_reason is not None and data.get("type") != "message_delta":
             self.assembly.warn("after_finish", "the vendor went on after it had said that the answer was whole")

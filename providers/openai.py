@@ -53,7 +53,9 @@ class ChatCompletionsOptions(BaseModel):
     message holds it. `withdrawn`: flags of a choice, with the values that mean that a filter took its text back.
     `done_ends`: no finish reason is ever given, and `[DONE]` says that the answer is whole. `spent_headers`: headers
     that count what is left of an allowance; where one says 0, its name is the code of a 429. `reset_clock`: hours east
-    of UTC of the clock by which the words of an error name the moment of a reset.
+    of UTC of the clock by which the words of an error name the moment of a reset. `eof_ok`: a
+    stream may end without a finish reason: with `"done"` if it says `[DONE]`, with `true` in any orderly way; the reply
+    warns of it (`no_finish_reason`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -91,6 +93,7 @@ class ChatCompletionsOptions(BaseModel):
     done_ends: bool = False
     spent_headers: tuple[str, ...] = ()
     reset_clock: float | None = None
+    eof_ok: bool | Literal["done"] = False
 
 
 class ChatCompletionsAdapter(Adapter):

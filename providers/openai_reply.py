@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from llmswitch._adapter import NotAnAnswer, VendorFault
+from llmswitch._adapter import BrokenEvent, NotAnAnswer, VendorFault
 from llmswitch._assembly import ReplyAssembly
 from llmswitch._events import ChatEvent
 from llmswitch._framing import EventStreamMessage, ServerSentEvent
@@ -149,7 +149,9 @@ class ChatCompletionsDecoder:
         data = event.data
         if data.startswith("[DONE]"):
             self.ended = True
-            return self.end("stop") if self._options.done_ends and self.assembly.raw else ()
+            if self._options.done_ends and self.assembly.raw:
+                return self.end("stop")
+            return self._unsaid_end() if self._options.eof_ok else ()
         if not data.strip():  # a keep-alive in the form of an empty event
             return ()
         try:
@@ -157,13 +159,13 @@ class ChatCompletionsDecoder:
         except JSONInvalid as problem:
             if not event.complete or event.event not in ("", "message", "error"):
                 return ()  # cut by the end of the body, or an event of the vendor's own: what is missing will show
-            raise NotAnAnswer(f"an event is {problem}") from None
+            raise BrokenEvent(f"an event is {problem}") from None
         if not event.complete:
             self.assembly.warn("incomplete_event", "the body ended before the blank line of its last event")
         if event.damaged:
             self.assembly.damaged()
         if not isinstance(chunk, Mapping):
-            raise NotAnAnswer("an event is not a JSON object")
+            raise BrokenEvent("an event is not a JSON object")
         check_status(chunk, self._options)
         if event.event == "error" or chunk.get("error") or _is_bare_error(chunk):
             raise VendorFault(vendor_facts(chunk, self._options))
@@ -305,4 +307,12 @@ class ChatCompletionsDecoder:
         return events
 
     def finish(self) -> Iterable[ChatEvent]:
-        return ()
+        return self._unsaid_end() if self._options.eof_ok is True else ()
+
+    def _unsaid_end(self) -> Iterable[ChatEvent]:
+        """The stream ended in order without a word on why. Nothing at all is still no answer, nor is half a call."""
+        assembly = self.assembly
+        if assembly.finish_reason is not None or not (assembly.begun or self._held) or assembly.unfinished_arguments:
+            return ()
+        assembly.warn("no_finish_reason", "the vendor ended the stream without saying why; it is taken for whole")
+        return self.end("stop")

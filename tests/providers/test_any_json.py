@@ -1,4 +1,4 @@
-"""Whatever JSON a vendor sends, a dialect's reader gives events or says that it is no answer, and raises nothing else."""
+"""Whatever JSON a vendor sends, a dialect's reader gives events or says that it is no answer, and nothing else."""
 
 from __future__ import annotations
 
