@@ -90,6 +90,7 @@ def fit(
         *_form(request, able),
         *_settings(request, able),
         *_beside_thinking(request, able),
+        *_unfinished(request, able),
     ]
     if not lacks:
         return request, warnings
@@ -208,6 +209,12 @@ def _form(request: ChatRequest, able: Capabilities) -> list[_Lack]:
     if able.schema_root == "object" and form.schema.get("type") != "object" and "$ref" not in form.schema:
         return [_Lack("response_format", "the schema's root must be an object; wrap it in one", None)]
     return []
+
+
+def _unfinished(request: ChatRequest, able: Capabilities) -> list[_Lack]:
+    if not request.prefill or able.prefill:
+        return []
+    return [_Lack("prefill", "this model does not go on with an unfinished answer", None)]
 
 
 def _settings(request: ChatRequest, able: Capabilities) -> list[_Lack]:

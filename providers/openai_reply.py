@@ -14,6 +14,7 @@ from llmswitch._framing import EventStreamMessage, ServerSentEvent
 from llmswitch._json import JSONInvalid, dumps, loads
 from llmswitch._reply import FinishReason, Usage
 from llmswitch.providers.openai_errors import facts_of
+from llmswitch.providers.openai_prefill import Echo
 from llmswitch.providers.openai_status import check_status, is_withdrawn, vendor_facts
 from llmswitch.providers.openai_thoughts import GrowingThought, read_thought
 from llmswitch.providers.openai_tools_as_schema import read_held
@@ -87,7 +88,9 @@ def _count(value: Any) -> int | None:
     return int(value)
 
 
-def parse_completion(body: Any, options: ChatCompletionsOptions, *, tools_as_schema: bool = False) -> ReplyAssembly:
+def parse_completion(
+    body: Any, options: ChatCompletionsOptions, *, tools_as_schema: bool = False, echo: str = ""
+) -> ReplyAssembly:
     """A whole answer. It is put together by the same steps as a stream of one chunk."""
     if not isinstance(body, Mapping):
         raise NotAnAnswer("it is not a JSON object")
@@ -103,7 +106,7 @@ def parse_completion(body: Any, options: ChatCompletionsOptions, *, tools_as_sch
     if not isinstance(message, Mapping):
         raise NotAnAnswer("choices[0] has no message")
     # calls are closed by the reader of the whole answer, who has the rest of it when one turns out to be cut
-    decoder = ChatCompletionsDecoder(options, tools_as_schema=tools_as_schema, closes_calls=False)
+    decoder = ChatCompletionsDecoder(options, tools_as_schema=tools_as_schema, closes_calls=False, echo=echo)
     calls = message.get("tool_calls")
     if isinstance(calls, list):  # in one piece they stand in order and need no numbers; a chunk does
         numbered = [{**call, "index": index} for index, call in enumerate(calls) if isinstance(call, Mapping)]
@@ -122,7 +125,10 @@ def _is_bare_error(chunk: Mapping[str, Any]) -> bool:
 
 
 class ChatCompletionsDecoder:
-    """One stream of `chat.completion.chunk`s. `tools`: the names of those that may be called."""
+    """
+    One stream of `chat.completion.chunk`s. `tools`: the names of those that may be called. `echo`: text that it begins
+    with although the caller has it.
+    """
 
     def __init__(
         self,
@@ -131,12 +137,14 @@ class ChatCompletionsDecoder:
         tools: Collection[str] = (),
         tools_as_schema: bool = False,
         closes_calls: bool = True,
+        echo: str = "",
     ) -> None:
         self.assembly = ReplyAssembly()
         self.ended = False
         self._options = options
         self._fields = options.reasoning_fields
         self._tools = tools
+        self._echo = Echo(echo) if echo else None
         self._closes_calls = closes_calls
         self._began_together = False  # the calls that began last came in one chunk
         self._refused = False
@@ -220,6 +228,8 @@ class ChatCompletionsDecoder:
         content = delta.get("content")
         if isinstance(content, list):
             content = "".join(part.get("text") or "" for part in content if isinstance(part, Mapping))
+        if isinstance(content, str) and self._echo is not None:
+            content = self._echo.without(content)
         if isinstance(content, str) and content:
             if self._held is not None:
                 self._held.append(content)
@@ -294,6 +304,8 @@ class ChatCompletionsDecoder:
         events: list[ChatEvent] = []
         if assembly.finish_reason is not None:
             return events
+        if self._echo is not None and (kept := self._echo.rest()):
+            events.append(assembly.text(kept))
         if self._held is not None:
             events.extend(read_held("".join(self._held), assembly))
         called = assembly.last_call() is not None

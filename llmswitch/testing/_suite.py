@@ -328,6 +328,7 @@ def _compare(heard: Heard, conversation: Conversation, target: Target, *, joined
         said = [(role, _joined(lines)) for role, lines in said]
     assert said == _merged(heard.messages, said)
     assert heard.model == target.model
+    assert heard.prefill == options.get("prefill", False)
     tools = [(tool.name, tool.description, dict(tool.parameters)) for tool in options.get("tools", ())]
     choice = options.get("tool_choice")
     if choice == "none" and not heard.tools:
