@@ -166,7 +166,7 @@ def _whole(reading: Reading, opened: Opened, inflater: Inflater) -> _Steps:
     reading.attempt.characters = assembly.characters
     reading.whole()
     if reading.stream:
-        yield reading.deliver([*assembly.events(), assembly.finish_event()])
+        yield reading.deliver([*reading.ready(assembly.events()), *reading.rest(), assembly.finish_event()])
     return assembly
 
 

@@ -99,7 +99,7 @@ class ChainConfig(Limits):
 
     targets: Annotated[tuple[str | TargetConfig, ...], Field(min_length=1)]
     max_attempts: Annotated[int, Field(ge=1, le=8)] = 4
-    on_stream_failure: Literal["raise", "restart"] = "raise"
+    on_stream_failure: Literal["raise", "restart", "continue"] = "raise"
     commit_on: Literal["reasoning", "text"] = "reasoning"
     min_tokens_per_second: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False, strict=True)] | None = None
     lenient: Annotated[int, Field(ge=0, le=1, strict=True)] = 0

@@ -41,7 +41,7 @@ def read_pieces(reading: Reading, inflater: Inflater) -> _Steps:
         error = pieces.read(chunk, inflater, events)
         if events:
             if reading.stream:
-                ready = events if holding is None or reading.committed else reading.hold(events, holding)
+                ready = events if reading.direct else reading.ready(events)
                 if ready:
                     yield reading.deliver(ready)
             by = clocks.now() + clocks.idle
@@ -59,7 +59,7 @@ def read_pieces(reading: Reading, inflater: Inflater) -> _Steps:
     pieces.check_end(body_ended=body_ended)
     last = _last_events(reading)
     if reading.stream:
-        yield reading.deliver([*(holding.rest() if holding is not None else ()), *last])
+        yield reading.deliver([*reading.rest(), *last])
     yield from _drain(reading)
     return assembly
 

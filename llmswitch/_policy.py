@@ -132,7 +132,7 @@ class Policy:
     reserve: float = 5.0
     longest_wait: float = 60.0
     max_attempts: int = 4
-    on_stream_failure: Literal["raise", "restart"] = "raise"
+    on_stream_failure: Literal["raise", "restart", "continue"] = "raise"
     commit_on: Literal["reasoning", "text"] = "reasoning"
     min_tokens_per_second: float | None = None
     lenient: int = 0

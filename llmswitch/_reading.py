@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ._adapter import ErrorFacts
 from ._assembly import BadArguments, ReplyAssembly
 from ._classify import make_error
+from ._continuation import Joint
 from ._errors import (
     ContentFiltered,
     FirstTokenTimeout,
@@ -20,7 +21,7 @@ from ._errors import (
 )
 from ._events import ChatEvent, StreamReset
 from ._holding import Holding
-from ._reply import Attempt
+from ._reply import Attempt, ChatReply
 from ._request import ChatRequest
 from ._retry_after import said_in_words
 from ._target import Target
@@ -45,10 +46,12 @@ class Clocks:
 class Reading:
     """
     One answer that is being read. `reset`: what the caller is told before its first event, where an answer that broke
-    off begins anew. `holding`: what is kept from the caller at the beginning of a stream, where the policy says so.
-    `committed`: the caller has been handed some of it. `lenient`: how many broken events may be skipped after that.
-    `leave_filtered`: an answer that a content filter cut is left for another target. `date`: when it was by the
-    vendor's clock.
+    off begins anew; `joint`: where it meets the answer that it goes on with. `holding`: what is kept from the caller
+    at the beginning of a stream, where the policy says so. `lenient`: how many broken events may be skipped once he has
+    some of it. `leave_filtered`: an answer that a content filter cut is left for another target.
+
+    `committed`: the caller has been handed some of it; `direct`: nothing of what comes is kept from him. `date`: when
+    it was by the vendor's clock.
     """
 
     target: Target
@@ -57,10 +60,12 @@ class Reading:
     clocks: Clocks
     attempt: Attempt
     reset: StreamReset | None = None
+    joint: Joint | None = None
     holding: Holding | None = None
     lenient: int = 0
     leave_filtered: bool = False
     committed: bool = False
+    direct: bool = False
     assembly: ReplyAssembly = field(default_factory=ReplyAssembly)
     retry_same: bool | None = None
     date: str | None = None
@@ -98,12 +103,27 @@ class Reading:
         self.attempt.characters = self.assembly.characters
         return events
 
-    def hold(self, events: list[ChatEvent], holding: Holding) -> list[ChatEvent]:
-        """What of these events is to be handed over now."""
+    def ready(self, events: list[ChatEvent]) -> list[ChatEvent]:
+        """What of these events is to be handed over now, and from now on."""
         now = self.clocks.now()
         if self.attempt.ttft_ms is None:
             self.attempt.ttft_ms = (now - self.attempt.started) * 1000
-        return holding.take(events, now)
+        if self.joint is not None:
+            events = self.joint.join(events)
+        if self.holding is not None and not self.committed:
+            events = self.holding.take(events, now)
+        self.direct = bool(events) and (self.joint is None or self.joint.closed)
+        return events
+
+    def rest(self) -> list[ChatEvent]:
+        """What was kept, now that the answer is whole."""
+        joined = self.joint.rest() if self.joint is not None else []
+        return [*(self.holding.rest() if self.holding is not None else ()), *joined]
+
+    def reply(self) -> ChatReply:
+        """The answer so far, as the caller has it."""
+        reply = self.assembly.reply()
+        return reply if self.joint is None else self.joint.stitch(reply)
 
     def whole(self) -> None:
         """The answer is whole. Raises `ContentFiltered` where a filter cut it and another target may be asked."""
@@ -135,5 +155,5 @@ def bad_arguments(reading: Reading, bad: BadArguments) -> LLMSwitchError:
         error.raw_arguments = bad.raw
     error.provider, error.model = reading.target.provider, reading.target.model
     error.possibly_billed = True
-    error.reply = reading.assembly.reply()
+    error.reply = reading.reply()
     return error

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from llmswitch import ChatReply, ConfigError, StreamInterrupted
-from llmswitch._events import Finish, ReasoningDelta, TextDelta
+from llmswitch._events import Finish, ReasoningDelta, StreamReset, TextDelta
 from llmswitch.testing.fault_server import Hang, Pause, ReadRequest, Reset, Send, Step, chunk, response, sse, sse_head
 from llmswitch.testing.fault_server import event_bytes as event
 from tests.faults.bench import (
     DONE,
+    HEALTHY,
     IMPATIENT,
     PATIENT,
     ROLE,
@@ -322,3 +323,54 @@ def test_other_values_are_refused(whole: Bench, name: str, value: Any) -> None:
     """A value that means nothing is said when the configuration is read, with its place."""
     with pytest.raises(ConfigError, match=rf"chains\.c\.{name}"):
         whole.client_of(whole.config("http://127.0.0.1:1", limits={name: value}))
+
+
+# Rows 26 and 27 with the two other ways to go on after the first word
+
+ENDS: dict[str, tuple[list[Step], str]] = {
+    "stall": ([Hang()], "StreamStalled"),
+    "reset": ([Pause(0.05), Reset()], "StreamInterrupted"),
+}
+
+
+@pytest.mark.parametrize(("end", "error"), ENDS.values(), ids=ENDS)
+def test_rows_26_and_27_begun_anew(streaming: Bench, end: list[Step], error: str) -> None:
+    """With `restart` the caller is told to throw away the 20 words, once, and gets the whole answer of T2."""
+    limits = {**IMPATIENT, "timeout": 10.0, "on_stream_failure": "restart"}
+    outcome = streaming.ask(stream(*words(20), after=end), limits=limits)
+    told = [each for each in outcome.events if isinstance(each, StreamReset)]
+    assert [StreamReset(error, len(spelled(20)), "t2:m")] == told
+    assert (spelled(20) + HEALTHY, HEALTHY) == (outcome.text, outcome.answered.text)
+    assert [("t1:m", error), ("t2:m", None)] == outcome.trail
+
+
+@pytest.mark.parametrize(("end", "error"), ENDS.values(), ids=ENDS)
+def test_rows_26_and_27_gone_on_with(streaming: Bench, end: list[Step], error: str) -> None:
+    """With `continue` T2 is given the 20 words to go on with, and the caller gets one answer."""
+    limits = {**IMPATIENT, "timeout": 10.0, "on_stream_failure": "continue"}
+    able = {"t2": {"capabilities": {"prefill": True}}}
+    outcome = streaming.ask(stream(*words(20), after=end), limits=limits, providers=able)
+    assert spelled(20) + HEALTHY == outcome.text == outcome.answered.text
+    assert (True, ["stitched"]) == (outcome.answered.stitched, codes(outcome.answered))
+    assert [("t1:m", "first", error), ("t2:m", "continue", None)] == [
+        (attempt.target, attempt.kind, attempt.error) for attempt in outcome.attempts
+    ]
+    last = streaming.t2.requests[0].json()["messages"][-1]
+    assert {"role": "assistant", "content": spelled(20).rstrip()} == last
+    streaming.settle()
+    assert streaming.t1.wait_closed()
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_rows_26_and_27_a_continuation_that_is_refused(streaming: Bench, status: int) -> None:
+    """What the caller is raised is what broke his answer, whatever T2 says."""
+    t1, t2 = streaming.serve(stream(*words(20), after=[Pause(0.05), Reset()])), streaming.serve(refusing(status))
+    able = {"t2": {"capabilities": {"prefill": True}}}
+    limits = {**PATIENT, "on_stream_failure": "continue"}
+    streaming.client = streaming.client_of(streaming.config(t1.url, t2.url, limits=limits, providers=able))
+    outcome = streaming.ask()
+    error = outcome.error
+    assert isinstance(error, StreamInterrupted)
+    assert error.partial is not None
+    assert ("t1:m", spelled(20), spelled(20)) == (error.target, error.partial.text, outcome.text)
+    assert ("t2:m", "BadRequest" if status == 400 else "ServerError") == outcome.trail[-1]
