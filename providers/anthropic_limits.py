@@ -67,10 +67,6 @@ def plan(request: ChatRequest, options: MessagesOptions, able: Capabilities, ide
     `CapabilityMismatch` that names every field in the way.
     """
     settling = _Settling(request, f"{identity.provider}:{identity.model}")
-    if request.prefill and request.reasoning not in (None, "off"):
-        # Anthropic's documentation of extended thinking; recalled, not read
-        why = "no unfinished answer can be gone on with while the model thinks"
-        settling.lack("reasoning", why, "left out", reasoning=None)
     fields, max_tokens = _thinking(settling, options, able)
     _sampling(settling, options, fields)
     if settling.refused:

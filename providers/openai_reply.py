@@ -227,7 +227,8 @@ class ChatCompletionsDecoder:
             events.append(assembly.reasoning(thought))
         content = delta.get("content")
         if isinstance(content, list):
-            content = "".join(part.get("text") or "" for part in content if isinstance(part, Mapping))
+            texts = [part.get("text") for part in content if isinstance(part, Mapping)]
+            content = "".join(text for text in texts if isinstance(text, str))
         if isinstance(content, str) and self._echo is not None:
             content = self._echo.without(content)
         if isinstance(content, str) and content:
@@ -282,7 +283,8 @@ class ChatCompletionsDecoder:
         if isinstance(index, int):
             return index
         if given is not None:
-            return self.assembly.call_with(given) or given
+            known = self.assembly.call_with(given)
+            return given if known is None else known
         if begins:
             return object()
         if not alone or self._began_together:

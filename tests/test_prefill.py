@@ -125,13 +125,13 @@ def test_messages_goes_on_with_its_last_turn(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_messages_does_not_think_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thinking is refused beside it, or left out with a warning where that was allowed."""
+    """Thinking is refused beside it, or switched off with a warning where that was allowed."""
     asked, vendor = messages_client(monkeypatch)
-    with pytest.raises(CapabilityMismatch, match="while the model thinks"):
+    with pytest.raises(CapabilityMismatch, match="while it thinks"):
         asked.chat(UNFINISHED, prefill=True, reasoning="low")
     reply = asked.chat(UNFINISHED, prefill=True, reasoning="low", degrade=True)
     assert ["degraded"] == [warning.code for warning in reply.warnings if warning.code != "default_max_tokens"]
-    assert "thinking" not in loads(vendor.requests[0].content)
+    assert {"type": "disabled"} == loads(vendor.requests[0].content)["thinking"]
     asked.chat(UNFINISHED, prefill=True, reasoning="off")
 
 
@@ -184,3 +184,25 @@ def test_the_wire_hears_it(options: dict[str, Any], prefill: bool) -> None:
     )
     heard = wire.hear(loads(vendor.requests[0].content))
     assert (prefill or not options) == heard.prefill
+
+
+@pytest.mark.parametrize(
+    ("model", "url", "field"),
+    [
+        ("deepseek:deepseek-flash", "https://api.deepseek.com/beta/chat/completions", "prefix"),
+        ("moonshot:kimi-k2.6", "https://api.moonshot.cn/v1/chat/completions", "partial"),
+        ("dashscope:qwen-plus", "https://dashscope.aliyuncs.com/compatible-mode/v1/chat/completions", "partial"),
+    ],
+)
+def test_vendors_that_go_on(model: str, url: str, field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is asked in its own way, and none thinks meanwhile."""
+    monkeypatch.setenv(f"{model.partition(':')[0].upper()}_API_KEY", "key-0123456789")
+    vendor = FakeVendor(lambda request: whole(" three"))
+    reply = Client(model, http_client=vendor).chat(UNFINISHED, prefill=True)
+    (request,) = vendor.requests
+    body = loads(request.content)
+    assert (url, " three") == (str(request.url), reply.text)
+    assert {"role": "assistant", "content": "One, two,", field: True} == body["messages"][-1]
+    assert body.get("thinking", {"type": "disabled"}) == {"type": "disabled"}
+    said = ["thinking_off"] if "thinking" in body else []
+    assert said == [warning.code for warning in reply.warnings]

@@ -363,6 +363,7 @@ def _unthinking(options: Mapping[str, Any], able: Capabilities) -> bool:
     form, choice = options.get("response_format"), options.get("tool_choice", "auto")
     kind = "json_object" if form == "json" or not able.json_schema else "json_schema"
     wanted = {kind if form is not None else None, "forced_tool" if choice not in ("auto", "none") else None}
+    wanted.add("prefill" if options.get("prefill") else None)
     return able.thinks_unasked and "off" in able.reasoning and bool(wanted & able.thinking_excludes)
 
 
