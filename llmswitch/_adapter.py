@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Adapter",
+    "BrokenEvent",
     "ErrorFacts",
     "Framing",
     "HTTPRequest",
@@ -82,6 +83,10 @@ class NotAnAnswer(Exception):
     """What came is not of the dialect's form. The message says which part is missing, and quotes nothing."""
 
 
+class BrokenEvent(NotAnAnswer):
+    """One event of a stream can't be read; those after it may well be."""
+
+
 @dataclass(slots=True, frozen=True)
 class ModelIdentity:
     """Who is asked: by this, opaque parts of a conversation are tagged, and known again when they come back."""
@@ -114,7 +119,8 @@ class StreamDecoder(Protocol):
         """
         The neutral events of one framed event; none for keep-alives, preambles and what is unknown.
 
-        Raises `VendorFault` where the vendor reports an error in the stream, `NotAnAnswer` where the event is broken.
+        Raises `VendorFault` where the vendor reports an error in the stream, `BrokenEvent` where the event is not even
+        what every event is, `NotAnAnswer` where it makes no sense.
         """
         ...
 
@@ -129,10 +135,12 @@ class Adapter(ABC):
 
     `Options` are the ways in which a vendor may depart from the dialect, as data. `baseline` is what the dialect itself
     can do, before a vendor's or a model's own record changes it. `wire` is `module:Class` of the vendor's side of the
-    dialect, for the conformance suite (`llmswitch.testing`).
+    dialect, for the conformance suite (`llmswitch.testing`). `preamble_bytes` bounds what a stream may hold before
+    anything that means something.
     """
 
     framing: ClassVar[Framing] = "sse"
+    preamble_bytes: ClassVar[int] = 64 * 1024
     Options: ClassVar[type[BaseModel]]
     baseline: ClassVar[Mapping[str, Any]] = {}
     wire: ClassVar[str] = ""

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from . import _errors
 from ._attempt import Failed, attempt_once, classified
 from ._call import Call
+from ._continuation import Continuation
 from ._decision import Try
 from ._errors import LLMSwitchError, RateLimited
 from ._events import StreamReset
@@ -25,10 +26,13 @@ def admitted(
     deadline: float,
     *,
     after: LLMSwitchError | None,
-    reset: StreamReset | None,
+    taken_up: StreamReset | Continuation | None,
     visit: str,
 ) -> Generator[Action, Outcome, ChatReply | Failed]:
-    """Ask one target once, if its health allows it. `after`: what a repetition repeats; `deadline` is the call's."""
+    """
+    Ask one target once, if its health allows it. `after`: what a repetition repeats; `taken_up`: how an answer that
+    broke off begins anew, or goes on; `deadline` is the call's.
+    """
     target, health = call.chain.targets[step.target], call.health
     admission = yield from _leave(call, step, attempt)
     if isinstance(admission, Refusal):
@@ -38,7 +42,7 @@ def admitted(
     attempt.probe, attempt.breaker_before = admission.probe, admission.before
     outcome: ChatReply | Failed | None = None
     try:
-        outcome = yield from attempt_once(call, step, attempt, deadline, reset, visit)
+        outcome = yield from attempt_once(call, step, attempt, deadline, taken_up, visit)
         if isinstance(outcome, Failed) and outcome.tried and not outcome.neutral:
             health.failed(admission, classified(outcome.error))
         return outcome

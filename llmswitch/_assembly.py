@@ -141,9 +141,17 @@ class ReplyAssembly:
         """The id of the call of that key."""
         return self._calls[key].id
 
+    def call_name(self, key: object) -> str:
+        """The name of the call of that key, as far as it has come."""
+        return self._calls[key].name
+
+    def call_with(self, call_id: str) -> object:
+        """The key of the call with that id; `None` where there is none."""
+        return next((key for key, call in self._calls.items() if call.id == call_id), None)
+
     def rename_call(self, key: object, name: str) -> None:
-        """More of a name that came in pieces."""
-        self._calls[key].name += name
+        """The name turned out to be longer."""
+        self._calls[key].name = name
 
     def tool_arguments(self, key: object, piece: str) -> ToolCallDelta:
         """More of a call's arguments, as JSON text."""
@@ -170,6 +178,10 @@ class ReplyAssembly:
         """A doubt about this answer, said once."""
         if all(warning.code != code for warning in self.warnings):
             self.warnings.append(ChatWarning(code, message))
+
+    def damaged(self) -> None:
+        """Some of it came as bytes that are no UTF-8."""
+        self.warn("damaged_text", "the vendor sent invalid UTF-8; U+FFFD stands for it")
 
     def finish(self, reason: FinishReason, raw: str | None = None) -> None:
         """The vendor says that the answer is whole. The first word counts, a repetition changes nothing."""
@@ -213,6 +225,12 @@ class ReplyAssembly:
     def unfinished_calls(self) -> tuple[str, ...]:
         """Names of the calls that were begun and never closed."""
         return tuple(call.name for call in self._calls.values() if call.done is None)
+
+    @property
+    def unfinished_arguments(self) -> bool:
+        """Whether a call has not been closed and its arguments so far are no JSON object, or not there."""
+        pieces = ["".join(call.pieces) for call in self._calls.values() if call.done is None]
+        return any(not text.strip() or read_arguments(text) is None for text in pieces)
 
     def message(self) -> Message:
         """The answer as a message; calls that were not closed are left out."""

@@ -6,9 +6,10 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 from . import _errors
-from ._answer import Clocks, Reading, read_answer
+from ._answer import read_answer
 from ._call import Call
 from ._capabilities import fit
+from ._continuation import Continuation
 from ._decision import Try
 from ._errors import (
     AllTargetsFailed,
@@ -21,7 +22,9 @@ from ._errors import (
     StreamStalled,
 )
 from ._events import StreamReset
+from ._holding import Holding
 from ._log import warn_once
+from ._reading import Clocks, Reading
 from ._redirects import MOST_REDIRECTS, redirected
 from ._renewal import distrusted, renew
 from ._reply import Attempt, ChatReply, ChatWarning, Cost, Usage
@@ -56,11 +59,15 @@ def classified(error: LLMSwitchError) -> LLMSwitchError:
 
 
 def attempt_once(
-    call: Call, step: Try, attempt: Attempt, deadline: float, reset: StreamReset | None, visit: str
+    call: Call, step: Try, attempt: Attempt, deadline: float, taken_up: StreamReset | Continuation | None, visit: str
 ) -> Generator[Action, Outcome, ChatReply | Failed]:
-    """Ask one target once. `visit` names the request to a vendor who knows repeated ones."""
+    """
+    Ask one target once. `taken_up`: how an answer that broke off before begins anew, or goes on. `visit` names the
+    request to a vendor who knows repeated ones.
+    """
     target, policy = call.chain.targets[step.target], call.chain.policy
-    request = call.request.overridden(target.settings)
+    onward = taken_up if isinstance(taken_up, Continuation) else None
+    request = (call.request if onward is None else onward.request).overridden(target.settings)
     able = target.adapter.capabilities
     try:
         request, warnings = fit(request, able, provider=target.provider, model=target.model)
@@ -84,17 +91,30 @@ def attempt_once(
         idle=target.idle_timeout or policy.idle_for(reasoning=reasoning),
         grace=policy.grace,
     )
-    reading = Reading(target, request, call.stream, clocks, attempt, reset=reset)
+    another = step.kind != "retry" and step.target + 1 < len(call.chain.targets)
+    reading = Reading(
+        target,
+        request,
+        call.stream,
+        clocks,
+        attempt,
+        reset=taken_up if isinstance(taken_up, StreamReset) else None,
+        joint=None if onward is None else onward.joint(),
+        holding=_holding(call, another=another),
+        lenient=0 if request.tools else policy.lenient,  # what was lost might have been a call
+        leave_filtered=another and "content_filter" in policy.fallback_on,
+    )
     try:
         yield from renew(call, reading, clocks.first_token)
         asking = Open(target, http, clocks.first_token, policy.connect, policy.pool, policy.write)
         opened = yield from _open(reading, asking)
-        assembly = yield from read_answer(reading, opened)
+        yield from read_answer(reading, opened)
     except LLMSwitchError as error:
         yield Close()
+        _charge(reading)
         return _failed(call, reading, error, deadline, full=began + first)
     yield Close()
-    return _reply(call, reading, assembly.reply(), warnings)
+    return _reply(call, reading, reading.reply(), warnings)
 
 
 def _open(reading: Reading, asking: Open) -> Generator[Action, Outcome, Opened]:
@@ -110,6 +130,22 @@ def _open(reading: Reading, asking: Open) -> Generator[Action, Outcome, Opened]:
             return opened
         yield Close()
         asking, followed = replace(asking, url=url), followed + 1
+
+
+def _holding(call: Call, *, another: bool) -> Holding | None:
+    """What is kept from the caller for a while; nobody is too slow who is the last."""
+    policy = call.chain.policy
+    pace = policy.min_tokens_per_second if another else None
+    if not call.stream or (pace is None and policy.commit_on == "reasoning"):
+        return None
+    return Holding(reasoning=policy.commit_on == "text", pace=pace)
+
+
+def _charge(reading: Reading) -> None:
+    """What an attempt that failed has used, as far as the vendor said it."""
+    usage = reading.assembly.usage
+    if usage.input_tokens is not None or usage.output_tokens is not None:
+        reading.attempt.usage, reading.attempt.cost = usage, _cost(reading.target, usage)
 
 
 def _reply(call: Call, reading: Reading, reply: ChatReply, warnings: list[ChatWarning]) -> ChatReply:
@@ -171,7 +207,7 @@ def _failed(call: Call, reading: Reading, error: LLMSwitchError, deadline: float
         late = DeadlineExceeded("the call's time limit ran out", possibly_billed=True)
         late.provider, late.model = error.provider, error.model
         if reading.committed:
-            late.partial = reading.assembly.reply()
+            late.partial = reading.reply()
             return Failed(late, final=True, neutral=True)
         return Failed(error, neutral=hurried)  # the decision says it, with all that was tried
     if isinstance(error, OutputInvalid):
@@ -201,11 +237,10 @@ def _interrupted(reading: Reading, error: LLMSwitchError) -> StreamInterrupted:
             possibly_billed=True,
         )
         interrupted.__cause__ = bare(error, ())
-    assembly = reading.assembly
-    partial = assembly.reply()
+    partial = reading.reply()
     partial.provider, partial.model = reading.target.provider, reading.target.model
     interrupted.partial = partial
-    interrupted.incomplete_tool_calls = assembly.unfinished_calls
+    interrupted.incomplete_tool_calls = reading.assembly.unfinished_calls
     interrupted.usage_estimate = partial.usage if partial.usage.output_tokens is not None else None
     return interrupted
 

@@ -26,8 +26,8 @@ class Capabilities(BaseModel):
     `temperature_max` bounds one of them; `max_stop_length` counts the characters of one stop string, `max_stop_bytes`
     its bytes. `prefill`: whether an unfinished assistant message can be continued. `thinks_unasked`: it reasons though
     nobody asked it to, so it may be silent for long before its first word. `thinking_excludes`: what can't be had while
-    it reasons (`forced_tool`: a tool choice of `required` or a name). `thinking_ignores`: what it takes then, to no
-    effect.
+    it reasons (`forced_tool`: a tool choice of `required` or a name; `prefill`: see there). `thinking_ignores`: what it
+    takes then, to no effect.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -53,7 +53,7 @@ class Capabilities(BaseModel):
     max_stop_bytes: int | None = None
     prefill: bool = False
     thinks_unasked: bool = False
-    thinking_excludes: frozenset[Literal["forced_tool", "json_object", "json_schema"]] = frozenset()
+    thinking_excludes: frozenset[Literal["forced_tool", "json_object", "json_schema", "prefill"]] = frozenset()
     thinking_ignores: frozenset[Literal["temperature", "top_p"]] = frozenset()
 
 
@@ -90,6 +90,7 @@ def fit(
         *_form(request, able),
         *_settings(request, able),
         *_beside_thinking(request, able),
+        *_unfinished(request, able),
     ]
     if not lacks:
         return request, warnings
@@ -117,6 +118,8 @@ def _excluded(request: ChatRequest, able: Capabilities) -> Iterator[tuple[str, s
         kind = "json_schema" if form.schema is not None and form.enforced and able.json_schema else "json_object"
         if kind in able.thinking_excludes:
             yield "response_format", "this model holds to no form while it thinks"
+    if request.prefill and "prefill" in able.thinking_excludes:
+        yield "prefill", "this model goes on with no answer while it thinks"
 
 
 def _unasked_thinking(request: ChatRequest, able: Capabilities, target: str) -> tuple[ChatRequest, list[ChatWarning]]:
@@ -208,6 +211,12 @@ def _form(request: ChatRequest, able: Capabilities) -> list[_Lack]:
     if able.schema_root == "object" and form.schema.get("type") != "object" and "$ref" not in form.schema:
         return [_Lack("response_format", "the schema's root must be an object; wrap it in one", None)]
     return []
+
+
+def _unfinished(request: ChatRequest, able: Capabilities) -> list[_Lack]:
+    if not request.prefill or able.prefill:
+        return []
+    return [_Lack("prefill", "this model does not go on with an unfinished answer", None)]
 
 
 def _settings(request: ChatRequest, able: Capabilities) -> list[_Lack]:

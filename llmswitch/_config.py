@@ -90,11 +90,20 @@ class ChainConfig(Limits):
     `hedge`: where a target is slower than it usually is (its 95th percentile, or `hedge_after` seconds; never less than
     1 s), the same request goes to the next one as well, and the first to answer wins. Both are billed; at most one call
     in twenty is hedged.
+    `commit_on`: what binds a stream to its target, once it is handed over: the first word of any kind, or the first
+    of the answer (the model's thinking then comes late). `min_tokens_per_second`: a stream that begins more slowly is
+    left, as long as there is another target to ask; its first words are kept back for that. `lenient`: how many broken
+    events of a stream may be skipped once the caller has some of it. `fallback_on`: what moves on that otherwise would
+    not: `content_filter`.
     """
 
     targets: Annotated[tuple[str | TargetConfig, ...], Field(min_length=1)]
     max_attempts: Annotated[int, Field(ge=1, le=8)] = 4
-    on_stream_failure: Literal["raise", "restart"] = "raise"
+    on_stream_failure: Literal["raise", "restart", "continue"] = "raise"
+    commit_on: Literal["reasoning", "text"] = "reasoning"
+    min_tokens_per_second: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False, strict=True)] | None = None
+    lenient: Annotated[int, Field(ge=0, le=1, strict=True)] = 0
+    fallback_on: frozenset[Literal["content_filter"]] = frozenset()
     hedge: StrictBool = False
     hedge_after: Annotated[float, Field(ge=1, le=600, allow_inf_nan=False)] | None = None
     degrade: StrictBool = False

@@ -126,7 +126,7 @@ def decide(policy: Policy, history: History, now: float, *, repeatable: bool = T
     rule = rule_for(last.error)
     following = None
     # who was passed over refused nothing, whatever the reason
-    moves = rule.move != "never" or not last.tried
+    moves = policy.moves(last.error) != "never" or not last.tried
     if moves and history.resume is None:
         following = _next_target(history, last)
     if last.tried and last.retry_same is not False and (history.resume is None or rule.again == "fresh"):
@@ -137,7 +137,7 @@ def decide(policy: Policy, history: History, now: float, *, repeatable: bool = T
     if following is not None and history.attempts < max(policy.max_attempts, len(history.targets)):
         return _try(policy, history, following, "fallback" if history.attempts else "first", now)
     second = _second_pass(policy, history, now, repeatable=repeatable) if moves else None
-    return second or GiveUp(_all_failed(history, last))
+    return second or GiveUp(_all_failed(policy, history, last))
 
 
 def _again(
@@ -262,8 +262,8 @@ _ACTIONABLE = (
 )
 
 
-def _all_failed(history: History, last: Failure) -> LLMSwitchError:
-    if rule_for(last.error).move == "never" and last.tried:
+def _all_failed(policy: Policy, history: History, last: Failure) -> LLMSwitchError:
+    if policy.moves(last.error) == "never" and last.tried:
         return last.error
     by_target = {failure.target: failure.error for failure in history.failures}
     errors = tuple(by_target[target] for target in sorted(by_target))

@@ -12,12 +12,13 @@ from uuid import uuid4
 from ._admission import admitted
 from ._attempt import Failed, bare, classified
 from ._call import Call
+from ._continuation import Continuation, continuation
 from ._decision import GiveUp, History, Move, Try, Wait, decide
-from ._errors import LLMSwitchError, RateLimited, StreamInterrupted
+from ._errors import ContentFiltered, LLMSwitchError, RateLimited, StreamInterrupted
 from ._events import StreamReset
 from ._hedging import Hedge, hedge
 from ._policy import rule_for
-from ._reply import Attempt, ChatReply
+from ._reply import Attempt, ChatReply, ChatWarning
 from ._wire import Action, Exchange, Lane, Outcome, Race, Raced, Sleep
 
 __all__ = ["Call", "exchange"]
@@ -40,6 +41,7 @@ class _Course:
         self.history = History(moves, started, by)
         self.trail: list[Attempt] = []
         self.interrupted: Failed | None = None
+        self.onward: Continuation | None = None
         self.final: LLMSwitchError | None = None
         self._visits: dict[int, str] = {}
 
@@ -69,14 +71,17 @@ class _Course:
         call, history, trail = self.call, self.history, self.trail
         target = call.chain.targets[step.target]
         last = history.failures[-1].error if history.failures else None
-        attempt = Attempt(len(trail), target.name, step.kind, call.clock(), target.scope_hashes)
+        kind = step.kind if self.onward is None else "continue"
+        attempt = Attempt(len(trail), target.name, kind, call.clock(), target.scope_hashes)
         if trail and trail[-1].target != attempt.target and last is not None and step.kind != "hedge":
             call.hooks.switched(trail[-1].target, attempt.target, last)
         trail.append(attempt)
         history.began(step)
-        reset = _reset(self.interrupted.error, attempt.target) if self.interrupted is not None else None
+        taken_up: StreamReset | Continuation | None = self.onward
+        if taken_up is None and self.interrupted is not None:
+            taken_up = _reset(self.interrupted.error, attempt.target)
         visit = self._visit(step) if target.endpoint.idempotency_header is not None else ""
-        return attempt, admitted(call, step, attempt, history.deadline, after=last, reset=reset, visit=visit)
+        return attempt, admitted(call, step, attempt, history.deadline, after=last, taken_up=taken_up, visit=visit)
 
     def _visit(self, step: Try) -> str:
         """The same for a request and its repetition, so that a vendor who heeds it runs it once."""
@@ -89,13 +94,15 @@ class _Course:
         call, history = self.call, self.history
         if isinstance(outcome, ChatReply):
             outcome.attempts = tuple(self.trail)
+            _say_filtered(outcome, history)
             call.hooks.attempted(attempt, None)
             return outcome
         bare(outcome.error, ())  # hooks may hand it to whoever writes down frames
         _note(attempt, outcome, call.clock())
         call.hooks.attempted(attempt, classified(outcome.error))
-        if outcome.final and not (outcome.restartable and call.chain.policy.on_stream_failure == "restart"):
-            self.final = outcome.error
+        if outcome.final and not self._takes_up(outcome):
+            # that what the caller has can't be taken up is no news to him: what he has is
+            self.final = outcome.error if outcome.tried or self.interrupted is None else self.interrupted.error
         elif outcome.final:
             self.interrupted = outcome
         if outcome.tried:
@@ -104,6 +111,19 @@ class _Course:
         else:
             history.skipped(step.target, outcome.error, until=outcome.until, forcible=outcome.forcible)
         return None
+
+    def _takes_up(self, broken: Failed) -> bool:
+        """Whether the answer that broke off begins anew elsewhere, or goes on there, which it does once."""
+        policy = self.call.chain.policy
+        if not broken.restartable or policy.on_stream_failure == "raise":
+            return False
+        if policy.on_stream_failure == "restart":
+            return True
+        if self.onward is not None or policy.moves(classified(broken.error)) == "never":
+            return False
+        self.onward = continuation(self.call.request, broken.error)
+        self._visits.clear()  # it is another request
+        return self.onward is not None
 
     def _race(
         self, step: Try, attempt: Attempt, lane: Lane, beside: Hedge
@@ -122,7 +142,7 @@ class _Course:
             loser = runners[number][1]
             loser.cancelled_by, loser.possibly_billed = "hedge", True
 
-        raced = yield Race(lane, second, beside.after, _settles, lost)
+        raced = yield Race(lane, second, beside.after, self._settles, lost)
         assert isinstance(raced, Raced)
         reply = None
         for number, (tried, made, running) in enumerate(runners):
@@ -132,6 +152,12 @@ class _Course:
                 reply = self._settle(tried, made, raced.results[number]) or reply
         return reply
 
+    def _settles(self, outcome: ChatReply | Failed) -> bool:
+        """Whether it is no use to wait for anybody else."""
+        if isinstance(outcome, ChatReply) or outcome.final:
+            return True
+        return self.call.chain.policy.moves(outcome.error) == "never"
+
     def _repeatable(self) -> bool:
         """Whether the account that failed last may be asked again."""
         failures = self.history.failures
@@ -139,11 +165,6 @@ class _Course:
             return True
         target = self.call.chain.targets[failures[-1].target]
         return self.call.health.can_repeat(target, throttled=isinstance(failures[-1].error, RateLimited))
-
-
-def _settles(outcome: ChatReply | Failed) -> bool:
-    """Whether it is no use to wait for anybody else."""
-    return isinstance(outcome, ChatReply) or outcome.final or rule_for(outcome.error).move == "never"
 
 
 def _carry_on(lane: Lane, action: Action) -> Generator[Action, Outcome, ChatReply | Failed]:
@@ -156,6 +177,15 @@ def _carry_on(lane: Lane, action: Action) -> Generator[Action, Outcome, ChatRepl
         return outcome
     finally:
         lane.close()
+
+
+def _say_filtered(reply: ChatReply, history: History) -> None:
+    """That somebody's content policy stood against the question, or his answer, is not left to the trail alone."""
+    errors = (failure.error for failure in history.failures)
+    names = [error.target for error in errors if isinstance(classified(error), ContentFiltered)]
+    if names:
+        said = f"the content policy of {', '.join(filter(None, names))} refused or cut it before"
+        reply.warnings.append(ChatWarning("content_filtered", said))
 
 
 def _until(error: LLMSwitchError, now: float) -> float | None:

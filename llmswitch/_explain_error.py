@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._adapter import ModelIdentity
-from ._answer import Clocks, Reading, read_answer
+from ._answer import read_answer
 from ._attempt import bare
 from ._config import ProviderConfig
 from ._cooldown import CooldownRule, Scope
@@ -15,6 +15,7 @@ from ._endpoint import Endpoint
 from ._errors import LLMSwitchError
 from ._json import dumps
 from ._policy import Again, MoveOn, Rule, rule_for
+from ._reading import Clocks, Reading
 from ._registry import provider as find_provider
 from ._reply import Attempt
 from ._request import ChatRequest

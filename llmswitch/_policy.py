@@ -113,6 +113,7 @@ class Policy:
 
     `reserve` is kept back for each target that is still to come, so that the first can't starve the rest.
     `longest_wait` bounds how long a call sleeps because a vendor asked it to. The waits are tenacity's strategies.
+    What a chain's configuration sets is described there.
     """
 
     total: float | None = None
@@ -131,7 +132,11 @@ class Policy:
     reserve: float = 5.0
     longest_wait: float = 60.0
     max_attempts: int = 4
-    on_stream_failure: Literal["raise", "restart"] = "raise"
+    on_stream_failure: Literal["raise", "restart", "continue"] = "raise"
+    commit_on: Literal["reasoning", "text"] = "reasoning"
+    min_tokens_per_second: float | None = None
+    lenient: int = 0
+    fallback_on: frozenset[str] = frozenset()
     hedge: bool = False
     hedge_after: float | None = None
     jitter: tenacity.wait.wait_base = field(default_factory=_jitter)
@@ -147,10 +152,20 @@ class Policy:
             "connect": config.connect_timeout,
             "max_attempts": config.max_attempts,
             "on_stream_failure": config.on_stream_failure,
+            "commit_on": config.commit_on,
+            "min_tokens_per_second": config.min_tokens_per_second,
+            "lenient": config.lenient,
+            "fallback_on": config.fallback_on,
             "hedge": config.hedge,
             "hedge_after": config.hedge_after,
         }
         return replace(cls(), **{name: value for name, value in given.items() if value is not None})
+
+    def moves(self, error: _errors.LLMSwitchError) -> MoveOn:
+        """Whether the next target is asked after this error."""
+        if isinstance(error, _errors.ContentFiltered) and "content_filter" in self.fallback_on:
+            return "always"
+        return rule_for(error).move
 
     def total_for(self, *, stream: bool) -> float:
         """The limit of the whole call."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from email.utils import parsedate_to_datetime
 
-from ._answer import Reading
 from ._call import Call
 from ._credential import Credential, Refused
 from ._errors import AuthInvalid, ConnectFailed, FirstTokenTimeout, LLMSwitchError, NoResponse, TLSInvalid
+from ._reading import Reading
 from ._wire import Action, Await, Close, Fault, Open, Opened, Outcome, Read
 
 __all__ = ["distrusted", "renew"]

@@ -14,7 +14,7 @@ from ._structured import ResponseFormat
 __all__ = ["Attempt", "AttemptKind", "ChatReply", "ChatWarning", "Cost", "FinishReason", "Usage"]
 
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause", "other"]
-AttemptKind: TypeAlias = Literal["first", "retry", "fallback", "hedge"]
+AttemptKind: TypeAlias = Literal["first", "retry", "fallback", "hedge", "continue"]
 
 
 @dataclass(slots=True)
@@ -66,11 +66,12 @@ class Attempt:
     """
     One entry of the trail. Times are milliseconds since the attempt began; no content, no key, no URL.
 
-    `kind`: `first`, `retry` (same target again), `fallback` (next target) or `hedge` (another target beside one that is
-    slow). `skipped_because` is set where the target was passed over without a request. `error` names the class of the
-    failure, `message` says it to a person. `scopes`: hashes of the endpoint, the account and the target, by which
-    attempts of several calls can be told apart. `probe`: it tried a breaker whose time was over; `breaker_before` and
-    `breaker_after` are the breaker's states. `cooldown`: seconds for which what came of it keeps calls away.
+    `kind`: `first`, `retry` (same target again), `fallback` (next target), `hedge` (another target beside one that is
+    slow) or `continue` (asked for the rest of an answer that broke off). `skipped_because` is set where the target was
+    passed over without a request. `error` names the class of the failure, `message` says it to a person. `scopes`:
+    hashes of the endpoint, the account and the target, by which attempts of several calls can be told apart. `probe`:
+    it tried a breaker whose time was over; `breaker_before` and `breaker_after` are the breaker's states. `cooldown`:
+    seconds for which what came of it keeps calls away.
     `queued_ms`: how long it waited for room in this process before it began. `whole`: it gave the whole answer.
     `cancelled_by`: who ended it before it came to anything.
     """
@@ -115,7 +116,8 @@ class ChatReply:
     One whole answer, whoever gave it.
 
     `message` can be appended to the conversation as it is. `raw` is the vendor's own JSON (for a stream: its last
-    event). `served_model` is the name the vendor says it used.
+    event). `served_model` is the name the vendor says it used. `stitched`: it broke off at one target and went on at
+    another, which is the one that is named; usage and cost are its part's, and the trail has both.
     """
 
     message: Message
@@ -124,6 +126,7 @@ class ChatReply:
     provider: str = ""
     model: str = ""
     served_model: str | None = None
+    stitched: bool = False
     id: str | None = None
     cost: Cost | None = None
     raw_finish_reason: str | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from ._chat_shape import read_messages
 from ._errors import InvalidRequest
-from ._messages import Message, ToolCall, ToolResult
+from ._messages import Message, Reasoning, Text, ToolCall, ToolResult
 from ._nearest import nearest
 from ._structured import ResponseFormat
 from ._tools import Tool, ToolLike, read_tools
@@ -39,6 +39,8 @@ class ChatOptions(TypedDict, total=False):
     `timeout`: seconds for the whole call, all targets together.
     `extra`: fields by provider, `{"NAME": {"field": value}}`, sent as they are to that provider alone.
     `degrade`: where a target lacks something, go on without it and say so in `reply.warnings`, instead of refusing.
+    `prefill`: the last message is an unfinished answer (of the role assistant), and the model is to go on with it; the
+    reply holds what comes after it.
     """
 
     model: str | None
@@ -55,6 +57,7 @@ class ChatOptions(TypedDict, total=False):
     timeout: float | None
     extra: Mapping[str, Mapping[str, Any]] | None
     degrade: bool | None
+    prefill: bool | None
 
 
 @dataclass(slots=True, frozen=True)
@@ -64,7 +67,8 @@ class ChatRequest:
 
     `tool_choice`: `auto`, `none`, `required`, or the name of a tool. `reasoning`: `off`, `low`, `medium`, `high`, or
     a budget in tokens. `extra`: JSON by provider, sent as it is to that provider alone. `degrade`: where a target
-    lacks something, go on without it and say so in `reply.warnings`, instead of refusing.
+    lacks something, go on without it and say so in `reply.warnings`, instead of refusing. `prefill`: the last message
+    is an unfinished answer that the model is to go on with.
     """
 
     messages: tuple[Message, ...]
@@ -80,6 +84,7 @@ class ChatRequest:
     reasoning: ReasoningLevel | None = None
     extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     degrade: bool = False
+    prefill: bool = False
 
     @classmethod
     def read(
@@ -91,6 +96,7 @@ class ChatRequest:
         response_format: object = None,
         stop: object = None,
         extra: object = None,
+        prefill: object = None,
         **settings: Any,
     ) -> ChatRequest:
         """From what a caller passed to `chat()` or `stream()`. Raises `InvalidRequest` that names the field."""
@@ -112,10 +118,13 @@ class ChatRequest:
             response_format=ResponseFormat.read(response_format),
             stop=_stop(stop),
             extra=_extra(extra),
+            prefill=_prefill(prefill),
             **settings,
         )
         _check_numbers(request)
         _check_results(request.messages)
+        if request.prefill:
+            _check_unfinished(request.messages[-1], f"messages[{len(request.messages) - 1}]")
         return request
 
     def overridden(self, settings: Mapping[str, Any]) -> ChatRequest:
@@ -162,6 +171,25 @@ def _extra(value: object) -> Mapping[str, Mapping[str, Any]]:
     if not isinstance(value, Mapping) or not all(isinstance(item, Mapping) for item in value.values()):
         raise InvalidRequest("extra must be keyed by provider: extra={'NAME': {'field': value}}", field="extra")
     return value
+
+
+def _prefill(value: object) -> bool:
+    if value is not None and not isinstance(value, bool):
+        raise InvalidRequest(
+            "prefill must be True or False; the unfinished answer is the last message", field="prefill"
+        )
+    return bool(value)
+
+
+def _check_unfinished(message: Message, where: str) -> None:
+    """Only text can be gone on with: a tool call is whole, or is none."""
+    kinds = {type(part) for part in message.parts}
+    unfinished = message.role == "assistant" and kinds <= {Text, Reasoning} and message.text.strip()
+    if not unfinished or not isinstance(message.parts[-1], Text):
+        raise InvalidRequest(
+            f"prefill: {where}, the last one, has to be an assistant message that ends with text, and calls no tool",
+            field="prefill",
+        )
 
 
 def _check_numbers(request: ChatRequest) -> None:

@@ -107,6 +107,8 @@ class Setup:
         if not targets:
             reasons = [*left_out, *([self._forbidden(abroad)] if abroad else [])]
             raise ConfigError(f"{where} has nobody left to ask: {'; '.join(reasons)}")
+        if config.on_stream_failure == "continue":
+            _check_continues(targets, where)
         self._excluded.update({name: at.jurisdiction for name, at in abroad.items()})
         return Chain(name, tuple(targets), Policy.from_config(config), config.degrade)
 
@@ -343,6 +345,16 @@ def make_adapter(spec: ProviderSpec, own: ProviderConfig, identity: ModelIdentit
 
 def _names(chain: ChainConfig) -> list[str]:
     return [entry if isinstance(entry, str) else entry.target for entry in chain.targets]
+
+
+def _check_continues(targets: Sequence[Target], where: str) -> None:
+    """A chain that is to go on with broken answers has somebody who does that."""
+    if not any(target.adapter.capabilities.prefill for target in targets):
+        names = ", ".join(target.name for target in targets)
+        raise ConfigError(
+            f'{where}: on_stream_failure = "continue" needs a target that goes on with an unfinished answer '
+            f'(capabilities.prefill), which none of {names} does; choose "raise" or "restart", or name another one'
+        )
 
 
 def _overlay(options: dict[str, Any], departs: Mapping[str, Any]) -> None:

@@ -30,7 +30,10 @@ class Answer:
 
 @dataclass
 class Heard:
-    """What a vendor understands of a request. `reasoning` is what the body says of thinking, in the vendor's words."""
+    """
+    What a vendor understands of a request. `reasoning` is what the body says of thinking, in the vendor's words;
+    `prefill`, whether the last message is to be gone on with.
+    """
 
     model: str
     messages: list[tuple[str, list[Part]]]
@@ -46,6 +49,7 @@ class Heard:
     stop: tuple[str, ...] = ()
     seed: int | None = None
     reasoning: dict[str, Any] = field(default_factory=dict)
+    prefill: bool = False
 
 
 class VendorWire(ABC):

@@ -69,6 +69,7 @@ class MessagesAdapter(Adapter):
         "settings": ["max_tokens", "temperature", "top_p", "stop"],
         "temperature_max": 1.0,
         "prefill": True,
+        "thinking_excludes": ["prefill"],  # the documentation of extended thinking; recalled, not read
     }
 
     def build(self, request: ChatRequest, *, stream: bool) -> HTTPRequest:

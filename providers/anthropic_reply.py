@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-from llmswitch._adapter import ModelIdentity, NotAnAnswer, VendorFault
+from llmswitch._adapter import BrokenEvent, ModelIdentity, NotAnAnswer, VendorFault
 from llmswitch._assembly import BadArguments, ReplyAssembly
 from llmswitch._events import ChatEvent
 from llmswitch._framing import EventStreamMessage, ServerSentEvent
@@ -30,6 +30,20 @@ _FINISH: Mapping[str, FinishReason] = {
 }
 _KINDS: Mapping[str, _Kind] = {"text": "text", "thinking": "thinking", "tool_use": "tool"}
 _CALL = frozenset({"type", "id", "name", "input"})
+# The events, and the lack of a name, under which something stands that the answer would miss.
+_SAYS_SOMETHING = frozenset(
+    {
+        "",
+        "message",
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+        "error",
+    }
+)
 
 
 def map_finish_reason(word: str, *, called: bool) -> FinishReason:
@@ -107,7 +121,7 @@ class MessagesDecoder:
         self.ended = False
         self._identity = identity
         self._default_limit = default_limit
-        self._blocks: dict[Any, _Block] = {}
+        self._blocks: dict[int | None, _Block] = {}
         self._current: _Block | None = None
         self._usage: dict[str, Any] = {}
 
@@ -116,13 +130,13 @@ class MessagesDecoder:
         try:
             data = loads(event.data)
         except JSONInvalid as problem:
-            if not event.complete:
-                return ()  # the end of the body cut it; what is missing shows by what is missing
-            raise NotAnAnswer(f"an event is {problem}") from None
+            if not event.complete or event.event not in _SAYS_SOMETHING:
+                return ()  # cut by the end of the body, which shows by what is missing; or a ping, or nobody's event
+            raise BrokenEvent(f"an event is {problem}") from None
         if event.damaged:
-            self.assembly.warn("damaged_text", "the vendor sent invalid UTF-8; U+FFFD stands for it")
+            self.assembly.damaged()
         if not isinstance(data, Mapping):
-            raise NotAnAnswer("an event is not a JSON object")
+            raise BrokenEvent("an event is not a JSON object")
         events = self._dispatch(data)
         if events and self.assembly.finish_reason is not None and data.get("type") != "message_delta":
             self.assembly.warn("after_finish", "the vendor went on after it had said that the answer was whole")
@@ -131,11 +145,11 @@ class MessagesDecoder:
     def _dispatch(self, data: Mapping[str, Any]) -> list[ChatEvent]:
         match data.get("type"):
             case "content_block_delta":
-                return self._grow(data.get("index"), _inner(data, "delta"))
+                return self._grow(_index(data), _inner(data, "delta"))
             case "content_block_start":
-                return self.open_block(data.get("index"), _inner(data, "content_block"))
+                return self.open_block(_index(data), _inner(data, "content_block"))
             case "content_block_stop":
-                return self.close_block(data.get("index"))
+                return self.close_block(_index(data))
             case "message_start":
                 self.begin(_inner(data, "message"), estimated=True)
             case "message_delta":
@@ -176,7 +190,7 @@ class MessagesDecoder:
             raise BadArguments(str(last.raw.get("name")), "")  # nothing was written yet, which is not "no arguments"
         return list(self.assembly.close_calls())
 
-    def open_block(self, index: Any, raw: Mapping[str, Any]) -> list[ChatEvent]:
+    def open_block(self, index: int | None, raw: Mapping[str, Any]) -> list[ChatEvent]:
         """A block begins, or comes whole."""
         assembly = self.assembly
         kind = _KINDS.get(str(raw.get("type")), "opaque")
@@ -191,7 +205,8 @@ class MessagesDecoder:
             extra = {key: value for key, value in raw.items() if key not in _CALL and value is not None}
             return [assembly.tool_call(block, call_id, name, vendor=self._vendor(extra) if extra else None)]
         if kind == "text":
-            block.citations.extend(raw.get("citations") or ())
+            citations = raw.get("citations")
+            block.citations.extend(citations if isinstance(citations, list) else ())
         if kind == "thinking" and raw.get("signature"):
             events = self._write(block, raw.get("thinking"))
             self._sign(block, raw["signature"])
@@ -212,7 +227,7 @@ class MessagesDecoder:
         extra = {key: value for key, value in block.raw.items() if key != "thinking"}
         self.assembly.sign(Reasoning, self._vendor({**extra, "type": "thinking", "signature": signature}))
 
-    def _grow(self, index: Any, delta: Mapping[str, Any]) -> list[ChatEvent]:
+    def _grow(self, index: int | None, delta: Mapping[str, Any]) -> list[ChatEvent]:
         block = self._blocks.get(index)
         match delta.get("type"):
             case "text_delta":
@@ -233,12 +248,12 @@ class MessagesDecoder:
                 block.citations.append(delta.get("citation"))
         return []
 
-    def _implied(self, kind: _Kind, index: Any) -> _Block:
+    def _implied(self, kind: _Kind, index: int | None) -> _Block:
         """A copy of the API may leave the start of a block out."""
         self.open_block(index, {"type": kind})
         return self._blocks[index]
 
-    def close_block(self, index: Any, *, whole: bool = True) -> list[ChatEvent]:
+    def close_block(self, index: int | None, *, whole: bool = True) -> list[ChatEvent]:
         """The block has ended; `whole` is false where the token limit ended it."""
         block = self._blocks.get(index)
         if block is None:
@@ -312,3 +327,11 @@ class MessagesDecoder:
 def _inner(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     found = data.get(key)
     return found if isinstance(found, Mapping) else {}
+
+
+def _index(data: Mapping[str, Any]) -> int | None:
+    """The number of a block; a copy of the API that has only one block may leave it out."""
+    index = data.get("index")
+    if index is not None and not isinstance(index, int):
+        raise NotAnAnswer("the number of a content block is none")
+    return index

@@ -35,6 +35,7 @@ class MessagesWire(VendorWire):
         for before, turn in zip([None, *turns], turns, strict=False):
             _check_turn(turn, before)
             heard.messages += _messages(turn)
+        heard.prefill = turns[-1]["role"] == "assistant"
         heard.stream = left.pop("stream", False)
         limit = left.pop("max_tokens")
         assert 1 <= limit <= (self.capabilities.max_output or limit)

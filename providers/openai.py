@@ -20,6 +20,7 @@ from llmswitch._request import ChatRequest
 from llmswitch.providers.openai_errors import read_error
 from llmswitch.providers.openai_limits import add_limits
 from llmswitch.providers.openai_messages import build_messages
+from llmswitch.providers.openai_prefill import PrefillOptions
 from llmswitch.providers.openai_reply import ChatCompletionsDecoder, parse_completion
 from llmswitch.providers.openai_schema import strict_schema, typed_schema
 from llmswitch.providers.openai_status import AnswerStatus, CodePattern, vendor_facts
@@ -53,7 +54,10 @@ class ChatCompletionsOptions(BaseModel):
     message holds it. `withdrawn`: flags of a choice, with the values that mean that a filter took its text back.
     `done_ends`: no finish reason is ever given, and `[DONE]` says that the answer is whole. `spent_headers`: headers
     that count what is left of an allowance; where one says 0, its name is the code of a 429. `reset_clock`: hours east
-    of UTC of the clock by which the words of an error name the moment of a reset.
+    of UTC of the clock by which the words of an error name the moment of a reset. `eof_ok`: a stream
+    may end without a finish reason: with `"done"` if it says `[DONE]`, with `true` in any orderly way; the reply
+    warns of it (`no_finish_reason`). `prefill`: how a model with that capability is asked to go on with an unfinished
+    answer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -91,6 +95,8 @@ class ChatCompletionsOptions(BaseModel):
     done_ends: bool = False
     spent_headers: tuple[str, ...] = ()
     reset_clock: float | None = None
+    eof_ok: bool | Literal["done"] = False
+    prefill: PrefillOptions = PrefillOptions()
 
 
 class ChatCompletionsAdapter(Adapter):
@@ -129,9 +135,14 @@ class ChatCompletionsAdapter(Adapter):
             body["stream"] = True
             if options.stream_usage:
                 body["stream_options"] = {"include_usage": True}
+        path = options.path
+        if request.prefill:
+            path = options.prefill.base_path + path
+            body.update(options.prefill.body)
+            body["messages"][-1].update(options.prefill.last)
         body.update(request.extra.get(self.identity.provider, {}))
         try:
-            return HTTPRequest(options.path, dumps(body))
+            return HTTPRequest(path, dumps(body))
         except ValueError as problem:
             raise InvalidRequest(f"the request can't be written as JSON: {problem}") from None
 
@@ -192,10 +203,17 @@ class ChatCompletionsAdapter(Adapter):
         return fields
 
     def parse(self, body: Any, request: ChatRequest) -> ReplyAssembly:
-        return parse_completion(body, self.options, tools_as_schema=self._as_schema(request))
+        schema = self._as_schema(request)
+        return parse_completion(body, self.options, tools_as_schema=schema, echo=self._echo(request))
 
     def decoder(self, request: ChatRequest) -> ChatCompletionsDecoder:
-        return ChatCompletionsDecoder(self.options, tools_as_schema=self._as_schema(request))
+        names = [tool.name for tool in request.tools]
+        schema = self._as_schema(request)
+        return ChatCompletionsDecoder(self.options, tools=names, tools_as_schema=schema, echo=self._echo(request))
+
+    def _echo(self, request: ChatRequest) -> str:
+        """The text that the answer will begin with, although the caller has it."""
+        return request.messages[-1].text if request.prefill and self.options.prefill.echoes else ""
 
     def _as_schema(self, request: ChatRequest) -> bool:
         return bool(self.options.tools_as_schema and request.tools and request.tool_choice != "none")

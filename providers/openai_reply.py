@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from llmswitch._adapter import NotAnAnswer, VendorFault
+from llmswitch._adapter import BrokenEvent, NotAnAnswer, VendorFault
 from llmswitch._assembly import ReplyAssembly
 from llmswitch._events import ChatEvent
 from llmswitch._framing import EventStreamMessage, ServerSentEvent
 from llmswitch._json import JSONInvalid, dumps, loads
 from llmswitch._reply import FinishReason, Usage
 from llmswitch.providers.openai_errors import facts_of
+from llmswitch.providers.openai_prefill import Echo
 from llmswitch.providers.openai_status import check_status, is_withdrawn, vendor_facts
 from llmswitch.providers.openai_thoughts import GrowingThought, read_thought
 from llmswitch.providers.openai_tools_as_schema import read_held
@@ -87,7 +88,9 @@ def _count(value: Any) -> int | None:
     return int(value)
 
 
-def parse_completion(body: Any, options: ChatCompletionsOptions, *, tools_as_schema: bool = False) -> ReplyAssembly:
+def parse_completion(
+    body: Any, options: ChatCompletionsOptions, *, tools_as_schema: bool = False, echo: str = ""
+) -> ReplyAssembly:
     """A whole answer. It is put together by the same steps as a stream of one chunk."""
     if not isinstance(body, Mapping):
         raise NotAnAnswer("it is not a JSON object")
@@ -103,7 +106,7 @@ def parse_completion(body: Any, options: ChatCompletionsOptions, *, tools_as_sch
     if not isinstance(message, Mapping):
         raise NotAnAnswer("choices[0] has no message")
     # calls are closed by the reader of the whole answer, who has the rest of it when one turns out to be cut
-    decoder = ChatCompletionsDecoder(options, tools_as_schema=tools_as_schema, closes_calls=False)
+    decoder = ChatCompletionsDecoder(options, tools_as_schema=tools_as_schema, closes_calls=False, echo=echo)
     calls = message.get("tool_calls")
     if isinstance(calls, list):  # in one piece they stand in order and need no numbers; a chunk does
         numbered = [{**call, "index": index} for index, call in enumerate(calls) if isinstance(call, Mapping)]
@@ -122,16 +125,28 @@ def _is_bare_error(chunk: Mapping[str, Any]) -> bool:
 
 
 class ChatCompletionsDecoder:
-    """One stream of `chat.completion.chunk`s."""
+    """
+    One stream of `chat.completion.chunk`s. `tools`: the names of those that may be called. `echo`: text that it begins
+    with although the caller has it.
+    """
 
     def __init__(
-        self, options: ChatCompletionsOptions, *, tools_as_schema: bool = False, closes_calls: bool = True
+        self,
+        options: ChatCompletionsOptions,
+        *,
+        tools: Collection[str] = (),
+        tools_as_schema: bool = False,
+        closes_calls: bool = True,
+        echo: str = "",
     ) -> None:
         self.assembly = ReplyAssembly()
         self.ended = False
         self._options = options
         self._fields = options.reasoning_fields
+        self._tools = tools
+        self._echo = Echo(echo) if echo else None
         self._closes_calls = closes_calls
+        self._began_together = False  # the calls that began last came in one chunk
         self._refused = False
         self._withdrawn = False
         self._growing = GrowingThought() if options.reasoning_grows else None
@@ -142,7 +157,9 @@ class ChatCompletionsDecoder:
         data = event.data
         if data.startswith("[DONE]"):
             self.ended = True
-            return self.end("stop") if self._options.done_ends and self.assembly.raw else ()
+            if self._options.done_ends and self.assembly.raw:
+                return self.end("stop")
+            return self._unsaid_end() if self._options.eof_ok else ()
         if not data.strip():  # a keep-alive in the form of an empty event
             return ()
         try:
@@ -150,13 +167,13 @@ class ChatCompletionsDecoder:
         except JSONInvalid as problem:
             if not event.complete or event.event not in ("", "message", "error"):
                 return ()  # cut by the end of the body, or an event of the vendor's own: what is missing will show
-            raise NotAnAnswer(f"an event is {problem}") from None
+            raise BrokenEvent(f"an event is {problem}") from None
         if not event.complete:
             self.assembly.warn("incomplete_event", "the body ended before the blank line of its last event")
         if event.damaged:
-            self.assembly.warn("damaged_text", "the vendor sent invalid UTF-8; U+FFFD stands for it")
+            self.assembly.damaged()
         if not isinstance(chunk, Mapping):
-            raise NotAnAnswer("an event is not a JSON object")
+            raise BrokenEvent("an event is not a JSON object")
         check_status(chunk, self._options)
         if event.event == "error" or chunk.get("error") or _is_bare_error(chunk):
             raise VendorFault(vendor_facts(chunk, self._options))
@@ -210,7 +227,10 @@ class ChatCompletionsDecoder:
             events.append(assembly.reasoning(thought))
         content = delta.get("content")
         if isinstance(content, list):
-            content = "".join(part.get("text") or "" for part in content if isinstance(part, Mapping))
+            texts = [part.get("text") for part in content if isinstance(part, Mapping)]
+            content = "".join(text for text in texts if isinstance(text, str))
+        if isinstance(content, str) and self._echo is not None:
+            content = self._echo.without(content)
         if isinstance(content, str) and content:
             if self._held is not None:
                 self._held.append(content)
@@ -222,12 +242,18 @@ class ChatCompletionsDecoder:
             events.append(assembly.text(refusal))
         calls = delta.get("tool_calls")
         if calls:
-            for position, call in enumerate(calls if isinstance(calls, list) else [calls]):
-                if isinstance(call, Mapping):
-                    events.append(self._call(call, position))
+            self._calls(calls if isinstance(calls, list) else [calls], events)
 
-    def _call(self, call: Mapping[str, Any], position: int) -> ChatEvent:
-        """One piece of a tool call. `index` says which; where it is missing, a new id begins a new call."""
+    def _calls(self, calls: list[Any], events: list[ChatEvent]) -> None:
+        """Pieces of tool calls in one chunk."""
+        pieces = [call for call in calls if isinstance(call, Mapping)]
+        before = self.assembly.last_call()
+        events.extend([self._call(piece, alone=len(pieces) == 1) for piece in pieces])
+        if self.assembly.last_call() is not before:
+            self._began_together = len(pieces) > 1
+
+    def _call(self, call: Mapping[str, Any], *, alone: bool) -> ChatEvent:
+        """One piece of a tool call. Its arguments never stray into another: what can't be told apart is refused."""
         assembly = self.assembly
         function = call.get("function")
         function = function if isinstance(function, Mapping) else {}
@@ -239,18 +265,40 @@ class ChatCompletionsDecoder:
         if isinstance(arguments, Mapping):
             arguments = dumps(dict(arguments)).decode()
         arguments = arguments if isinstance(arguments, str) else ""
-        key = call.get("index")
-        if not isinstance(key, int):
-            last = assembly.last_call()
-            fresh = last is None or (given is not None and assembly.call_id(last) != given) or (given is None and name)
-            key = ("unnumbered", position, given or secrets.token_hex(4)) if fresh else last
+        key = self._key(call.get("index"), given, begins=bool(name), alone=alone)
         if not assembly.has_call(key):
             if not name:
                 raise NotAnAnswer("a tool call begins without a name")
             return assembly.tool_call(key, given or f"call_{secrets.token_hex(12)}", name, arguments)
         if given is not None and assembly.call_id(key) != given:
             raise NotAnAnswer("two tool calls share one index")
+        if name:
+            self._more_name(key, name)
         return assembly.tool_arguments(key, arguments)
+
+    def _key(self, index: Any, given: str | None, *, begins: bool, alone: bool) -> object:
+        """Which call a piece belongs to: by its number, else by its id, else to the call that began last."""
+        if isinstance(index, str) and index.isascii() and index.isdigit() and len(index) < 10:
+            index = int(index)
+        if isinstance(index, int):
+            return index
+        if given is not None:
+            known = self.assembly.call_with(given)
+            return given if known is None else known
+        if begins:
+            return object()
+        if not alone or self._began_together:
+            raise NotAnAnswer("a piece of a tool call does not say which of several it belongs to")
+        return self.assembly.last_call()
+
+    def _more_name(self, key: object, piece: str) -> None:
+        """A name may be said again with every piece, or come in pieces, if together they are the name of a tool."""
+        known = self.assembly.call_name(key)
+        if piece == known:
+            return
+        if not any(tool.startswith(known + piece) for tool in self._tools):
+            raise NotAnAnswer("the name of a tool call changes while it is written")
+        self.assembly.rename_call(key, known + piece)
 
     def end(self, word: str) -> Iterable[ChatEvent]:
         """The answer is whole. Anything after this is kept, and only the first word counts."""
@@ -258,6 +306,8 @@ class ChatCompletionsDecoder:
         events: list[ChatEvent] = []
         if assembly.finish_reason is not None:
             return events
+        if self._echo is not None and (kept := self._echo.rest()):
+            events.append(assembly.text(kept))
         if self._held is not None:
             events.extend(read_held("".join(self._held), assembly))
         called = assembly.last_call() is not None
@@ -271,4 +321,12 @@ class ChatCompletionsDecoder:
         return events
 
     def finish(self) -> Iterable[ChatEvent]:
-        return ()
+        return self._unsaid_end() if self._options.eof_ok is True else ()
+
+    def _unsaid_end(self) -> Iterable[ChatEvent]:
+        """The stream ended in order without a word on why. Nothing at all is still no answer, nor is half a call."""
+        assembly = self.assembly
+        if assembly.finish_reason is not None or not (assembly.begun or self._held) or assembly.unfinished_arguments:
+            return ()
+        assembly.warn("no_finish_reason", "the vendor ended the stream without saying why; it is taken for whole")
+        return self.end("stop")

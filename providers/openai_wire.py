@@ -52,6 +52,7 @@ class ChatCompletionsWire(VendorWire):
             messages = messages[1:]
         self._conversation(messages)
         heard = Heard(left.pop("model"), [_heard_message(message) for message in messages])
+        heard.prefill = self._goes_on(left, messages[-1])
         if self.options.tools_as_schema:
             heard.messages = [
                 (role, _read_calls(parts) if role == "assistant" else parts) for role, parts in heard.messages
@@ -100,6 +101,16 @@ class ChatCompletionsWire(VendorWire):
         assert here or not must, f"{field} is missing"
         assert not here or options.reasoning_replay != "omit", f"{field} is refused"
         assert not here or isinstance(message[field], list if options.reasoning_parts else str)
+
+    def _goes_on(self, left: dict[str, Any], last: dict[str, Any]) -> bool:
+        """Whether the last message is one that the model is to go on with."""
+        asked = self.options.prefill
+        if not self.capabilities.prefill or last["role"] != "assistant":
+            return False
+        said = last.items() >= asked.last.items() and left.items() >= asked.body.items()
+        for name in asked.body if said else ():
+            del left[name]
+        return bool(said)
 
     def _tools(self, left: dict[str, Any], heard: Heard) -> None:
         for tool in left.pop("tools", []):

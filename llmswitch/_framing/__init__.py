@@ -11,7 +11,7 @@ A body passes an `Inflater` where it is compressed, then the decoder of its medi
 from __future__ import annotations
 
 from .aws_event_stream import EventStreamDecoder, EventStreamMessage
-from .decoder import MAX_EVENT_BYTES, Decoder
+from .decoder import MAX_EVENT_BYTES, Decoder, decode_utf8
 from .errors import BodyTooLarge, EventTooLarge, FramingError
 from .inflate import MAX_DECODED_BYTES, Inflater
 from .ndjson import NDJSONDecoder
@@ -42,5 +42,6 @@ __all__ = [
     "NDJSONDecoder",
     "SSEDecoder",
     "ServerSentEvent",
+    "decode_utf8",
     "framer",
 ]

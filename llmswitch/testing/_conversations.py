@@ -66,6 +66,9 @@ CONVERSATIONS: Mapping[str, Conversation] = {
     "several_turns": Conversation(
         [Message("user", "One"), Message("assistant", "Two"), Message("user", [Text("Three"), Text("Four")])]
     ),
+    "continued": Conversation(
+        [Message("user", "Count to five."), Message("assistant", "One, two,")], {"prefill": True}, ("prefill",)
+    ),
     "image_data": Conversation(
         [Message("user", [Text("What is this?"), Image(data=_PIXEL, media_type="image/png")])], needs=("images",)
     ),

@@ -328,6 +328,7 @@ def _compare(heard: Heard, conversation: Conversation, target: Target, *, joined
         said = [(role, _joined(lines)) for role, lines in said]
     assert said == _merged(heard.messages, said)
     assert heard.model == target.model
+    assert heard.prefill == options.get("prefill", False)
     tools = [(tool.name, tool.description, dict(tool.parameters)) for tool in options.get("tools", ())]
     choice = options.get("tool_choice")
     if choice == "none" and not heard.tools:
@@ -362,6 +363,7 @@ def _unthinking(options: Mapping[str, Any], able: Capabilities) -> bool:
     form, choice = options.get("response_format"), options.get("tool_choice", "auto")
     kind = "json_object" if form == "json" or not able.json_schema else "json_schema"
     wanted = {kind if form is not None else None, "forced_tool" if choice not in ("auto", "none") else None}
+    wanted.add("prefill" if options.get("prefill") else None)
     return able.thinks_unasked and "off" in able.reasoning and bool(wanted & able.thinking_excludes)
 
 

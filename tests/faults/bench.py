@@ -189,7 +189,7 @@ class Bench:
             self._runner = self.stack.enter_context(asyncio.Runner())
         return self._runner.run(coroutine)
 
-    def config(self, *urls: str, limits: Mapping[str, float], providers: Mapping[str, JSON] | None = None) -> JSON:
+    def config(self, *urls: str, limits: Mapping[str, Any], providers: Mapping[str, JSON] | None = None) -> JSON:
         """A chain of t1, t2, … at these addresses, each with a key of its own."""
         made: JSON = {}
         for number, url in enumerate(urls, 1):
@@ -209,7 +209,7 @@ class Bench:
         at: str | None = None,
         tls: Any = None,
         alone: bool = False,
-        limits: Mapping[str, float] | None = None,
+        limits: Mapping[str, Any] | None = None,
         providers: Mapping[str, JSON] | None = None,
         http_client: Any = None,
     ) -> None:

@@ -62,11 +62,13 @@ def sync() -> None:
         timeout=30,
         extra={"zhipu": {"do_sample": False}},
         degrade=True,
+        prefill=False,
     )
     text: str = reply.text + reply.reasoning + reply.finish_reason
     tokens: int | None = reply.usage.input_tokens
+    stitched: bool = reply.stitched
     ok: list[bool] = [attempt.ok for attempt in reply.attempts]
-    print(text, tokens, ok, reply.cost, reply.provider, reply.model, reply.warnings, reply.id, reply.raw)
+    print(text, tokens, ok, stitched, reply.cost, reply.provider, reply.model, reply.warnings, reply.id, reply.raw)
     with client.stream("Tell me a story") as stream:
         for event in stream:
             match event:
