@@ -56,8 +56,9 @@ VARIANTS: dict[str, list[tuple[str, str | None, dict[str, Any]]]] = {
 def _make(name: str, suffix: str, model: str | None, config: dict[str, Any]) -> None:
     title = f"Test{name.title().replace('-', '').replace('_', '')}{suffix}"
     # Every provider is tested every day, its variants only where it is the author of its dialect: they are many.
-    marks = [pytest.mark.slow] if suffix and provider(name).dialect != name else []
-    members = {"provider": name, "model": model, "config": config, "pytestmark": marks}
+    copies = provider(name).dialect != name
+    marks = [pytest.mark.slow] if suffix and copies else []
+    members = {"provider": name, "model": model, "config": config, "copies": copies, "pytestmark": marks}
     globals()[title] = type(title, (ProviderSuite,), members)
 
 
