@@ -1,0 +1,385 @@
+"""
+Allowances that several processes count together in a store, so that all of them keep within it as if they were one.
+
+A call waits for the store's answer, since a bound that holds is worth a moment. A thread carries the questions of all
+calls of this process to the store, many at a time; nothing else is waited for. Where the store does not answer, each
+process goes on with its share of what was left, and tells afterwards what it spent.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import queue
+import secrets
+import threading
+import weakref
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import TypeAlias
+
+from ._allowance import Allowance, Charge, Seen, Want
+from ._counter_store import CounterStore, Give, Look, Order, Result, Shut, Take, Taken, edges
+from ._counters import Answer, Answered, Reservation, lost_at, shut_until, worst
+from ._outbox import Outbox
+from ._question import Question
+from ._redis_counters import GRACE
+from ._shares import Shares
+from ._store import said
+from ._window import Sliding, steady
+
+__all__ = ["SharedCounters"]
+
+_log = logging.getLogger("llmswitch")
+
+SILENCE = 0.45  # seconds without an answer after which it does
+FAILURES = 3  # or so many failures in a row
+PAUSE = 10.0  # seconds between attempts to reach a store that is gone
+BEAT = 5.0  # seconds after which a process says that it is there, and looks at what the others spent
+GAP = 0.05  # seconds for which what is to be told, and nobody waits for, is gathered
+SLICE = 0.05  # seconds for which telling it may hold up the end of a process
+BATCH = 100
+
+
+_Ended: TypeAlias = tuple[Reservation, tuple[int, ...]]
+
+
+class SharedCounters:
+    """
+    `Counters` on a store that `opened` opens, given a name for this process. `clock`: milliseconds since 1970, until
+    the store has told its own.
+
+    `counts`: how often the store failed, by class of the error. `gone`: it can't be used at present.
+    """
+
+    def __init__(self, opened: Callable[[str], CounterStore], clock: Callable[[], int] = steady) -> None:
+        self._opened = opened
+        self._clock = clock
+        self._offset = 0  # milliseconds by which the store's clock is ahead
+        self._era = 0
+        self._begin(None)
+
+    def _begin(self, parent: Shares | None) -> None:
+        self.counts: Counter[str] = Counter()
+        self.gone = False
+        self._lock = threading.Lock()
+        self._outbox = Outbox()
+        self._shares = Shares(self._outbox.unwritten) if parent is None else parent.forked(self._outbox.unwritten)
+        self._watched: dict[str, Allowance] = {}
+        self._edges: dict[str, tuple[int, ...]] = {}
+        self._shuts: list[tuple[Allowance, int]] = []
+        self._pending: list[Question] = []
+        self._asked: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
+        # appended to without the lock, by whoever ends a call: that may be the garbage collector
+        self._ended: deque[_Ended | Question] = deque()
+        self._called = False
+        self._failures = 0
+        self._silent_since: float | None = None
+        self._beaten = float("-inf")
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._stopping = False
+
+    def after_fork(self) -> None:
+        """`Counters.after_fork`: no thread and no connection of the parent's either."""
+        self._era += 1
+        self._begin(self._shares)
+
+    # From the threads of calls
+
+    def ask(self, wants: Sequence[Want], lease: float) -> Question | Answered:
+        """`Counters.ask`."""
+        if not self._start() or self.gone:
+            with self._lock:
+                return Answered(self._alone(wants, lease))
+        question = Question(self, wants, lease)
+        self._asked.put(question)
+        return question
+
+    def settle(self, reservation: Reservation, actuals: Sequence[int]) -> None:
+        """`Counters.settle`; the thread tells the store."""
+        self._ended.append((reservation, tuple(actuals)))
+        self._wake()
+
+    def abandon(self, question: Question) -> None:
+        """Nobody waits for this answer any longer. As `settle`, this may be called from anywhere."""
+        question.abandoned = True
+        self._ended.append(question)
+        self._wake()
+
+    def late(self, question: Question) -> Answer:
+        """The answer in place of one that did not come in time."""
+        with self._lock:
+            if question.answer is not None:
+                return question.answer
+            self.abandon(question)
+            if not self.gone and self._silent_since is not None and monotonic() - self._silent_since >= SILENCE:
+                self._lose("TimeoutError")
+            return self._alone(question.wants, question.lease)
+
+    def shut(self, allowance: Allowance, seconds: float | None) -> None:
+        """`Counters.shut`."""
+        with self._lock:
+            until = shut_until(allowance, seconds, self._now())
+            self._shares.shut(allowance, until)
+            self._shuts.append((allowance, until))
+        self._wake()
+
+    def seen(self, allowance: Allowance) -> Seen | None:
+        """`Counters.seen`: as of the last answer."""
+        with self._lock:
+            return self._shares.known.get(allowance.name)
+
+    def _now(self) -> int:
+        return self._clock() + self._offset
+
+    def _alone(self, wants: Sequence[Want], lease: float) -> Answer:
+        """Reserve without the store."""
+        now = self._now()
+        self._take_in(now)
+        denials = [denied for want in wants if (denied := self._shares.room(want, now)) is not None]
+        if denials:
+            return worst(denials)
+        ends = lost_at(now, lease)
+        charges = tuple(
+            Charge(want.allowance, want.amount, self._shares.start(want.allowance, now), ends) for want in wants
+        )
+        reservation = Reservation(secrets.token_hex(16), charges, ends + GRACE, local=True, era=self._era)
+        self._outbox.opened(reservation, now)
+        for charge in charges:
+            self._shares.took(charge, now)
+        self._wake()
+        return reservation
+
+    def _take_in(self, now: int) -> None:
+        """What ended since."""
+        while self._ended:
+            ended = self._ended.popleft()
+            if isinstance(ended, Question):
+                self._forget(ended, now)
+                continue
+            reservation, actuals = ended
+            if reservation.ended or reservation.era != self._era:
+                continue
+            reservation.ended = True
+            for charge, actual in zip(reservation.charges, actuals, strict=True):
+                self._shares.settled(charge, actual, now)
+            self._outbox.ended(reservation, actuals, now)
+
+    def _forget(self, question: Question, now: int) -> None:
+        """Give back what was reserved for a call that is gone."""
+        if isinstance(question.answer, Reservation):
+            self._give_back(question.answer, now)
+        elif question.answer is None and question.asked:
+            self._give_back(self._unsure(question, now), now)
+
+    def _unsure(self, question: Question, now: int) -> Reservation:
+        """What the store may have reserved, or may yet, for a question that was answered without it."""
+        charges = tuple(Charge(want.allowance, want.amount, 0, 0) for want in question.wants)
+        return Reservation(question.token, charges, now + GRACE, era=self._era)
+
+    def _give_back(self, reservation: Reservation, now: int) -> None:
+        if not reservation.ended:
+            reservation.ended = True
+            for charge in reservation.charges:
+                self._shares.settled(charge, 0, now)
+            self._outbox.ended(reservation, (0,) * len(reservation.charges), now)
+
+    # The thread
+
+    def _wake(self) -> None:
+        if not self._called:
+            self._called = True
+            self._asked.put(None)
+
+    def _start(self) -> bool:
+        """Run the thread, unless it runs. It is not run before there is a call, so that a fork finds none."""
+        if self._thread is not None:
+            return True
+        with self._starting:
+            if self._thread is None:
+                self._stopping = False
+                thread = self._thread = threading.Thread(target=self._run, name="llmswitch-counters", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as problem:  # no thread to be had, or the interpreter ends: the call goes on
+                    self.counts[type(problem).__name__] += 1
+                    self._thread = None
+                    return False
+                _running.add(self)
+        return True
+
+    def close(self, wait: float = 0.0) -> None:
+        """`Counters.close`: what is to be told is told, and this process is no longer counted."""
+        thread = self._thread
+        if thread is None:
+            return
+        self._stopping = True
+        self._asked.put(None)
+        if wait and thread is not threading.current_thread():
+            thread.join(wait)
+
+    def _run(self) -> None:
+        try:
+            store = self._opened(secrets.token_hex(8))
+            try:
+                while not self._stopping:
+                    self._wait(self.turn(store))
+                self._leave(store)
+            finally:
+                store.close()
+        finally:
+            self._thread = None
+            self._wait(0.0)
+            with self._lock:
+                self._answer_pending()
+
+    def _wait(self, seconds: float) -> None:
+        """Gather questions, for so long as there is none."""
+        began = monotonic()
+        while True:
+            left = began + seconds - monotonic()
+            try:
+                question = self._asked.get(timeout=left) if left > 0 else self._asked.get_nowait()
+            except queue.Empty:
+                return
+            if self._stopping:
+                seconds = 0.0
+            elif question is None and not self.gone:  # else nothing that happens here brings the store back
+                seconds = min(seconds, GAP)
+            if question is not None:
+                with self._lock:
+                    self._pending.append(question)
+                    if self.gone:
+                        self._answer_pending()
+                    else:
+                        seconds = 0.0
+
+    def turn(self, store: CounterStore) -> float:
+        """Make a round: ask and tell the store what there is, and take note where it fails. Seconds until the next."""
+        beat = monotonic() - self._beaten >= BEAT
+        with self._lock:
+            self._called = False
+            orders, questions, gives, shuts = self._gather(beat=beat)
+            if not orders and not beat and not self.gone:
+                return max(0.0, self._beaten + BEAT - monotonic())
+            if self._silent_since is None:
+                self._silent_since = monotonic()
+        try:
+            report = store.carry_out(orders, beat=beat)
+        except Exception as problem:  # noqa: BLE001 - whatever a store's library raises, the process goes on
+            return self._failed(problem)
+        with self._lock:
+            if beat:
+                self._beaten = monotonic()
+            self._came_back()
+            self._offset = report.now - self._clock()
+            self._shares.learn(report)
+            self._outbox.written(gives)
+            del self._shuts[: len(shuts)]
+            for question, result in zip(questions, report.results[len(orders) - len(questions) :], strict=True):
+                self._deliver(question, result, report.now)
+            if self._pending or self._shuts or len(self._outbox):
+                return 0.0
+        return max(0.0, self._beaten + BEAT - monotonic())
+
+    def _gather(self, *, beat: bool) -> tuple[list[Order], list[Question], list[Give], list[tuple[Allowance, int]]]:
+        now = self._now()
+        self._take_in(now)
+        self._pending = [question for question in self._pending if not question.abandoned]
+        shuts, gives, questions = self._shuts[:BATCH], self._outbox.batch(BATCH, now), self._pending[:BATCH]
+        looks = list(self._watched.values()) if beat else []
+        orders: list[Order] = [Shut(each, until, self._around(each, now)) for each, until in shuts]
+        orders += gives
+        orders += [Look(each, self._around(each, now), self._known(each)) for each in looks]
+        for question in questions:
+            question.asked += 1
+            allowances = [want.allowance for want in question.wants]
+            self._watched.update((each.name, each) for each in allowances if not isinstance(each.window, Sliding))
+            around = tuple(self._around(each, now) for each in allowances)
+            known = tuple(self._known(each) for each in allowances)
+            orders.append(Take(question.token, question.wants, question.lease, around, known))
+        return orders, questions, gives, shuts
+
+    def _known(self, allowance: Allowance) -> Seen | None:
+        return self._shares.known.get(allowance.name)
+
+    def _around(self, allowance: Allowance, now: int) -> tuple[int, ...]:
+        known = self._edges.get(allowance.name, ())
+        if len(known) < 2 or not known[0] <= now < known[1]:
+            known = self._edges[allowance.name] = edges(allowance.window, now)
+        return known
+
+    def _deliver(self, question: Question, result: Result, now: int) -> None:
+        if question not in self._pending:
+            return  # the store was given up meanwhile, and what it may have reserved is being given back
+        if result is None and question.asked < FAILURES:
+            return  # the windows were reckoned by a clock that is not the store's; now it is known
+        self._pending.remove(question)
+        if isinstance(result, Taken):
+            kept = max(charge.ends for charge in result.charges) + GRACE
+            answer: Answer = Reservation(question.token, result.charges, kept, era=self._era)
+            for charge in result.charges:
+                self._shares.took(charge, now)
+        else:
+            answer = result or self._alone(question.wants, question.lease)
+        question.conclude(answer)
+        if question.abandoned:
+            self._forget(question, now)
+
+    def _failed(self, problem: Exception) -> float:
+        with self._lock:
+            self.counts[type(problem).__name__] += 1
+            self._failures += 1
+            if self._failures >= FAILURES and not self.gone:
+                self._lose(said(problem))
+            return PAUSE if self.gone else 0.0
+
+    def _lose(self, why: str) -> None:
+        self.gone = True
+        _log.warning("the store can't be used (%s): limits and budgets are kept by each process's share", why)
+        self._answer_pending()
+
+    def _answer_pending(self) -> None:
+        """Nobody waits for a store that is gone."""
+        pending, self._pending = self._pending, []
+        now = self._now()
+        for question in pending:
+            if question.asked:
+                self._give_back(self._unsure(question, now), now)
+            if not question.abandoned:
+                question.conclude(self._alone(question.wants, question.lease))
+
+    def _came_back(self) -> None:
+        if self.gone:
+            self.gone = False
+            said_so = "the store can be used again, after %d failures: limits and budgets are counted together"
+            _log.warning(said_so, self._failures)
+        self._failures = 0
+        self._silent_since = None
+
+    def _leave(self, store: CounterStore) -> None:
+        ends = monotonic() + SLICE
+        try:
+            while True:
+                with self._lock:
+                    now = self._now()
+                    self._take_in(now)
+                    gives = self._outbox.batch(BATCH, now)
+                store.carry_out(gives, leave=True)
+                with self._lock:
+                    self._outbox.written(gives)
+                    if not len(self._outbox) or monotonic() >= ends:
+                        return
+        except Exception as problem:  # noqa: BLE001 - as above; leases end by themselves
+            self.counts[type(problem).__name__] += 1
+
+
+_running: weakref.WeakSet[SharedCounters] = weakref.WeakSet()
+
+
+@atexit.register
+def _leave_all() -> None:
+    for counters in list(_running):
+        counters.close(SLICE)
