@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from llmswitch._allowance import Allowance, Charge, Seen, SpanTally, Tally, tally
-from llmswitch._counter_store import Give, Order, Report, Result, Shut, Take, Taken
-from llmswitch._counters import lost_at, worst
+from llmswitch._allowance import Allowance, Charge, Denied, Seen, SpanTally, Tally, Want, tally
+from llmswitch._counter_store import CounterStore, Give, Order, Report, Result, Shut, Take, Taken
+from llmswitch._counters import Reservation, lost_at, worst
 from llmswitch._redis_counters import ALIVE, GRACE
+from llmswitch._shared_counters import SharedCounters
 from llmswitch._window import Calendar, Sliding, Window
 
 NOON = 1_800_014_400_000  # 2027-01-15T12:00:00Z
@@ -177,3 +178,62 @@ def _allowances(order: Order) -> list[Allowance]:
     if isinstance(order, Give):
         return [charge.allowance for charge in order.charges]
     return [order.allowance]
+
+
+class Process:
+    """One of several processes that count in a store; its rounds are made when a test says so."""
+
+    def __init__(self, store: MemoryCounterStore, clock: Clock, name: str, skew: int = 0) -> None:
+        self.store = _Named(store, name)
+        self.counters = _ByHand(lambda name: self.store, lambda: clock.now + skew)
+
+    def turn(self) -> float:
+        """A round, or an attempt at one; seconds until the next."""
+        return self.counters.turn(self.store)
+
+    def turns(self, number: int = 3) -> None:
+        """As many as it takes to notice that a store is gone."""
+        for _ in range(number):
+            self.turn()
+
+    def ask(self, *wants: Want, lease: float = 900.0) -> Reservation | Denied:
+        """What comes of asking, with a round in between."""
+        asked = self.counters.ask(wants, lease)
+        if not self.counters.gone:
+            self.turn()
+            self.turn()
+        return asked.wait()
+
+    def spends(self, limit: Allowance, amount: int, actual: int | None = None) -> Reservation | Denied:
+        """A whole call: it reserves so much, and it comes to that, or to what is given. The store hears of it later."""
+        answer = self.ask(Want(limit, amount))
+        if isinstance(answer, Reservation):
+            self.counters.settle(answer, (amount if actual is None else actual,))
+        return answer
+
+    def times(self, limit: Allowance, amount: int = 1, most: int = 100) -> int:
+        """How often such a call is admitted until one is denied."""
+        return next((n for n in range(most) if isinstance(self.spends(limit, amount), Denied)), most)
+
+
+class _Named:
+    """The store as one process sees it."""
+
+    def __init__(self, store: MemoryCounterStore, name: str) -> None:
+        self._store, self._name = store, name
+
+    def carry_out(self, orders: Sequence[Order], *, beat: bool = False, leave: bool = False) -> Report:
+        return self._store.carry_out(orders, process=self._name, beat=beat, leave=leave)
+
+    def close(self) -> None:
+        pass
+
+
+class _ByHand(SharedCounters):
+    def _start(self) -> bool:
+        self._wait(0.0)  # what was asked is taken in by the round
+        return True
+
+    def turn(self, store: CounterStore) -> float:
+        self._wait(0.0)
+        return super().turn(store)
