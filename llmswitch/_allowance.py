@@ -169,16 +169,17 @@ class SpanTally:
     def take(self, want: Want, now: int, ends: int) -> Charge:
         """Reserve it, whether there is room or not."""
         self.advance(now)
-        self.open[ends] = self.open.get(ends, 0) + want.amount
+        if want.amount:
+            self.open[ends] = self.open.get(ends, 0) + want.amount
         return Charge(want.allowance, want.amount, self.start, ends)
 
     def settle(self, charge: Charge, actual: int, now: int) -> None:
-        """Count `actual` in place of what was reserved, if that was in this window."""
-        if charge.start != self.start:
+        """Count `actual` in place of what was reserved, unless that was in a window before this one."""
+        if charge.start < self.start:
             return
         self.reap(now)
         left = self.open.get(charge.ends, 0) - charge.amount
-        if charge.ends in self.open and left >= 0:
+        if charge.amount and left >= 0:
             self.settled += actual
             if left:
                 self.open[charge.ends] = left
@@ -249,14 +250,20 @@ class SlidingTally:
         """Reserve it, whether there is room or not."""
         self.advance(now)
         second = now // 1000
-        self.buckets[second] = self.buckets.get(second, 0) + want.amount
+        self._add(second, want.amount)
         return Charge(want.allowance, want.amount, second, ends)
 
     def settle(self, charge: Charge, actual: int, now: int) -> None:
         """Count `actual` in place of what was reserved, if that is not over."""
         self.advance(now)
-        if charge.start in self.buckets:
-            self.buckets[charge.start] = max(0, self.buckets[charge.start] + actual - charge.amount)
+        second = min(charge.start, now // 1000)
+        if self._over(second) > now and (not charge.amount or second in self.buckets):
+            self._add(second, max(actual - charge.amount, -self.buckets.get(second, 0)))
+
+    def _add(self, second: int, amount: int) -> None:
+        left = self.buckets.pop(second, 0) + amount
+        if left:
+            self.buckets[second] = left
 
     def close(self, until: int, now: int) -> None:
         """Give nothing more out until then; 0: go on."""

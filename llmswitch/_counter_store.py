@@ -4,28 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from ._allowance import Allowance, Charge, Denied, Seen, Want
 from ._window import Sliding, Window
 
-__all__ = ["CounterStore", "Give", "Look", "Order", "Report", "Result", "Shut", "Take", "Taken", "edges"]
+__all__ = ["CounterStore", "Give", "Order", "Report", "Result", "Shut", "Take", "Taken", "View", "edges"]
+
+
+@dataclass(slots=True, frozen=True)
+class View:
+    """
+    An allowance that a batch has to do with, or is to look at. `edges`: where its windows begin and end about now.
+
+    `known`: what the process has seen of it, which a store that was set up anew, or from an old copy, may not have.
+    """
+
+    allowance: Allowance
+    edges: tuple[int, ...]
+    known: Seen | None = None
 
 
 @dataclass(slots=True, frozen=True)
 class Take:
     """
-    Reserve all that is wanted, or nothing, under a token; who asks again with the same token is told the same again.
-
-    `lease`: seconds. `edges`: of each, where windows begin and end about now. `known`: what the process has seen of
-    each, which a store that was set up anew, or from an old copy, may not have.
+    Reserve all that is wanted, or nothing, under a token, for `lease` seconds. Who asks again with the same token is
+    told the same again.
     """
 
     token: str
     wants: tuple[Want, ...]
     lease: float
-    edges: tuple[tuple[int, ...], ...]
-    known: tuple[Seen | None, ...]
 
 
 @dataclass(slots=True, frozen=True)
@@ -51,19 +60,9 @@ class Shut:
 
     allowance: Allowance
     until: int
-    edges: tuple[int, ...]
 
 
-@dataclass(slots=True, frozen=True)
-class Look:
-    """Say what was spent; it is never less than what is known."""
-
-    allowance: Allowance
-    edges: tuple[int, ...]
-    known: Seen | None = None
-
-
-Order: TypeAlias = Take | Give | Shut | Look
+Order: TypeAlias = Take | Give | Shut
 
 
 @dataclass(slots=True, frozen=True)
@@ -73,16 +72,15 @@ class Taken:
     charges: tuple[Charge, ...]
 
 
-# `None`: to be asked again, since the edges did not hold the store's own time; or there is nothing to say.
-Result: TypeAlias = Taken | Denied | None
+# What came of an order; `None`: it is to be repeated, since the edges did not hold the store's own time.
+Result: TypeAlias = Taken | Denied | Literal["done"] | None
 
 
 @dataclass(slots=True)
 class Report:
     """
-    What came of a batch. `now`: the store's clock, in milliseconds. `processes`: how many use the store.
-
-    `seen`: the state of each allowance of the batch, by its name, after the last order that had to do with it.
+    What came of a batch. `now`: the store's clock, in milliseconds. `processes`: how many use the store. `seen`: the
+    state of each allowance after the batch, by its name.
     """
 
     now: int
@@ -94,8 +92,13 @@ class Report:
 class CounterStore(Protocol):
     """Used by one thread. Any method may raise anything, and takes a fraction of a second at the most."""
 
-    def carry_out(self, orders: Sequence[Order], *, beat: bool = False, leave: bool = False) -> Report:
-        """Do it all, in one step. `beat`: this process is alive, for the time being. `leave`: it ends."""
+    def carry_out(
+        self, views: Sequence[View], orders: Sequence[Order], *, beat: bool = False, leave: bool = False
+    ) -> Report:
+        """
+        Do it all, in one step. There is one view of every allowance that an order has to do with. `beat`: this process
+        is alive, for the time being. `leave`: it ends.
+        """
 
     def close(self) -> None:
         """Close the connections."""

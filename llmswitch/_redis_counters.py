@@ -8,8 +8,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from ._allowance import CLOSED_AT_MOST, Allowance, Charge, Denied, Seen, Want
-from ._counter_store import Give, Order, Report, Result, Shut, Take, Taken
+from ._allowance import CLOSED_AT_MOST, Charge, Denied, Seen, Want
+from ._counter_store import Give, Order, Report, Result, Take, Taken, View
 from ._counters import lease_length
 from ._window import Sliding, Until
 
@@ -34,22 +34,20 @@ class RedisCounters:
         self._clock = clock
         self._run = client.register_script(_script())
 
-    def carry_out(self, orders: Sequence[Order], *, beat: bool = False, leave: bool = False) -> Report:
+    def carry_out(
+        self, views: Sequence[View], orders: Sequence[Order], *, beat: bool = False, leave: bool = False
+    ) -> Report:
         """`CounterStore.carry_out`."""
-        keys = _Keys(self._prefix)
-        payload: dict[str, Any] = {"orders": [_encoded(order, keys) for order in orders]}
+        batch = _Batch(self._prefix, views)
+        payload: dict[str, Any] = {"views": batch.views, "orders": [batch.encoded(order) for order in orders]}
         if beat or leave:
             payload.update(beat=beat, leave=leave, process=self._process, alive=ALIVE)
         if self._clock is not None:
             payload["now"] = self._clock()
-        now, processes, answers = self._run(keys.all, [json.dumps(payload, separators=(",", ":"))])
-        report = Report(now, max(1, processes), [])
-        for order, (kind, *told) in zip(orders, answers, strict=True):
-            report.results.append(_result(order, kind.decode(), told))
-            if told and isinstance(told[-1], list):
-                names = [allowance.name for allowance in _allowances(order)]
-                report.seen.update((name, Seen(*state)) for name, state in zip(names, told[-1], strict=True))
-        return report
+        now, processes, answers, seen = self._run(batch.keys, [json.dumps(payload, separators=(",", ":"))])
+        results = [_result(order, kind, told) for order, (kind, *told) in zip(orders, answers, strict=True)]
+        states = {view.allowance.name: Seen(*state) for view, state in zip(views, seen, strict=True)}
+        return Report(now, max(1, processes), results, states)
 
     def close(self) -> None:
         """`CounterStore.close`."""
@@ -64,91 +62,65 @@ def _script() -> str:
     return files("llmswitch").joinpath("counters.lua").read_text("utf-8")
 
 
-class _Keys:
-    """The keys that a batch has to do with; an order names them by their number."""
+class _Batch:
+    """Orders as the script reads them: a key, and a view, are named by their number, from 1."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, views: Sequence[View]) -> None:
         self._prefix = prefix
-        self._numbers = {f"{prefix}processes": 1}
+        self.keys = [f"{prefix}processes"]
+        self._records: dict[str, int] = {}
+        self._numbers = {view.allowance.name: number for number, view in enumerate(views, 1)}
+        self.views = [self._view(view) for view in views]
 
-    def number(self, kind: str, name: str) -> int:
-        return self._numbers.setdefault(f"{self._prefix}{kind}:{name}", len(self._numbers) + 1)
+    def _key(self, kind: str, name: str) -> int:
+        self.keys.append(f"{self._prefix}{kind}:{name}")
+        return len(self.keys)
 
-    @property
-    def all(self) -> list[str]:
-        return list(self._numbers)
+    def _record(self, token: str) -> int:
+        if token not in self._records:
+            self._records[token] = self._key("reservation", token)
+        return self._records[token]
 
+    def _view(self, view: View) -> dict[str, Any]:
+        window, known = view.allowance.window, view.known
+        given: dict[str, Any] = {"key": self._key("allowance", view.allowance.name), "edges": view.edges}
+        if isinstance(window, Sliding):
+            given["seconds"] = window.seconds
+        elif isinstance(window, Until):
+            given["once"] = True
+        if known is not None:
+            given["known"] = {"start": known.start, "settled": known.settled, "back": known.back}
+        return given
 
-def _allowances(order: Order) -> list[Allowance]:
-    if isinstance(order, Take):
-        return [want.allowance for want in order.wants]
-    if isinstance(order, Give):
-        return [charge.allowance for charge in order.charges]
-    return [order.allowance]
+    def encoded(self, order: Order) -> dict[str, Any]:
+        if isinstance(order, Take):
+            length, grain = lease_length(order.lease)
+            given = {"kind": "take", "record": self._record(order.token), "lease": length, "grain": grain}
+            return {**given, "grace": GRACE, "items": [self._wanted(want) for want in order.wants]}
+        if isinstance(order, Give):
+            given = {"kind": "give", "record": self._record(order.token), "kept": order.kept, "mark": order.mark}
+            actuals = order.actuals or [0] * len(order.charges)
+            items = [self._charged(charge, actual) for charge, actual in zip(order.charges, actuals, strict=True)]
+            return {**given, "open": order.actuals is None, "items": items}
+        view = self._numbers[order.allowance.name]
+        return {"kind": "shut", "view": view, "until": order.until, "longest": CLOSED_AT_MOST}
 
+    def _wanted(self, want: Want) -> dict[str, Any]:
+        limit, rate = want.allowance.limit, want.allowance.kind == "rate"
+        return {"view": self._numbers[want.allowance.name], "amount": want.amount, "limit": limit, "rate": rate}
 
-def _encoded(order: Order, keys: _Keys) -> dict[str, Any]:
-    if isinstance(order, Take):
-        length, grain = lease_length(order.lease)
-        wanted = zip(order.wants, order.edges, order.known, strict=True)
-        return {
-            "kind": "take",
-            "record": keys.number("reservation", order.token),
-            "lease": length,
-            "grain": grain,
-            "grace": GRACE,
-            "items": [_wanted(want, given, known, keys) for want, given, known in wanted],
-        }
-    if isinstance(order, Give):
-        actuals = order.actuals or [None] * len(order.charges)
-        return {
-            "kind": "give",
-            "record": keys.number("reservation", order.token),
-            "open": order.actuals is None,
-            "kept": order.kept,
-            "mark": order.mark,
-            "items": [_charged(charge, actual, keys) for charge, actual in zip(order.charges, actuals, strict=True)],
-        }
-    if isinstance(order, Shut):
-        item = _item(order.allowance, order.edges, keys)
-        return {"kind": "shut", "items": [item], "until": order.until, "longest": CLOSED_AT_MOST}
-    return {"kind": "look", "items": [_item(order.allowance, order.edges, keys, order.known)]}
-
-
-def _item(allowance: Allowance, given: Sequence[int], keys: _Keys, known: Seen | None = None) -> dict[str, Any]:
-    item: dict[str, Any] = {"key": keys.number("allowance", allowance.name), "edges": given}
-    if isinstance(allowance.window, Sliding):
-        item["seconds"] = allowance.window.seconds
-    elif isinstance(allowance.window, Until):
-        item["once"] = True
-    if known is not None:
-        item["known"] = {"start": known.start, "settled": known.settled, "back": known.back}
-    return item
+    def _charged(self, charge: Charge, actual: int) -> dict[str, Any]:
+        place = {"amount": charge.amount, "start": charge.start, "ends": charge.ends}
+        return {"view": self._numbers[charge.allowance.name], **place, "actual": actual}
 
 
-def _wanted(want: Want, given: Sequence[int], known: Seen | None, keys: _Keys) -> dict[str, Any]:
-    item = _item(want.allowance, given, keys, known)
-    item.update(amount=want.amount, limit=want.allowance.limit, rate=want.allowance.kind == "rate")
-    return item
-
-
-def _charged(charge: Charge, actual: int | None, keys: _Keys) -> dict[str, Any]:
-    item = _item(charge.allowance, (), keys)
-    item.update(amount=charge.amount, start=charge.start, ends=charge.ends)
-    if actual is not None:
-        item["actual"] = actual
-    window = charge.allowance.window
-    if not isinstance(window, Sliding):
-        span = window.span(charge.start)
-        item["last"] = span[1] if span is not None else charge.start
-    return item
-
-
-def _result(order: Order, kind: str, told: list[Any]) -> Result:
-    if isinstance(order, Take) and kind == "taken":
+def _result(order: Order, kind: bytes, told: list[Any]) -> Result:
+    if kind == b"when":
+        return None
+    if isinstance(order, Take) and kind == b"taken":
         kept = zip(order.wants, told[0], strict=True)
         return Taken(tuple(Charge(want.allowance, want.amount, start, ends) for want, (start, ends) in kept))
-    if isinstance(order, Take) and kind == "denied":
-        wait, spent, soon = told[1]
-        return Denied(order.wants[told[0] - 1], None if wait < 0 else wait / 1000, spent, bool(soon))
-    return None
+    if isinstance(order, Take):
+        index, (wait, spent, soon) = told
+        return Denied(order.wants[index - 1], None if wait < 0 else wait / 1000, spent, bool(soon))
+    return "done"

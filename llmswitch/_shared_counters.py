@@ -19,8 +19,8 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TypeAlias
 
-from ._allowance import Allowance, Charge, Seen, Want
-from ._counter_store import CounterStore, Give, Look, Order, Result, Shut, Take, Taken, edges
+from ._allowance import Allowance, Charge, Denied, Seen, Want
+from ._counter_store import CounterStore, Give, Order, Result, Shut, Take, Taken, View, edges
 from ._counters import Answer, Answered, Reservation, lost_at, shut_until, worst
 from ._outbox import Outbox
 from ._question import Question
@@ -68,7 +68,7 @@ class SharedCounters:
         self._shares = Shares(self._outbox.unwritten) if parent is None else parent.forked(self._outbox.unwritten)
         self._watched: dict[str, Allowance] = {}
         self._edges: dict[str, tuple[int, ...]] = {}
-        self._shuts: list[tuple[Allowance, int]] = []
+        self._shuts: list[Shut] = []
         self._pending: list[Question] = []
         self._asked: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
         # appended to without the lock, by whoever ends a call: that may be the garbage collector
@@ -123,7 +123,7 @@ class SharedCounters:
         with self._lock:
             until = shut_until(allowance, seconds, self._now())
             self._shares.shut(allowance, until)
-            self._shuts.append((allowance, until))
+            self._shuts.append(Shut(allowance, until))
         self._wake()
 
     def seen(self, allowance: Allowance) -> Seen | None:
@@ -261,13 +261,14 @@ class SharedCounters:
         beat = monotonic() - self._beaten >= BEAT
         with self._lock:
             self._called = False
-            orders, questions, gives, shuts = self._gather(beat=beat)
+            orders, questions = self._gather()
             if not orders and not beat and not self.gone:
                 return max(0.0, self._beaten + BEAT - monotonic())
+            views = self._views(orders, everything=beat)
             if self._silent_since is None:
                 self._silent_since = monotonic()
         try:
-            report = store.carry_out(orders, beat=beat)
+            report = store.carry_out(views, orders, beat=beat)
         except Exception as problem:  # noqa: BLE001 - whatever a store's library raises, the process goes on
             return self._failed(problem)
         with self._lock:
@@ -276,34 +277,43 @@ class SharedCounters:
             self._came_back()
             self._offset = report.now - self._clock()
             self._shares.learn(report)
-            self._outbox.written(gives)
-            del self._shuts[: len(shuts)]
+            self._told(orders, report.results)
             for question, result in zip(questions, report.results[len(orders) - len(questions) :], strict=True):
                 self._deliver(question, result, report.now)
             if self._pending or self._shuts or len(self._outbox):
                 return 0.0
         return max(0.0, self._beaten + BEAT - monotonic())
 
-    def _gather(self, *, beat: bool) -> tuple[list[Order], list[Question], list[Give], list[tuple[Allowance, int]]]:
+    def _gather(self) -> tuple[list[Order], list[Question]]:
+        """What there is to order: last of all what these questions ask."""
         now = self._now()
         self._take_in(now)
         self._pending = [question for question in self._pending if not question.abandoned]
-        shuts, gives, questions = self._shuts[:BATCH], self._outbox.batch(BATCH, now), self._pending[:BATCH]
-        looks = list(self._watched.values()) if beat else []
-        orders: list[Order] = [Shut(each, until, self._around(each, now)) for each, until in shuts]
-        orders += gives
-        orders += [Look(each, self._around(each, now), self._known(each)) for each in looks]
+        questions = self._pending[:BATCH]
+        orders: list[Order] = [*self._shuts[:BATCH], *self._outbox.batch(BATCH, now)]
         for question in questions:
             question.asked += 1
-            allowances = [want.allowance for want in question.wants]
-            self._watched.update((each.name, each) for each in allowances if not isinstance(each.window, Sliding))
-            around = tuple(self._around(each, now) for each in allowances)
-            known = tuple(self._known(each) for each in allowances)
-            orders.append(Take(question.token, question.wants, question.lease, around, known))
-        return orders, questions, gives, shuts
+            orders.append(Take(question.token, question.wants, question.lease))
+        return orders, questions
 
-    def _known(self, allowance: Allowance) -> Seen | None:
-        return self._shares.known.get(allowance.name)
+    def _told(self, orders: Sequence[Order], results: Sequence[Result]) -> None:
+        done = [order for order, result in zip(orders, results, strict=True) if result is not None]
+        self._outbox.written([order for order in done if isinstance(order, Give)])
+        self._shuts = [shut for shut in self._shuts if shut not in done]
+
+    def _views(self, orders: Sequence[Order], *, everything: bool) -> list[View]:
+        """Of all that the orders have to do with; of `everything` that this process has had to do with."""
+        found: dict[str, Allowance] = dict(self._watched) if everything else {}
+        for order in orders:
+            if isinstance(order, Take):
+                found.update((want.allowance.name, want.allowance) for want in order.wants)
+            elif isinstance(order, Give):
+                found.update((charge.allowance.name, charge.allowance) for charge in order.charges)
+            else:
+                found[order.allowance.name] = order.allowance
+        self._watched.update((name, each) for name, each in found.items() if not isinstance(each.window, Sliding))
+        now, known = self._now(), self._shares.known
+        return [View(each, self._around(each, now), known.get(name)) for name, each in found.items()]
 
     def _around(self, allowance: Allowance, now: int) -> tuple[int, ...]:
         known = self._edges.get(allowance.name, ())
@@ -323,7 +333,7 @@ class SharedCounters:
             for charge in result.charges:
                 self._shares.took(charge, now)
         else:
-            answer = result or self._alone(question.wants, question.lease)
+            answer = result if isinstance(result, Denied) else self._alone(question.wants, question.lease)
         question.conclude(answer)
         if question.abandoned:
             self._forget(question, now)
@@ -367,9 +377,10 @@ class SharedCounters:
                     now = self._now()
                     self._take_in(now)
                     gives = self._outbox.batch(BATCH, now)
-                store.carry_out(gives, leave=True)
+                    views = self._views(gives, everything=False)
+                report = store.carry_out(views, gives, leave=True)
                 with self._lock:
-                    self._outbox.written(gives)
+                    self._told(gives, report.results)
                     if not len(self._outbox) or monotonic() >= ends:
                         return
         except Exception as problem:  # noqa: BLE001 - as above; leases end by themselves

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llmswitch._allowance import Allowance, Charge, Denied, Seen, SpanTally, Tally, Want, tally
-from llmswitch._counter_store import CounterStore, Give, Order, Report, Result, Shut, Take, Taken
+from llmswitch._counter_store import CounterStore, Give, Order, Report, Result, Take, Taken, View
 from llmswitch._counters import Reservation, lost_at, worst
 from llmswitch._redis_counters import ALIVE, GRACE
 from llmswitch._shared_counters import SharedCounters
@@ -64,7 +64,13 @@ class MemoryCounterStore:
         return found.seen()
 
     def carry_out(
-        self, orders: Sequence[Order], *, process: str = "one", beat: bool = False, leave: bool = False
+        self,
+        views: Sequence[View],
+        orders: Sequence[Order],
+        *,
+        process: str = "one",
+        beat: bool = False,
+        leave: bool = False,
     ) -> Report:
         self.calls += 1
         if self.broken is not None and not self.late:
@@ -76,46 +82,49 @@ class MemoryCounterStore:
             self.processes[process] = now
         if leave:
             self.processes.pop(process, None)
-        report = Report(now, max(1, len(self.processes)), [])
-        for order in orders:
-            report.results.append(self._carry_out(order, now))
-            for each in _allowances(order):
-                report.seen[each.name] = self._tally(each).seen()
+        there = {view.allowance.name: self._advance(view, now) for view in views}
+        results = [self._carry_out(order, there, now) for order in orders]
+        seen = {view.allowance.name: self._tally(view.allowance).seen() for view in views}
         if self.broken is not None:
             raise self.broken
-        return report
+        return Report(now, max(1, len(self.processes)), results, seen)
 
     def close(self) -> None:
         pass
 
-    def _carry_out(self, order: Order, now: int) -> Result:
-        if isinstance(order, Take):
-            return self._take(order, now)
-        if isinstance(order, Give):
-            self._give(order, now)
-        elif isinstance(order, Shut):
-            if self._tally(order.allowance).advance(now):
-                self._tally(order.allowance).close(order.until, now)
-        elif self._tally(order.allowance).advance(now):
-            _merge(self._tally(order.allowance), order.known)
-        return None
+    def _advance(self, view: View, now: int) -> bool:
+        """Whether the edges hold the store's own time, or the last window is over."""
+        found, edges = self._tally(view.allowance), view.edges
+        if not isinstance(found, SpanTally):
+            return found.advance(now)
+        if found.window.span(now) is None:
+            return edges[0] <= now
+        if not edges[0] <= now < edges[-1]:
+            return False
+        found.advance(now)
+        if view.known is not None and view.known.start == found.start:
+            found.settled = max(found.settled, view.known.settled)
+            found.back = max(found.back, view.known.back)
+        return True
 
-    def _take(self, order: Take, now: int) -> Result:
-        record = self.records.get(order.token)
-        if record is not None and record.charges is None:
+    def _carry_out(self, order: Order, there: Mapping[str, bool], now: int) -> Result:
+        if isinstance(order, Take):
+            return self._take(order, there, now)
+        if isinstance(order, Give):
+            return self._give(order, there, now)
+        if not there[order.allowance.name]:
             return None
-        denials = []
-        for want, given, known in zip(order.wants, order.edges, order.known, strict=True):
-            if given and len(given) > 1 and not given[0] <= now < given[-1]:
-                return None
-            found = self._tally(want.allowance)
-            if found.advance(now):
-                _merge(found, known)
-            denied = found.room(want, now)
-            if denied is not None:
-                denials.append(denied)
-        if record is not None and record.charges is not None:
-            return Taken(record.charges)
+        self._tally(order.allowance).close(order.until, now)
+        return "done"
+
+    def _take(self, order: Take, there: Mapping[str, bool], now: int) -> Result:
+        record = self.records.get(order.token)
+        if record is not None:
+            return Taken(record.charges) if record.charges is not None else None
+        if not all(there[want.allowance.name] for want in order.wants):
+            return None
+        found = [self._tally(want.allowance).room(want, now) for want in order.wants]
+        denials = [denied for denied in found if denied is not None]
         if denials:
             return worst(denials)
         ends = lost_at(now, order.lease)
@@ -123,61 +132,32 @@ class MemoryCounterStore:
         self.records[order.token] = _Record(charges, ends + GRACE)
         return Taken(charges)
 
-    def _give(self, order: Give, now: int) -> None:
+    def _give(self, order: Give, there: Mapping[str, bool], now: int) -> Result:
         record = self.records.get(order.token)
         counted = record.charges if record is not None else None
-        if record is not None and counted is None:
-            return
-        if (counted is None and now >= order.kept) or (counted is not None and order.actuals is None):
-            return
+        if record is not None and (counted is None or order.actuals is None):
+            return "done"
+        if record is None and now >= order.kept:
+            return "done"
+        if not all(there[charge.allowance.name] for charge in order.charges):
+            return None
         for number, charge in enumerate(order.charges):
             found = self._tally(charge.allowance)
-            actual = charge.amount if order.actuals is None else order.actuals[number]
-            if counted is not None:
-                found.settle(counted[number], actual, now)
-            elif isinstance(found, SpanTally):
-                self._add(found, charge, actual, now, still_open=order.actuals is None)
+            nothing = Charge(charge.allowance, 0, charge.start, charge.ends)
+            if order.actuals is not None:
+                found.settle(counted[number] if counted is not None else nothing, order.actuals[number], now)
+            elif isinstance(found, SpanTally) and charge.ends > now and charge.start >= found.start >= 0:
+                found.open[charge.ends] = found.open.get(charge.ends, 0) + charge.amount
             else:
-                found.advance(now)
-                second = min(charge.start, now // 1000)
-                if (second + 1 + found.window.seconds) * 1000 > now:
-                    found.buckets[second] = found.buckets.get(second, 0) + actual
-        if order.actuals is None:
-            self.records[order.token] = _Record(order.charges, order.kept)
-        else:
-            self.records[order.token] = _Record(None, now + order.mark)
-
-    def _add(self, found: SpanTally, charge: Charge, actual: int, now: int, *, still_open: bool) -> None:
-        if charge.start > found.start:
-            span = found.window.span(charge.start)
-            assert span is not None
-            found.begin(charge.start, span[1])
-        if charge.start < found.start:
-            return
-        found.reap(now)
-        if still_open and charge.ends > now:
-            found.open[charge.ends] = found.open.get(charge.ends, 0) + actual
-        else:
-            found.correct(actual)
+                found.settle(nothing, charge.amount, now)
+        open_charges = order.charges if order.actuals is None else None
+        self.records[order.token] = _Record(open_charges, order.kept if open_charges is not None else now + order.mark)
+        return "done"
 
     def _tally(self, asked: Allowance) -> Tally:
         if asked.name not in self.tallies:
             self.tallies[asked.name] = tally(asked.window)
         return self.tallies[asked.name]
-
-
-def _merge(found: Tally, known: Seen | None) -> None:
-    if known is not None and isinstance(found, SpanTally) and known.start == found.start:
-        found.settled = max(found.settled, known.settled)
-        found.back = max(found.back, known.back)
-
-
-def _allowances(order: Order) -> list[Allowance]:
-    if isinstance(order, Take):
-        return [want.allowance for want in order.wants]
-    if isinstance(order, Give):
-        return [charge.allowance for charge in order.charges]
-    return [order.allowance]
 
 
 class Process:
@@ -222,8 +202,10 @@ class _Named:
     def __init__(self, store: MemoryCounterStore, name: str) -> None:
         self._store, self._name = store, name
 
-    def carry_out(self, orders: Sequence[Order], *, beat: bool = False, leave: bool = False) -> Report:
-        return self._store.carry_out(orders, process=self._name, beat=beat, leave=leave)
+    def carry_out(
+        self, views: Sequence[View], orders: Sequence[Order], *, beat: bool = False, leave: bool = False
+    ) -> Report:
+        return self._store.carry_out(views, orders, process=self._name, beat=beat, leave=leave)
 
     def close(self) -> None:
         pass

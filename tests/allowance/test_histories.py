@@ -126,10 +126,11 @@ class AllowanceMachine(RuleBasedStateMachine):
         self.spent()
         self.counters.settle(reservation, (actual,))
         self.counters.seen(self.allowance)
-        moved = sliding and line.second != reservation.charges[0].start
+        start = reservation.charges[0].start
+        moved = sliding and line.amount > 0 and line.second != start  # what was moved can't be told apart any longer
         if reservation.token not in self.settled and not line.over and not moved:
             self.excess += max(0, actual - line.amount)
-            line.amount = actual
+            line.amount, line.second = actual, min(start, self.clock.now // 1000)
         self.settled.add(reservation.token)
 
     @rule(amount=st.integers(1, LIMIT))

@@ -160,9 +160,9 @@ def test_an_answer_that_comes_too_late_is_given_back(process, store, clock):
     asked = one.counters.ask([Want(BUDGET, 5)], 900)
     carry_out = one.store.carry_out
 
-    def slow(orders, **given):
+    def slow(*orders, **given):
         """The call gives up while the store is at it."""
-        report = carry_out(orders, **given)
+        report = carry_out(*orders, **given)
         if len(answers) == 0:
             answers.append(asked.wait())
         return report
@@ -384,7 +384,7 @@ def test_silence_is_noticed_by_who_waits(process, store, clock, caplog):
     one.turn()
     asked = one.counters.ask([Want(RATE, 1)], 900)
 
-    def silent(orders, **given):
+    def silent(*orders, **given):
         clock.tick(SILENCE)
         assert isinstance(asked.wait(), Reservation)
         assert one.counters.gone
@@ -477,15 +477,15 @@ def test_a_late_order_of_a_call_that_is_gone(process, store, clock):
     asked = one.counters.ask([Want(BUDGET, 5)], 900)
     orders = []
     carry_out = one.store.carry_out
-    one.store.carry_out = lambda given, **more: orders.append(given) or (_ for _ in ()).throw(OSError("silence"))
+    one.store.carry_out = lambda *given, **more: orders.append(given) or (_ for _ in ()).throw(OSError("silence"))
     one.turns(FAILURES)
     assert isinstance(asked.wait(), Reservation)
     one.store.carry_out = carry_out
     clock.tick(PAUSE)
     one.turn()
-    store.carry_out(orders[0])
+    store.carry_out(*orders[0])
     one.turn()
-    store.carry_out(orders[1])
+    store.carry_out(*orders[1])
     one.turns()
     assert (10, 5) == (store.seen(BUDGET).settled, store.seen(BUDGET).open)
 

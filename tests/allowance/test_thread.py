@@ -25,9 +25,9 @@ class Slow(MemoryCounterStore):
 
     seconds = 0.0
 
-    def carry_out(self, orders, **given):
+    def carry_out(self, *orders, **given):
         time.sleep(self.seconds)
-        return super().carry_out(orders, **given)
+        return super().carry_out(*orders, **given)
 
 
 @pytest.fixture
