@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
+from time import monotonic
 from typing import Protocol
 
 from ._allowance import Want
 from ._counters import Answer
 
-__all__ = ["EXACT", "PATIENCE", "Question"]
+__all__ = ["Question"]
 
 PATIENCE = 0.05  # seconds that a call waits where only rates are at stake, which the vendor keeps as well
-EXACT = 0.5  # and where a budget is: until the store counts as gone
+EXACT = 0.5  # and where a budget is: longer than it takes to notice that the store is gone
+LONGEST = 5.0  # while the store answers others, and only this process is slow
 
 
 class _Counters(Protocol):
-    def late(self, question: Question) -> Answer: ...
+    def late(self, question: Question, *, patient: bool) -> Answer | None: ...
 
     def abandon(self, question: Question) -> None: ...
 
@@ -25,12 +27,11 @@ class _Counters(Protocol):
 class Question:
     """A reservation that the store is asked for; `Asked`."""
 
-    __slots__ = ("_counters", "_patience", "abandoned", "answer", "asked", "future", "lease", "token", "wants")
+    __slots__ = ("_counters", "abandoned", "answer", "asked", "exact", "future", "lease", "token", "wants")
 
     def __init__(self, counters: _Counters, wants: Sequence[Want], lease: float) -> None:
         self._counters = counters
-        exact = any(want.allowance.kind == "budget" and not want.allowance.fail_open for want in wants)
-        self._patience = EXACT if exact else PATIENCE
+        self.exact = any(want.allowance.kind == "budget" and not want.allowance.fail_open for want in wants)
         self.token = secrets.token_hex(16)
         self.wants = tuple(wants)
         self.lease = lease
@@ -41,13 +42,17 @@ class Question:
 
     def wait(self) -> Answer:
         """`Asked.wait`."""
-        try:
-            return self.future.result(self._patience)
-        except TimeoutError:
-            return self._counters.late(self)
-        except BaseException:
-            self._counters.abandon(self)
-            raise
+        for seconds, patient in self._waits():
+            try:
+                return self.future.result(seconds)
+            except TimeoutError:
+                answer = self._counters.late(self, patient=patient)
+                if answer is not None:
+                    return answer
+            except BaseException:
+                self._counters.abandon(self)
+                raise
+        raise AssertionError("the last wait is not a patient one")
 
     async def awaited(self) -> Answer:
         """`Asked.awaited`."""
@@ -55,15 +60,28 @@ class Question:
 
         future = asyncio.wrap_future(self.future)
         try:
-            await asyncio.wait({future}, timeout=self._patience)
+            for seconds, patient in self._waits():
+                await asyncio.wait({future}, timeout=seconds)
+                if future.done():
+                    return future.result()
+                answer = self._counters.late(self, patient=patient)
+                if answer is not None:
+                    return answer
         except BaseException:
             self._counters.abandon(self)
-            future.cancel()
             raise
-        if future.done():
-            return future.result()
-        future.cancel()
-        return self._counters.late(self)
+        finally:
+            future.cancel()
+        raise AssertionError("the last wait is not a patient one")
+
+    def _waits(self) -> Iterator[tuple[float, bool]]:
+        """How long to wait, and whether to go on waiting then if the store is not gone."""
+        if self.exact:
+            yield EXACT, True
+            ends = monotonic() + LONGEST - EXACT
+            while monotonic() < ends:
+                yield PATIENCE, True
+        yield PATIENCE, False
 
     def conclude(self, answer: Answer) -> None:
         """Say the answer; called under the lock of the counters."""

@@ -33,8 +33,9 @@ __all__ = ["SharedCounters"]
 
 _log = logging.getLogger("llmswitch")
 
-SILENCE = 0.45  # seconds without an answer after which it does
-FAILURES = 3  # or so many failures in a row
+FAILURES = 3  # in a row, after which a store counts as gone
+SILENCE = 0.45  # or so many seconds without an answer, where all but one of these have happened
+DEAF = 2.0  # or so many, where not even a failure comes back
 PAUSE = 10.0  # seconds between attempts to reach a store that is gone
 BEAT = 5.0  # seconds after which a process says that it is there, and looks at what the others spent
 GAP = 0.05  # seconds for which what is to be told, and nobody waits for, is gathered
@@ -108,15 +109,22 @@ class SharedCounters:
         self._ended.append(question)
         self._wake()
 
-    def late(self, question: Question) -> Answer:
-        """The answer in place of one that did not come in time."""
+    def late(self, question: Question, *, patient: bool) -> Answer | None:
+        """The answer in place of one that did not come; `None` for who is `patient`, unless the store is gone."""
         with self._lock:
+            if question.answer is None and not self.gone and self._silent():
+                self._lose("TimeoutError")
             if question.answer is not None:
                 return question.answer
+            if patient and not self.gone:
+                return None
             self.abandon(question)
-            if not self.gone and self._silent_since is not None and monotonic() - self._silent_since >= SILENCE:
-                self._lose("TimeoutError")
             return self._alone(question.wants, question.lease)
+
+    def _silent(self) -> bool:
+        if self._silent_since is None:
+            return False
+        return monotonic() - self._silent_since >= (SILENCE if self._failures >= FAILURES - 1 else DEAF)
 
     def shut(self, allowance: Allowance, seconds: float | None) -> None:
         """`Counters.shut`."""

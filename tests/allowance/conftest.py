@@ -30,8 +30,8 @@ def store(clock: Clock) -> MemoryCounterStore:
 def process(store: MemoryCounterStore, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Process]:
     """Starts one of several processes, whose rounds are made by hand; no call waits for an answer that is not there."""
     monkeypatch.setattr(_shared_counters, "monotonic", lambda: clock.now / 1000)
-    monkeypatch.setattr(_question, "EXACT", 0.0)
-    monkeypatch.setattr(_question, "PATIENCE", 0.0)
+    for name in ("EXACT", "PATIENCE", "LONGEST"):
+        monkeypatch.setattr(_question, name, 0.0)
     numbers = iter(range(100))
 
     def started(**given: Any) -> Process:

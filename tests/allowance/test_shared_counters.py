@@ -13,7 +13,7 @@ from llmswitch import _question
 from llmswitch._allowance import Charge, Denied, Want
 from llmswitch._counters import Reservation
 from llmswitch._redis_counters import ALIVE, GRACE
-from llmswitch._shared_counters import BEAT, FAILURES, PAUSE, SILENCE
+from llmswitch._shared_counters import BEAT, DEAF, FAILURES, PAUSE, SILENCE
 from llmswitch._window import DAY, Calendar
 from tests.allowance.play import allowance, rate
 
@@ -115,13 +115,13 @@ def test_who_settles_after_the_lease_corrects_it(process, store, clock):
     assert 6 == store.seen(BUDGET).spent
 
 
-def test_a_call_that_is_cancelled_gives_back(process, store):
+def test_a_call_that_is_cancelled_gives_back(process, store, monkeypatch):
     """Cancelled while it waits, before or after the store has answered: nothing stays reserved."""
     one = process()
+    monkeypatch.setattr(_question, "EXACT", 5.0)
 
     async def cancelled(*, answered):
         asked = one.counters.ask([Want(BUDGET, 7)], 900)
-        asked._patience = 5
         waiting = asyncio.ensure_future(asked.awaited())
         await asyncio.sleep(0)
         if answered:
@@ -136,13 +136,13 @@ def test_a_call_that_is_cancelled_gives_back(process, store):
         assert 0 == store.seen(BUDGET).spent
 
 
-def test_an_answer_is_awaited(process, store):
+def test_an_answer_is_awaited(process, store, monkeypatch):
     """In a loop the answer comes when the round is made, and other tasks go on meanwhile."""
     one = process()
+    monkeypatch.setattr(_question, "EXACT", 5.0)
 
     async def ask():
         asked = one.counters.ask([Want(BUDGET, 7)], 900)
-        asked._patience = 5
         waiting = asyncio.ensure_future(asked.awaited())
         await asyncio.sleep(0.01)
         await asyncio.to_thread(one.turn)
@@ -377,21 +377,27 @@ def test_all_who_wait_are_answered_when_it_goes(process, store):
     assert [True, True, False, False] == [isinstance(answer, Reservation) for answer in answers]
 
 
-def test_silence_is_noticed_by_who_waits(process, store, clock, caplog):
-    """A store that answers nothing at all counts as gone after half a second, though the thread still waits for it."""
+@pytest.mark.parametrize(("failures", "seconds"), [(FAILURES - 1, SILENCE), (0, DEAF)])
+def test_silence_is_noticed_by_who_waits(process, store, clock, caplog, failures, seconds):
+    """A store that answers nothing counts as gone after half a second, though the thread still waits for it."""
     one = process()
-    one.spends(RATE, 1)
+    one.spends(BUDGET, 1)
     one.turn()
-    asked = one.counters.ask([Want(RATE, 1)], 900)
+    asked = [one.counters.ask([Want(BUDGET, 1)], 900) for _ in range(2)]
 
     def silent(*orders, **given):
-        clock.tick(SILENCE)
-        assert isinstance(asked.wait(), Reservation)
-        assert one.counters.gone
+        if one.counters._failures == failures:
+            assert None is one.counters.late(asked[0], patient=True)
+            clock.tick(seconds)
+            answers.extend(each.wait() for each in asked)
+            assert one.counters.gone
         raise OSError("late")
 
+    answers = []
     one.store.carry_out = silent
-    one.turn()
+    one.turns(FAILURES)
+    assert [True, True] == [isinstance(answer, Reservation) for answer in answers]
+    assert 2 == one.counters._outbox.unwritten("a", BUDGET.window.span(clock.now)[0])
     assert ["the store can't be used (TimeoutError): limits and budgets are kept by each process's share"] == [
         record.getMessage() for record in caplog.records
     ]
@@ -574,13 +580,14 @@ def test_after_a_fork(process, store, clock):
 
 
 def test_how_long_a_call_waits():
-    """A fraction of a second where a rate is at stake, and until the store counts as gone where a budget is."""
-    for wants, patience in (
-        ([Want(RATE, 1)], 0.05),
-        ([Want(RATE, 1), Want(BUDGET, 1)], 0.5),
-        ([Want(allowance(fail_open=True), 1)], 0.05),
+    """A twentieth of a second where a rate is at stake; where a budget is, until the store has answered or is gone."""
+    for wants, exact in (
+        ([Want(RATE, 1)], False),
+        ([Want(RATE, 1), Want(BUDGET, 1)], True),
+        ([Want(allowance(fail_open=True), 1)], False),
     ):
-        assert patience == _question.Question(None, wants, 900)._patience
+        asked = _question.Question(None, wants, 900)
+        assert (0.5, True) == next(asked._waits()) if exact else [(0.05, False)] == list(asked._waits())
 
 
 def test_what_is_charged_of_a_lost_reservation_is_known_for_an_hour(process, store, clock):

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from llmswitch import _shared_counters
 from llmswitch._allowance import Denied, Want
 from llmswitch._allowances import Allowances
 from llmswitch._config import Loaded
@@ -21,12 +22,14 @@ BUDGET, RATE = allowance(), rate()
 
 
 class Slow(MemoryCounterStore):
-    """Takes as long as the test says."""
+    """Takes as long as the test says, or fails after a fifth of a second."""
 
     seconds = 0.0
 
     def carry_out(self, *orders, **given):
-        time.sleep(self.seconds)
+        time.sleep(min(self.seconds, 0.2))
+        if self.seconds > 0.2:
+            raise TimeoutError
         return super().carry_out(*orders, **given)
 
 
@@ -117,6 +120,26 @@ def test_threads_and_tasks_at_once(counting, shared):
     for each in workers:
         each.join()
     assert (250, 10) == (len(admitted), sum(admitted))
+
+
+def test_a_slow_process_goes_on_waiting(counting, shared, monkeypatch):
+    """While the store answers, a call under a budget waits its turn: its share is for a store that is gone."""
+    monkeypatch.setattr(_shared_counters, "BATCH", 1)
+    shared.seconds = 0.15
+    one, wide = counting(), allowance("w", 100)
+    answers = []
+
+    def call():
+        answers.append(one.ask([Want(wide, 20)], 900).wait())
+
+    calls = [threading.Thread(target=call) for _ in range(6)]
+    for each in calls:
+        each.start()
+    for each in calls:
+        each.join()
+    assert 5 == sum(isinstance(answer, Reservation) for answer in answers)
+    assert {False} == {answer.local for answer in answers if isinstance(answer, Reservation)}
+    assert {False} == {answer.alone for answer in answers if isinstance(answer, Denied)}
 
 
 def test_silence_is_noticed_in_time(counting, shared):
