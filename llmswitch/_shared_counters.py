@@ -69,7 +69,7 @@ class SharedCounters:
         self._shares = Shares(self._outbox.unwritten) if parent is None else parent.forked(self._outbox.unwritten)
         self._watched: dict[str, Allowance] = {}
         self._edges: dict[str, tuple[int, ...]] = {}
-        self._shuts: list[Shut] = []
+        self._shuts: dict[str, Shut] = {}
         self._pending: list[Question] = []
         self._asked: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
         # appended to without the lock, by whoever ends a call: that may be the garbage collector
@@ -91,12 +91,16 @@ class SharedCounters:
 
     def ask(self, wants: Sequence[Want], lease: float) -> Question | Answered:
         """`Counters.ask`."""
-        if not self._start() or self.gone:
-            with self._lock:
-                return Answered(self._alone(wants, lease))
-        question = Question(self, wants, lease)
-        self._asked.put(question)
-        return question
+        if self.gone:
+            self._start()  # somebody has to see when it is back
+        else:
+            question = Question(self, wants, lease)
+            self._asked.put(question)  # first, since a thread that ends looks here before it does
+            if self._start():
+                return question
+            question.abandoned = True
+        with self._lock:
+            return Answered(self._alone(wants, lease))
 
     def settle(self, reservation: Reservation, actuals: Sequence[int]) -> None:
         """`Counters.settle`; the thread tells the store."""
@@ -131,7 +135,9 @@ class SharedCounters:
         with self._lock:
             until = shut_until(allowance, seconds, self._now())
             self._shares.shut(allowance, until)
-            self._shuts.append(Shut(allowance, until))
+            before = self._shuts.get(allowance.name)
+            longer = max(until, before.until) if before is not None and until else until
+            self._shuts[allowance.name] = Shut(allowance, longer)
         self._wake()
 
     def seen(self, allowance: Allowance) -> Seen | None:
@@ -232,16 +238,27 @@ class SharedCounters:
         try:
             store = self._opened(secrets.token_hex(8))
             try:
-                while not self._stopping:
-                    self._wait(self.turn(store))
-                self._leave(store)
+                while not self._ended_here():
+                    while not self._stopping:
+                        self._wait(self.turn(store))
+                    self._leave(store)
             finally:
                 store.close()
-        finally:
+        except BaseException:
+            self._thread = None  # the next call starts another one
+            raise
+
+    def _ended_here(self) -> bool:
+        """Whether this thread has nothing left to do. Who asked while it was being stopped is answered first."""
+        with self._starting:
+            if not self._stopping:
+                return False
             self._thread = None
             self._wait(0.0)
-            with self._lock:
-                self._answer_pending()
+            if all(question.abandoned for question in self._pending):
+                return True
+            self._thread, self._stopping = threading.current_thread(), False
+            return False
 
     def _wait(self, seconds: float) -> None:
         """Gather questions, for so long as there is none."""
@@ -298,7 +315,7 @@ class SharedCounters:
         self._take_in(now)
         self._pending = [question for question in self._pending if not question.abandoned]
         questions = self._pending[:BATCH]
-        orders: list[Order] = [*self._shuts[:BATCH], *self._outbox.batch(BATCH, now)]
+        orders: list[Order] = [*self._shuts.values(), *self._outbox.batch(BATCH, now)]
         for question in questions:
             question.asked += 1
             orders.append(Take(question.token, question.wants, question.lease))
@@ -307,7 +324,9 @@ class SharedCounters:
     def _told(self, orders: Sequence[Order], results: Sequence[Result]) -> None:
         done = [order for order, result in zip(orders, results, strict=True) if result is not None]
         self._outbox.written([order for order in done if isinstance(order, Give)])
-        self._shuts = [shut for shut in self._shuts if shut not in done]
+        for order in done:
+            if isinstance(order, Shut) and self._shuts.get(order.allowance.name) is order:
+                del self._shuts[order.allowance.name]
 
     def _views(self, orders: Sequence[Order], *, everything: bool) -> list[View]:
         """Of all that the orders have to do with; of `everything` that this process has had to do with."""

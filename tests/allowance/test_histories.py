@@ -122,16 +122,23 @@ class AllowanceMachine(RuleBasedStateMachine):
     def settle(self, made: tuple[Reservation, Line], actual: int) -> None:
         """At any time, the first time counts."""
         reservation, line = made
-        sliding = isinstance(self.allowance.window, Sliding)
         self.spent()
         self.counters.settle(reservation, (actual,))
         self.counters.seen(self.allowance)
-        start = reservation.charges[0].start
-        moved = sliding and line.amount > 0 and line.second != start  # what was moved can't be told apart any longer
-        if reservation.token not in self.settled and not line.over and not moved:
-            self.excess += max(0, actual - line.amount)
-            line.amount, line.second = actual, min(start, self.clock.now // 1000)
+        if reservation.token in self.settled:
+            return
         self.settled.add(reservation.token)
+        change = actual - line.amount
+        if isinstance(self.allowance.window, Sliding):
+            second = min(reservation.charges[0].start, self.clock.now // 1000)
+            there = sum(each.amount for each in self.log if not each.over and each.second == second)
+            if (second + 61) * 1000 <= self.clock.now or (line.amount and not there):
+                return
+            change = max(change, -there)
+            self.log.append(Line(0, change, second))
+        else:
+            line.amount = actual
+        self.excess += max(0, change)
 
     @rule(amount=st.integers(1, LIMIT))
     def wait_as_long_as_it_says(self, amount: int) -> None:

@@ -125,7 +125,7 @@ def test_threads_and_tasks_at_once(counting, shared):
 def test_a_slow_process_goes_on_waiting(counting, shared, monkeypatch):
     """While the store answers, a call under a budget waits its turn: its share is for a store that is gone."""
     monkeypatch.setattr(_shared_counters, "BATCH", 1)
-    shared.seconds = 0.15
+    shared.seconds = 0.12
     one, wide = counting(), allowance("w", 100)
     answers = []
 
@@ -167,6 +167,26 @@ def test_it_ends_when_closed_and_begins_again(counting, shared):
     assert {} == shared.processes
     assert isinstance(counters.ask([Want(BUDGET, 9)], 900).wait(), Denied)
     assert 1 == len(threads())
+
+
+def test_who_asks_while_it_is_closed_is_answered(counting, shared):
+    """Closing while calls go on makes none of them wait for nobody, nor be answered without the store."""
+    counters, wide, answers = counting(), allowance("w", 10_000), []
+
+    def calls():
+        answers.extend(counters.ask([Want(wide, 1)], 900).wait() for _ in range(60))
+
+    workers = [threading.Thread(target=calls) for _ in range(4)]
+    began = time.monotonic()
+    for each in workers:
+        each.start()
+    while any(each.is_alive() for each in workers):
+        counters.close()
+        time.sleep(0.001)
+    assert time.monotonic() - began < 5
+    assert [False] * 240 == [answer.local for answer in answers]
+    assert 240 == shared.seen(wide).spent
+    assert len(threads()) <= 2
 
 
 def test_it_ends_with_its_allowances(shared):

@@ -78,9 +78,9 @@ class Worker:
             each.join()
         return dict(came)
 
-    def gone(self) -> bool:
-        """Whether the store counts as gone."""
-        return bool(cast("Any", self.allowances._counters).gone)
+    def lost(self) -> int:
+        """How often the store did not answer."""
+        return sum(cast("Any", self.allowances._counters).counts.values())
 
     def end(self) -> None:
         """Leave as a program does."""
