@@ -8,6 +8,7 @@ import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -19,15 +20,21 @@ from ._provider import AuthSpec, HeaderName, Headers, Place, Strict
 from ._secrets import insist
 
 __all__ = [
+    "LARGEST",
+    "BudgetConfig",
     "ChainConfig",
     "Config",
     "KeyReference",
     "Loaded",
     "PolicyConfig",
     "ProviderConfig",
+    "RateConfig",
     "StoreConfig",
     "TargetConfig",
 ]
+
+LARGEST = 10**13  # of tokens, or of millionths of a currency: so much a store counts exactly
+_MONEY = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) ([A-Z]{3})")
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False, strict=True)]
 
@@ -109,6 +116,78 @@ class ChainConfig(Limits):
     degrade: StrictBool = False
 
 
+def _known_zone(name: str) -> str:
+    from ._window import zone_of
+
+    try:
+        zone_of(name)
+    except ValueError as problem:
+        from zoneinfo import available_timezones
+
+        near = nearest(name, available_timezones())
+        raise ValueError(
+            f"{problem}{near or '; if this machine has no data about zones: pip install tzdata'}"
+        ) from None
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
+Count = Annotated[int, Field(ge=1, le=LARGEST, strict=True)]
+
+
+class RateConfig(Strict):
+    """
+    What an account may send, as its vendor says. Minutes slide; a day begins at midnight in `zone`.
+
+    Tokens are those of the prompt and of the answer together.
+    """
+
+    requests_per_minute: Count | None = None
+    tokens_per_minute: Count | None = None
+    requests_per_day: Count | None = None
+    tokens_per_day: Count | None = None
+    zone: Zone = "UTC"
+
+
+class BudgetConfig(Strict):
+    """
+    A limit of one's own: `limit` is money, such as `"5.00 USD"`, or `tokens` a number of tokens; `per` which stretch of
+    the calendar in `zone`, or `"ever"`.
+
+    It holds for the calls to one `provider`, through one `chain`, or with one `tag`; without any of these for all.
+    `fail_open`: where processes share a store that can't be reached, calls go on without the budget.
+    """
+
+    limit: str | None = None
+    tokens: Count | None = None
+    per: Literal["minute", "hour", "day", "month", "ever"]
+    zone: Zone = "UTC"
+    provider: Annotated[str, Field(min_length=1)] | None = None
+    chain: Annotated[str, Field(min_length=1)] | None = None
+    tag: Annotated[str, Field(min_length=1)] | None = None
+    fail_open: StrictBool = False
+
+    @model_validator(mode="after")
+    def _whole(self) -> BudgetConfig:
+        if (self.limit is None) == (self.tokens is None):
+            raise ValueError("give exactly one of limit and tokens")
+        if sum(scope is not None for scope in (self.provider, self.chain, self.tag)) > 1:
+            raise ValueError("give at most one of provider, chain and tag")
+        _ = self.amount
+        return self
+
+    @property
+    def amount(self) -> tuple[int, str]:
+        """How much, and of what: tokens, or millionths of a currency."""
+        if self.limit is None:
+            return self.tokens or 0, "tokens"
+        found = _MONEY.fullmatch(self.limit)
+        millionths = round(Decimal(found[1]) * 1_000_000) if found is not None else 0
+        if found is None or not 1 <= millionths <= LARGEST:
+            raise ValueError('limit is an amount of money and its currency, such as "5.00 USD"')
+        return millionths, found[2]
+
+
 class ProviderConfig(Strict):
     """
     What is set for one provider. With `dialect` it is a provider of its own, on any server that speaks that dialect.
@@ -138,6 +217,7 @@ class ProviderConfig(Strict):
     idempotency_header: HeaderName | None = None
     allow_insecure: StrictBool = False
     optional: StrictBool = False
+    limits: RateConfig = RateConfig()
 
 
 class PolicyConfig(Strict):
@@ -184,6 +264,7 @@ class Config(Strict):
     policy: PolicyConfig = PolicyConfig()
     http: HTTPConfig = HTTPConfig()
     store: StoreConfig = StoreConfig()
+    budgets: tuple[BudgetConfig, ...] = ()
     drill: dict[str, str] = {}
 
 
@@ -317,11 +398,16 @@ def _fields(path: list[Any]) -> list[str]:
         if isinstance(model, type) and issubclass(model, BaseModel):
             field = model.model_fields.get(str(step))
             model = field.annotation if field is not None else None
-        elif isinstance(step, (str, int)):
+        elif isinstance(step, int):
+            model = _table_in(model)
+        else:
             model = next((arg for arg in reversed(get_args(model)) if arg is not type(None)), None)
-            if isinstance(step, int):
-                model = TargetConfig
-    while not isinstance(model, type) and get_args(model):
-        candidates = [arg for arg in get_args(model) if isinstance(arg, type) and issubclass(arg, BaseModel)]
-        model = candidates[0] if candidates else get_args(model)[-1]
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+    model = _table_in(model)
+    return list(model.model_fields) if model is not None else []
+
+
+def _table_in(model: Any) -> type[BaseModel] | None:
+    """The table that may stand where such a value is expected, alone or in a list."""
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return model
+    return next((found for arg in get_args(model) if (found := _table_in(arg)) is not None), None)

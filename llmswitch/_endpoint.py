@@ -67,6 +67,12 @@ class Endpoint:
         parts = urlsplit(self.base_url)
         return f"{parts.scheme}://{parts.netloc}"
 
+    @property
+    def own(self) -> bool:
+        """Whether it is a server on this machine or in a private network, which nobody bills."""
+        host = (urlsplit(self.base_url).hostname or "").lower()
+        return self.start is not None or is_private(host)
+
     def address(self) -> Address:
         """Where to send, now. Starts the server first, where there is one to start."""
         if self.start is not None:

@@ -11,5 +11,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean …?)`, or nothing where no known name is near."""
     from difflib import get_close_matches
 
-    near = get_close_matches(name.lower(), list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    spelled = {each.lower(): each for each in known}
+    near = get_close_matches(name.lower(), spelled, n=1)
+    return f" (did you mean {spelled[near[0]]!r}?)" if near else ""

@@ -10,7 +10,7 @@ from ._errors import ConfigError
 from ._secrets import Secret
 from ._store import Record, Store
 
-__all__ = ["RedisStore", "redis_opener"]
+__all__ = ["RedisStore", "redis_clients", "redis_opener"]
 
 TIMEOUT = 0.2  # seconds, to connect and for each answer
 _SCHEMES = ("redis", "rediss", "unix")
@@ -106,6 +106,12 @@ class RedisStore:
 
 def redis_opener(url: Secret, prefix: str, where: str) -> Callable[[], Store]:
     """What opens the store; nothing is connected before it is used. Raises `ConfigError` without the address."""
+    client = redis_clients(url, where)
+    return lambda: RedisStore(client(), prefix)
+
+
+def redis_clients(url: Secret, where: str) -> Callable[[], Any]:
+    """What makes clients of a Redis, each with connections of its own, in the time limits that hold for a store."""
     try:
         import redis
         from redis.backoff import NoBackoff
@@ -116,21 +122,20 @@ def redis_opener(url: Secret, prefix: str, where: str) -> Callable[[], Store]:
     if not re.match(rf"({'|'.join(_SCHEMES)})://", address):
         raise ConfigError(f"{where}.url: begins with {', '.join(f'{scheme}://' for scheme in _SCHEMES[:2])} or unix://")
 
-    def opened() -> RedisStore:
-        client = redis.Redis.from_url(
+    def made() -> Any:
+        return redis.Redis.from_url(
             address,
             socket_timeout=TIMEOUT,
             socket_connect_timeout=TIMEOUT,
             retry=Retry(NoBackoff(), 0),  # the one who calls repeats, or does not
             protocol=2,
         )
-        return RedisStore(client, prefix)
 
     try:
-        opened()
+        made()
     except ValueError:
         raise ConfigError(
             f"{where}.url: is no address of a Redis; it looks like redis://[user:password@]host:6379/0, "
             "with special characters of a password percent-encoded"
         ) from None
-    return opened
+    return made

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import queue
-import re
 import socket
 import threading
 import weakref
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ._fleet import FRESH, Fleet, Step
 from ._ledger import Ledger
 from ._log import warn
-from ._store import Store
+from ._store import Store, said
 
 if TYPE_CHECKING:
     from ._health import Health
@@ -147,7 +146,7 @@ class Sharing:
         self.fleet.fresh_until = float("-inf")
         if not self.gone:
             self.gone = True
-            warn("the store can't be used (%s): each process goes on with what it knows", _said(problem))
+            warn("the store can't be used (%s): each process goes on with what it knows", said(problem))
         return PAUSE
 
     def _round(self, store: Store, health: Health) -> None:
@@ -212,12 +211,6 @@ class Sharing:
                 return
             if not self.gone:  # else nothing that happens here brings it back
                 seconds = min(seconds, GAP)
-
-
-def _said(problem: Exception) -> str:
-    """The error's class, and the code that a server's answer begins with; the rest may hold anything."""
-    code = re.match(r"[A-Z]{3,}\b", str(problem))
-    return type(problem).__name__ + (f": {code[0]}" if code else "")
 
 
 _running: weakref.WeakSet[Sharing] = weakref.WeakSet()

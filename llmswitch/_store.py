@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 from . import _errors
@@ -20,7 +21,10 @@ from ._config import KeyReference, StoreConfig
 from ._errors import ConfigError
 from ._secrets import Secret
 
-__all__ = ["HORIZON", "Kind", "Record", "Store", "Subject", "digest", "store_opener"]
+if TYPE_CHECKING:
+    from ._counter_store import CounterStore
+
+__all__ = ["HORIZON", "Kind", "Record", "Store", "Subject", "counters_opener", "digest", "said", "store_opener"]
 
 Kind: TypeAlias = Literal["breaker", "cooldown"]
 Subject: TypeAlias = tuple[Kind, str]  # what is known, and the key of the scope of which it is
@@ -101,9 +105,7 @@ def _count(value: object) -> int | None:
 class Store(Protocol):
     """
     Where records and leases are kept. Used by one thread, which is not that of a call; any method may raise anything,
-    and takes a fraction of a second at the most.
-
-    Rate windows and budgets will be further methods: what is here says nothing of how they are kept.
+    and takes a fraction of a second at the most. Rate windows and budgets are counted by another, a `CounterStore`.
     """
 
     def read(self, names: Sequence[str]) -> tuple[int, list[bytes | str | None]]:
@@ -125,7 +127,7 @@ class Store(Protocol):
         """Close the connections."""
 
 
-def digest(kind: Kind, key: str, machine: str, egress: str) -> str:
+def digest(kind: str, key: str, machine: str, egress: str) -> str:
     """
     The name of a scope's record: a hash, since a scope's key names hosts, proxies and models.
 
@@ -135,6 +137,12 @@ def digest(kind: Kind, key: str, machine: str, egress: str) -> str:
     origin, proxy, *account = key.split("|")
     way = machine if _local(origin) or _local(proxy) else "" if account else egress
     return f"{kind}:{hashlib.sha256(f'{way}|{key}'.encode()).hexdigest()}"
+
+
+def said(problem: Exception) -> str:
+    """The class of a store's error, and the code that a server's answer begins with; the rest may hold anything."""
+    code = re.match(r"[A-Z]{3,}\b", str(problem))
+    return type(problem).__name__ + (f": {code[0]}" if code else "")
 
 
 def _local(url: str) -> bool:
@@ -154,6 +162,15 @@ def store_opener(config: StoreConfig, source: str, *, strict: bool = False) -> C
     from ._redis_store import redis_opener
 
     return redis_opener(_address(config.url, f"{source}: store.url", strict=strict), config.prefix, f"{source}: store")
+
+
+def counters_opener(config: StoreConfig, source: str, *, strict: bool) -> Callable[[str], CounterStore]:
+    """The same for the store that allowances are counted in; it is given this process's name. Raises `ConfigError`."""
+    from ._redis_counters import RedisCounters
+    from ._redis_store import redis_clients
+
+    client = redis_clients(_address(config.url, f"{source}: store.url", strict=strict), f"{source}: store")
+    return lambda process: RedisCounters(client(), config.prefix, process)
 
 
 def _address(reference: str | KeyReference | None, where: str, *, strict: bool) -> Secret:

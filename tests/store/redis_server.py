@@ -77,8 +77,10 @@ class RedisServer:
 class Worker:
     """A process with a `Health` of its own; a method of `worker.py` for each order."""
 
+    script = Path(__file__).with_name("worker.py")
+
     def __init__(self, url: str, **given: Any) -> None:
-        command = [sys.executable, str(Path(__file__).with_name("worker.py")), url, json.dumps(given)]
+        command = [sys.executable, str(self.script), url, json.dumps(given)]
         path = os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}, text=True
