@@ -27,7 +27,7 @@ from llmswitch.testing.fault_server import (
     response,
     sse_head,
 )
-from tests.faults.bench import DONE, ROLE, STOP, USAGE, Bench, Script, completion, text
+from tests.faults.bench import DONE, KEY, ROLE, STOP, USAGE, Bench, Script, completion, text
 
 HARD = 'naïve 你好 🙂\u2028line\u2029para\x85next\x0b\x0c\ttab "quoted" \\back data: [DONE] \r\n\n: end'
 MIB = 1024 * 1024
@@ -253,7 +253,7 @@ def test_rows_52_to_54_memory(fault: str) -> None:
         text=True,
         check=False,
         cwd=Path(__file__).parents[2],
-        env={"T1_KEY": "key-of-t1-123", "T2_KEY": "key-of-t2-123", "PATH": ""},
+        env={"T1_KEY": f"{KEY}-t1", "T2_KEY": f"{KEY}-t2", "PATH": ""},
     )
     assert 0 == run.returncode, run.stderr
     assert int(run.stdout) <= 2 * limit
