@@ -13,6 +13,7 @@ from ._errors import LLMSwitchError, RateLimited
 from ._events import StreamReset
 from ._health import Admission, Refusal
 from ._reply import Attempt, ChatReply
+from ._spending import Spending, reserve
 from ._target import Target
 from ._wire import Action, Await, Outcome
 
@@ -41,12 +42,25 @@ def admitted(
         admission.paid = health.repeat(target, throttled=isinstance(after, RateLimited))
     attempt.probe, attempt.breaker_before = admission.probe, admission.before
     outcome: ChatReply | Failed | None = None
+    spending: Spending | None = None
     try:
+        reserved = yield from reserve(call, step, attempt)
+        if isinstance(reserved, Failed):
+            outcome = reserved
+            return outcome
+        spending = reserved
         outcome = yield from attempt_once(call, step, attempt, deadline, taken_up, visit)
         if isinstance(outcome, Failed) and outcome.tried and not outcome.neutral:
-            health.failed(admission, classified(outcome.error))
+            error = classified(outcome.error)
+            health.failed(admission, error)
+            if call.allowances is not None and isinstance(error, _errors.QuotaExhausted):
+                call.allowances.exhausted(target, error.retry_after)
+                if call.grants is not None:
+                    call.grants.exhausted(target)
         return outcome
     finally:
+        if spending is not None:
+            spending.settle(attempt, outcome)
         if attempt.whole:  # also where the caller leaves with the last event
             began = None if attempt.ttft_ms is None else attempt.ttft_ms / 1000
             health.succeeded(admission, stream=call.stream, seconds=began)

@@ -26,7 +26,7 @@ from ._store import counters_opener, digest
 from ._target import Target
 from ._window import Calendar, Ever, Sliding, Window
 
-__all__ = ["AllowanceState", "Allowances", "Held", "Refused", "Reserve", "Spend"]
+__all__ = ["AllowanceState", "Allowances", "Held", "Refused", "Reserve", "Spend", "state_of"]
 
 LEASE = 900.0  # seconds after which a reservation that nobody settled counts as spent
 MARGIN = 60.0  # seconds by which a lease outlasts the longest that its attempt may take
@@ -181,9 +181,7 @@ class Allowances:
         something that there is not, or that says the same as another one.
         """
         config = loaded.config
-        rates = {
-            name: own.limits for name, own in config.providers.items() if own.limits != RateConfig(zone=own.limits.zone)
-        }
+        rates = {name: own.limits for name, own in config.providers.items() if own.limits.given}
         budgets: list[tuple[BudgetConfig, Allowance]] = []
         for number, given in enumerate(config.budgets):
             where = f"{loaded.source}: budgets[{number}]"
@@ -193,23 +191,38 @@ class Allowances:
                 raise ConfigError(f"{where}: another budget has the same scope, unit, period and zone; one is enough")
             budgets.append((given, allowance))
         if counters is None:
-            counters = _counters(loaded) if budgets or rates else MemoryCounters()
+            granted = any(own.grants for own in config.providers.values())
+            counters = _counters(loaded) if budgets or rates or granted else MemoryCounters()
         return cls(budgets, rates, counters, machine or socket.gethostname())
 
     def plan(
-        self, target: Target, spend: Spend, *, chain: str = "", tags: Sequence[str] = (), seconds: float = 0.0
+        self,
+        target: Target,
+        spend: Spend,
+        *,
+        chain: str = "",
+        tags: Sequence[str] = (),
+        seconds: float = 0.0,
+        free: bool = False,
     ) -> Reserve | None:
         """
         What is to be reserved for an attempt at the target that may take so many seconds; `None` where nothing limits
-        it. `chain` and `tags` are those of the call.
+        it. `chain` and `tags` are those of the call; `free`: it costs no money.
         """
         if not self._budgets and target.provider not in self._rates:
             return None
         allowances = self._for(target, chain, tuple(tags))
+        if free:
+            allowances = tuple(each for each in allowances if each.unit in _RATES)
         wants, refused = _wants(allowances, target, spend)
         if not wants and refused is None:
             return None
         return Reserve(self._counters, target, wants, max(LEASE, seconds + MARGIN), refused)
+
+    @property
+    def counters(self) -> Counters:
+        """What counts, for grants to be counted by as well."""
+        return self._counters
 
     def exhausted(self, target: Target, seconds: float | None = None) -> None:
         """The vendor says that the account's allowance is used up, for so many seconds if he said that."""
@@ -223,12 +236,13 @@ class Allowances:
 
     def show(self, target: Target, *, chain: str = "", tags: Sequence[str] = ()) -> list[AllowanceState]:
         """What holds for a call to the target, and how much of it is used."""
-        states = []
-        for allowance in self._for(target, chain, tuple(tags)):
-            seen = self._counters.seen(allowance)
-            spent = None if seen is None else _shown(allowance, seen.spent)
-            states.append(AllowanceState(allowance.label, allowance.unit, _shown(allowance, allowance.limit), spent))
-        return states
+        return [state_of(allowance, self._counters) for allowance in self._for(target, chain, tuple(tags))]
+
+    def show_all(self, targets: Sequence[Target]) -> list[AllowanceState]:
+        """What holds for any call to any of the targets."""
+        limits = [each for target in targets for each in self._of_account(target)]
+        every = dict.fromkeys([*limits, *(allowance for _, allowance in self._budgets)])
+        return [state_of(each, self._counters) for each in every]
 
     def close(self, wait: float = 0.0) -> None:
         """Tell what is to be told, and let go of the store, after `wait` seconds at the latest."""
@@ -330,6 +344,13 @@ def _wants(allowances: Sequence[Allowance], target: Target, spend: Spend) -> tup
 
 def _millionths(amount: Decimal) -> int:
     return min(LARGEST, int((amount * 1_000_000).to_integral_value(ROUND_CEILING)))
+
+
+def state_of(allowance: Allowance, counters: Counters) -> AllowanceState:
+    """How much of it is used, as far as that is known here."""
+    seen = counters.seen(allowance)
+    spent = None if seen is None else _shown(allowance, seen.spent)
+    return AllowanceState(allowance.label, allowance.unit, _shown(allowance, allowance.limit), spent)
 
 
 def _shown(allowance: Allowance, amount: int) -> Decimal:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic, time
+from typing import TYPE_CHECKING
 
 from ._chain import Chain
 from ._health import Health
 from ._hooks import Hooks
 from ._request import ChatRequest
+
+if TYPE_CHECKING:
+    from ._allowances import Allowances
+    from ._grants import Grants
 
 __all__ = ["Call"]
 
@@ -18,7 +23,7 @@ __all__ = ["Call"]
 class Call:
     """
     One call: what is asked, of which chain, with what is known of the targets; within `timeout` seconds, and by `by`
-    (monotonic seconds) whatever that says.
+    (monotonic seconds) whatever that says. `tags` are the caller's, for the budgets that go by them.
     """
 
     chain: Chain
@@ -31,6 +36,9 @@ class Call:
     health: Health = field(default_factory=Health)
     hooks: Hooks = field(default_factory=Hooks)
     drill: str | None = None
+    allowances: Allowances | None = None
+    grants: Grants | None = None
+    tags: tuple[str, ...] = ()
 
     @property
     def restarts(self) -> bool:

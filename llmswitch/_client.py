@@ -19,7 +19,7 @@ from ._health import Health, TargetHealth
 from ._hooks import Hooks
 from ._messages import Message
 from ._reply import ChatReply
-from ._request import ChatOptions, ChatRequest
+from ._request import ChatOptions, ChatRequest, read_tags
 from ._setup import Setup
 from ._stream import AsyncChatStream, ChatStream
 
@@ -27,9 +27,11 @@ from ._stream import AsyncChatStream, ChatStream
 if TYPE_CHECKING:
     import httpx
 
+    from ._allowances import Allowances, AllowanceState
     from ._connections import AsyncConnections, Connections
     from ._drill import Drill
     from ._drive import AsyncDriver, SyncDriver
+    from ._grants import Grants
 
 __all__ = ["AsyncClient", "Client"]
 
@@ -86,6 +88,7 @@ class _Base(ABC):
     ) -> None:
         self._timeout = _seconds(timeout)
         self._health = _health(loaded)
+        self._allowances, self._grants = _spending(loaded)
         self._hooks = hooks or Hooks()
         self._source = loaded.source
         self._setup = Setup(loaded, model)
@@ -143,7 +146,17 @@ class _Base(ABC):
 
     def reset(self, target: str) -> None:
         """Forget what is known against this target, its account and its endpoint: a key was renewed, a bill paid."""
-        self._health.reset(self._setup.target(target))
+        found = self._setup.target(target)
+        self._health.reset(found)
+        if self._allowances is not None:
+            self._allowances.reset(found)
+
+    def allowances(self) -> list[AllowanceState]:
+        """Every limit, budget and grant of the configuration, and how much of it is spent."""
+        if self._allowances is None:
+            return []
+        shown = self._allowances.show_all(self._setup.targets())
+        return [*shown, *(self._grants.show() if self._grants is not None else ())]
 
     def _call(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Call:
         """
@@ -163,6 +176,7 @@ class _Base(ABC):
         given: dict[str, Any] = dict(options)
         chain = self._setup.chain(given.pop("model", None))
         timeout = _seconds(given.pop("timeout", None))
+        tags = read_tags(given.pop("tags", None))
         if given.get("degrade") is None:
             given["degrade"] = chain.degrade
         request = ChatRequest.read(messages, **given)
@@ -170,7 +184,19 @@ class _Base(ABC):
         if timeout is None and chain.policy.total is None:
             timeout = self._timeout
         drill = str(self._drill) if self._drill is not None else None
-        return Call(chain, request, stream, timeout, inherited(), health=self._health, hooks=self._hooks, drill=drill)
+        return Call(
+            chain,
+            request,
+            stream,
+            timeout,
+            inherited(),
+            health=self._health,
+            hooks=self._hooks,
+            drill=drill,
+            allowances=self._allowances,
+            grants=self._grants,
+            tags=tags,
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._source})"
@@ -222,6 +248,8 @@ class Client(_Base):
         """Close the connections. The client can be used again; it opens new ones."""
         self._connections.close()
         self._health.close(wait=0.05)
+        if self._allowances is not None:
+            self._allowances.close(wait=0.05)
 
     def __enter__(self) -> Self:
         return self
@@ -278,6 +306,8 @@ class AsyncClient(_Base):
         """Close the connections that the running loop opened."""
         await self._connections.aclose()
         self._health.close()
+        if self._allowances is not None:
+            self._allowances.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -286,6 +316,19 @@ class AsyncClient(_Base):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _spending(loaded: Loaded) -> tuple[Allowances | None, Grants | None]:
+    """What bounds the calls of this configuration, and what is free; nothing is loaded where there is none."""
+    providers = loaded.config.providers.values()
+    granted = any(own.grants for own in providers)
+    if not (loaded.config.budgets or granted or any(own.limits.given for own in providers)):
+        return None, None
+    from ._allowances import Allowances
+    from ._grants import Grants
+
+    allowances = Allowances.from_config(loaded)
+    return allowances, Grants(loaded, allowances.counters) if granted else None
 
 
 def _health(loaded: Loaded) -> Health:

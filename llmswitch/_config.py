@@ -8,6 +8,7 @@ import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -148,6 +149,11 @@ class RateConfig(Strict):
     tokens_per_day: Count | None = None
     zone: Zone = "UTC"
 
+    @property
+    def given(self) -> bool:
+        """Whether there is any."""
+        return self != RateConfig(zone=self.zone)
+
 
 class BudgetConfig(Strict):
     """
@@ -188,6 +194,21 @@ class BudgetConfig(Strict):
         return millionths, found[2]
 
 
+class GrantConfig(Strict):
+    """
+    Tokens that the vendor gives away, for the models whose names match, until the day `expires` is over in `zone`.
+
+    `on_exhausted`: when they are used up or over, `pay` goes on at the vendor's price; `stop` asks the provider no
+    more, so that it can't cost money.
+    """
+
+    tokens: Count
+    expires: date
+    zone: Zone = "UTC"
+    models: Annotated[tuple[str, ...], Field(min_length=1)] = ("*",)
+    on_exhausted: Literal["pay", "stop"] = "pay"
+
+
 class ProviderConfig(Strict):
     """
     What is set for one provider. With `dialect` it is a provider of its own, on any server that speaks that dialect.
@@ -218,6 +239,7 @@ class ProviderConfig(Strict):
     allow_insecure: StrictBool = False
     optional: StrictBool = False
     limits: RateConfig = RateConfig()
+    grants: tuple[GrantConfig, ...] = ()
 
 
 class PolicyConfig(Strict):

@@ -21,7 +21,7 @@ from ._faults import CAUGHT, fault_of
 from ._network import Clock, current_clock
 from ._racing import race_in_tasks, race_in_threads
 from ._version import __version__
-from ._wire import Await, Fault, Open, Opened, Outcome, Race, Raced, Read, Sleep
+from ._wire import Await, Close, Fault, Open, Opened, Outcome, Race, Raced, Read, Sleep
 
 __all__ = ["AsyncDriver", "SyncDriver"]
 
@@ -110,8 +110,11 @@ class SyncDriver:
             return None
         if type(action) is Race:
             return self._race(action)
-        self.close()
-        return None
+        if type(action) is Close:
+            self.close()
+            return None
+        reserved: Outcome = action.perform()
+        return reserved
 
     def _await(self, action: Await) -> None:
         granted = threading.Event()
@@ -212,8 +215,11 @@ class AsyncDriver:
             return None
         if type(action) is Race:
             return await self._race(action)
-        await self.aclose()
-        return None
+        if type(action) is Close:
+            await self.aclose()
+            return None
+        reserved: Outcome = await action.aperform()
+        return reserved
 
     async def _await(self, action: Await) -> None:
         loop = asyncio.get_running_loop()

@@ -7,6 +7,7 @@ It never waits, so the sync and the async driver share all of it, and a test can
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from uuid import uuid4
 
 from ._admission import admitted
@@ -33,6 +34,8 @@ class _Course:
     """One call under way: what has happened so far, and what of it the caller has seen."""
 
     def __init__(self, call: Call) -> None:
+        if call.grants:
+            call.chain = replace(call.chain, targets=call.grants.order(call.chain.targets))
         started = call.clock()
         limit = call.timeout if call.timeout is not None else call.chain.policy.total_for(stream=call.stream)
         moves = [Move(target.name, target.adapter.capabilities.context) for target in call.chain.targets]

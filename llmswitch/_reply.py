@@ -73,7 +73,7 @@ class Attempt:
     it tried a breaker whose time was over; `breaker_before` and `breaker_after` are the breaker's states. `cooldown`:
     seconds for which what came of it keeps calls away.
     `queued_ms`: how long it waited for room in this process before it began. `whole`: it gave the whole answer.
-    `cancelled_by`: who ended it before it came to anything.
+    `grant`: the free tokens that it was made from. `cancelled_by`: who ended it before it came to anything.
     """
 
     index: int
@@ -101,6 +101,7 @@ class Attempt:
     breaker_before: str | None = None
     breaker_after: str | None = None
     cooldown: float | None = None
+    grant: str | None = None
     cancelled_by: Literal["caller", "hedge"] | None = None
     whole: bool = False
 

@@ -17,7 +17,7 @@ from ._tools import Tool, ToolLike, read_tools
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["ChatOptions", "ChatRequest", "ReasoningLevel", "ToolChoice"]
+__all__ = ["ChatOptions", "ChatRequest", "ReasoningLevel", "ToolChoice", "read_tags"]
 
 ReasoningLevel: TypeAlias = Literal["off", "low", "medium", "high"] | int
 ToolChoice: TypeAlias = str
@@ -41,6 +41,7 @@ class ChatOptions(TypedDict, total=False):
     `degrade`: where a target lacks something, go on without it and say so in `reply.warnings`, instead of refusing.
     `prefill`: the last message is an unfinished answer (of the role assistant), and the model is to go on with it; the
     reply holds what comes after it.
+    `tags`: names of yours (a customer, a job) that budgets may go by.
     """
 
     model: str | None
@@ -58,6 +59,7 @@ class ChatOptions(TypedDict, total=False):
     extra: Mapping[str, Mapping[str, Any]] | None
     degrade: bool | None
     prefill: bool | None
+    tags: Sequence[str] | None
 
 
 @dataclass(slots=True, frozen=True)
@@ -133,6 +135,16 @@ class ChatRequest:
 
     def __repr__(self) -> str:
         return f"ChatRequest({len(self.messages)} messages, {len(self.tools)} tools)"
+
+
+def read_tags(value: object) -> tuple[str, ...]:
+    """The tags of a call. Raises `InvalidRequest`."""
+    if value is None:
+        return ()
+    tags = (value,) if isinstance(value, str) else value
+    if isinstance(tags, (list, tuple)) and all(isinstance(tag, str) and tag for tag in tags):
+        return tuple(tags)
+    raise InvalidRequest("tags must be a list of names", field="tags")
 
 
 _SETTINGS = frozenset({"parallel_tool_calls", "max_tokens", "temperature", "top_p", "seed", "reasoning", "degrade"})

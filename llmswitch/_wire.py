@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ._adapter import HTTPRequest
 from ._bulkhead import Turn
@@ -13,6 +13,9 @@ from ._endpoint import Endpoint
 from ._events import ChatEvent
 from ._reply import ChatReply
 from ._target import Target
+
+if TYPE_CHECKING:
+    from ._allowances import Held, Refused, Reserve
 
 __all__ = [
     "Action",
@@ -136,7 +139,7 @@ class Fault:
 
 
 # A list of events is handed to the caller.
-Action: TypeAlias = Open | Read | Close | Sleep | Await | Race | list[ChatEvent]
-Outcome: TypeAlias = Opened | Fault | Raced | bytes | None
-Lane: TypeAlias = Generator[Action, Outcome, Any]
-Exchange: TypeAlias = Generator[Action, Outcome, ChatReply]
+Action: TypeAlias = "Open | Read | Close | Sleep | Await | Race | Reserve | list[ChatEvent]"
+Outcome: TypeAlias = "Opened | Fault | Raced | Held | Refused | bytes | None"
+Lane: TypeAlias = "Generator[Action, Outcome, Any]"
+Exchange: TypeAlias = "Generator[Action, Outcome, ChatReply]"

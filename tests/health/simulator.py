@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from llmswitch._allowances import Reserve
 from llmswitch._chain import Chain
 from llmswitch._errors import LLMSwitchError
 from llmswitch._events import ChatEvent, StreamReset, TextDelta
@@ -197,6 +198,8 @@ class World:
             yield from self._race(action, lane, one)
         elif isinstance(action, Close):
             self._let_go(lane)
+        elif isinstance(action, Reserve):
+            lane.outcome = action.perform()
         return None
 
     def _let_go(self, lane: _Lane) -> None:
