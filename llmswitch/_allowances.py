@@ -24,7 +24,7 @@ from ._registry import provider_names
 from ._reply import Usage
 from ._store import counters_opener, digest
 from ._target import Target
-from ._window import Calendar, Ever, Sliding, Window
+from ._window import Calendar, Ever, Sliding, Window, steady
 
 __all__ = ["AllowanceState", "Allowances", "Held", "Refused", "Reserve", "Spend", "state_of"]
 
@@ -45,8 +45,8 @@ class Spend:
 @dataclass(slots=True, frozen=True)
 class AllowanceState:
     """
-    One limit or budget, as far as it was used. `unit`: `requests`, `tokens`, or a currency. `spent` has what calls
-    under way have reserved; `None` where the store has not told yet.
+    One limit, budget or grant, as far as it was used. `unit`: `requests`, `tokens`, or a currency. `spent` has what
+    calls under way have reserved, and is all of it where the vendor said so; `None` where the store has not told yet.
     """
 
     label: str
@@ -349,7 +349,7 @@ def _millionths(amount: Decimal) -> int:
 def state_of(allowance: Allowance, counters: Counters) -> AllowanceState:
     """How much of it is used, as far as that is known here."""
     seen = counters.seen(allowance)
-    spent = None if seen is None else _shown(allowance, seen.spent)
+    spent = None if seen is None else _shown(allowance, allowance.limit if seen.closed > steady() else seen.spent)
     return AllowanceState(allowance.label, allowance.unit, _shown(allowance, allowance.limit), spent)
 
 

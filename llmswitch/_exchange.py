@@ -35,7 +35,7 @@ class _Course:
 
     def __init__(self, call: Call) -> None:
         if call.grants:
-            call.chain = replace(call.chain, targets=call.grants.order(call.chain.targets))
+            call.chain = replace(call.chain, targets=call.grants.order(call.chain.targets, call.request))
         started = call.clock()
         limit = call.timeout if call.timeout is not None else call.chain.policy.total_for(stream=call.stream)
         moves = [Move(target.name, target.adapter.capabilities.context) for target in call.chain.targets]

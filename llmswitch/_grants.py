@@ -17,8 +17,10 @@ from ._allowances import LEASE, MARGIN, AllowanceState, Reserve, Spend, state_of
 from ._config import GrantConfig, Loaded
 from ._counters import Counters
 from ._errors import QuotaExhausted
+from ._estimate import largest
+from ._request import ChatRequest
 from ._target import Target
-from ._window import Until, zone_of
+from ._window import Until, steady, zone_of
 
 __all__ = ["Grants"]
 
@@ -48,15 +50,19 @@ class Grants:
     def __bool__(self) -> bool:
         return bool(self._given)
 
-    def order(self, targets: Sequence[Target]) -> tuple[Target, ...]:
-        """The targets with those first that have tokens left, and of these those first whose tokens end first."""
-        ends = {id(target): next((grant.ends for grant in self._left(target)), float("inf")) for target in targets}
-        return tuple(sorted(targets, key=lambda target: ends[id(target)]))
+    def order(self, targets: Sequence[Target], request: ChatRequest) -> tuple[Target, ...]:
+        """The targets with those first that have the tokens left, and of these those first whose tokens end first."""
+
+        def ends(target: Target) -> float:
+            need = _tokens(largest(request.overridden(target.settings), target.adapter.capabilities))
+            return next((grant.ends for grant in self._left(target, need)), float("inf"))
+
+        return tuple(sorted(targets, key=ends))
 
     def reserves(self, target: Target, spend: Spend, seconds: float) -> Iterator[tuple[str, Reserve]]:
         """The grants that an attempt may be made from, one after another, each with what is to be reserved of it."""
         for grant in self._left(target):
-            want = Want(grant.allowance, max(1, spend.input_tokens + spend.output_tokens))
+            want = Want(grant.allowance, _tokens(spend))
             lease = max(LEASE, seconds + MARGIN)
             yield grant.allowance.label, Reserve(self._counters, target, [want], lease)
 
@@ -86,13 +92,18 @@ class Grants:
     def _mine(self, target: Target) -> list[_Grant]:
         return [grant for grant in self._given.get(target.provider, ()) if grant.holds(target.model)]
 
-    def _left(self, target: Target) -> Iterator[_Grant]:
+    def _left(self, target: Target, need: int = 1) -> Iterator[_Grant]:
         now = self._wall()
         for grant in self._mine(target):
             if grant.ends > now:
                 seen = self._counters.seen(grant.allowance)
-                if seen is None or seen.spent < grant.allowance.limit:
+                room = seen is None or seen.spent + need <= grant.allowance.limit
+                if room and (seen is None or seen.closed <= steady()):
                     yield grant
+
+
+def _tokens(spend: Spend) -> int:
+    return max(1, spend.input_tokens + spend.output_tokens)
 
 
 def _grant(provider: str, number: int, given: GrantConfig) -> _Grant:
