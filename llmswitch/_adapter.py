@@ -37,7 +37,7 @@ __all__ = [
     "VendorFault",
 ]
 
-Framing: TypeAlias = Literal["sse", "ndjson", "aws-event-stream"]
+Framing: TypeAlias = Literal["sse", "sse-lines", "ndjson", "aws-event-stream"]
 
 
 @dataclass(slots=True)

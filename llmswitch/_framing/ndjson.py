@@ -26,20 +26,19 @@ class NDJSONDecoder(Decoder[ServerSentEvent]):
             if self._line:
                 self._line += chunk[start:end]
                 line, self._line = self._line, bytearray()
-                _append(events, line, complete=True)
+                self._take(line, events, complete=True)
             else:
-                _append(events, chunk[start:end], complete=True)
+                self._take(chunk[start:end], events, complete=True)
             start = end + 1
         self._check_size(len(self._line) + len(chunk) - start)
         self._line += chunk[start:]
 
     def _end(self, events: list[ServerSentEvent]) -> None:
         line, self._line = self._line, bytearray()
-        _append(events, line, complete=False)
+        self._take(line, events, complete=False)
 
-
-def _append(events: list[ServerSentEvent], line: bytes | bytearray, *, complete: bool) -> None:
-    line = line.strip(b" \t\r")
-    if line:
-        data, damaged = decode_utf8(line)
-        events.append(ServerSentEvent("", data, complete, damaged))
+    def _take(self, line: bytes | bytearray, events: list[ServerSentEvent], *, complete: bool) -> None:
+        line = line.strip(b" \t\r")
+        if line:
+            data, damaged = decode_utf8(line)
+            events.append(ServerSentEvent("", data, complete, damaged))
