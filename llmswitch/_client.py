@@ -232,6 +232,7 @@ class Client(_Base):
         except StopIteration as stop:
             reply: ChatReply = stop.value
         finally:
+            steps.close()  # whoever keeps the exception keeps these frames, and not what they hold
             driver.close()
         reply.parsed  # noqa: B018 - an answer of the wrong form is said now
         return reply
@@ -290,6 +291,7 @@ class AsyncClient(_Base):
         except StopIteration as stop:
             reply: ChatReply = stop.value
         finally:
+            steps.close()  # whoever keeps the exception keeps these frames, and not what they hold
             await driver.aclose()
         reply.parsed  # noqa: B018 - an answer of the wrong form is said now
         return reply

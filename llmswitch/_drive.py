@@ -35,6 +35,19 @@ def _url(text: str) -> httpx.URL:
     return httpx.URL(text)
 
 
+class _SignedURL(httpx.URL):
+    """
+    An address whose query proves who asks. Its text leaves that out, for it is what gets written down: httpx's own
+    client logs the text of every address at level INFO.
+    """
+
+    def __str__(self) -> str:
+        return f"{self.copy_with(query=None)}?[secret]"
+
+    def __repr__(self) -> str:
+        return f"URL({str(self)!r})"
+
+
 def _request(action: Open, address: Address) -> httpx.Request:
     """The one place where the key is written into something that is sent."""
     request = action.request
@@ -44,9 +57,11 @@ def _request(action: Open, address: Address) -> httpx.Request:
         credential = endpoint.credential
         signed = credential.sign(request, address.base_url, time() + credential.offset)
     url = _url(action.url or address.base_url + request.path)
-    return httpx.Request(
+    if signed is not None and signed.query:
+        url = url.copy_with(query=b"&".join(part for part in (url.query, signed.query.encode()) if part))
+    made = httpx.Request(
         request.method,
-        url.copy_with(query=signed.query.encode()) if signed is not None and signed.query else url,
+        url,
         headers={
             "user-agent": _USER_AGENT,
             "accept-encoding": "gzip, identity",
@@ -66,6 +81,9 @@ def _request(action: Open, address: Address) -> httpx.Request:
             }
         },
     )
+    if signed is not None and signed.query:
+        made.url = _SignedURL(url)
+    return made
 
 
 def _opened(response: httpx.Response, clock: Clock) -> Opened:

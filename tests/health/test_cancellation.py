@@ -277,14 +277,7 @@ def test_tasks_may_be_cancelled_at_any_turn(cancellations: int) -> None:
 
 # What is held by an exception that is kept
 
-HELD_UNTIL_COLLECTED = True
 
-
-@pytest.mark.xfail(
-    HELD_UNTIL_COLLECTED,
-    strict=True,
-    reason="core: chat() does not close its exchange, so an admission lives as long as the exception's frames do",
-)
 def test_an_interrupted_call_hands_back_at_once() -> None:
     """What interrupted a sync call may be kept by whoever caught it; the admission is not kept with it."""
 
@@ -299,11 +292,6 @@ def test_an_interrupted_call_hands_back_at_once() -> None:
     assert kept.value is not None
 
 
-@pytest.mark.xfail(
-    HELD_UNTIL_COLLECTED,
-    strict=True,
-    reason="core: chat() does not close its exchange, so an admission lives as long as the exception's frames do",
-)
 def test_a_cancelled_call_hands_back_at_once() -> None:
     """The same for a task that was cancelled, as `gather` keeps it."""
 
