@@ -106,6 +106,8 @@ def attempt_once(
     )
     try:
         yield from renew(call, reading, clocks.first_token)
+        if target.endpoint.credential is not None:
+            reading.tokens = target.endpoint.credential.tokens
         asking = Open(target, http, clocks.first_token, policy.connect, policy.pool, policy.write)
         opened = yield from _open(reading, asking)
         yield from read_answer(reading, opened)

@@ -7,19 +7,32 @@ is asked for by the exchange, which carries `renewal` out like any other request
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from ._adapter import HTTPRequest
 from ._bulkhead import Bulkhead, Turn
+from ._errors import LLMSwitchError
 from ._secrets import Secret
 
-__all__ = ["Credential", "Gate", "Refused", "Renewal", "Signed"]
+__all__ = ["Credential", "Gate", "NotRenewed", "Refused", "Renewal", "Signed", "host_of"]
 
 _SKEW = 30.0  # seconds by which a clock may be off before it is a reason to be refused
+_PORTS = {"https": 443, "http": 80}
+
+
+def host_of(base_url: str) -> str:
+    """What the `Host` header of a request to this address says, for signatures that cover it."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    return host if parts.port in (None, _PORTS.get(parts.scheme)) else f"{host}:{parts.port}"
 
 
 @dataclass(slots=True, frozen=True, repr=False)
@@ -43,10 +56,24 @@ class Refused(Exception):
     """The vendor gives no token for these secrets. The message says what it said, and holds none of them."""
 
 
+@dataclass(slots=True, frozen=True)
+class NotRenewed:
+    """When (monotonic seconds) a token could not be had, of which class that was, and in which words."""
+
+    at: float
+    kind: type[LLMSwitchError]
+    message: str
+
+
 class Gate:
     """One renewal at a time, however many calls of whatever threads and loops need it."""
 
     def __init__(self) -> None:
+        self.forget()
+        _gates.add(self)
+
+    def forget(self) -> None:
+        """Start anew: in a forked child nobody ends what a thread of the parent's has begun."""
         self._lock = threading.Lock()
         self._room = Bulkhead(1)
 
@@ -71,16 +98,33 @@ class Gate:
             self._room.leave()
 
 
+_gates: weakref.WeakSet[Gate] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for gate in list(_gates):
+        gate.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
+
+
 class Credential(ABC):
     """
     The secrets of one account, by the names in `parts`. Made once per endpoint, and shared between threads.
 
+    `optional` are the parts that need not be there; `shown` those that are no secret, and stand in requests as they
+    are. `granted` is what the vendor answers where it gives a token, for fakes of it.
+
     `now` is always Unix time as the vendor's clock has it: ours and `offset`. `options` are those of the provider's
-    `auth.options`. `refused`: when (monotonic seconds) a token was refused last, and in which words.
+    `auth.options`. `tokens`: how many were fetched so far. `not_renewed`: the last time that none could be had.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("key",)
     optional: ClassVar[tuple[str, ...]] = ()
+    shown: ClassVar[tuple[str, ...]] = ()
+    granted: ClassVar[bytes] = b""
 
     def __init__(self, secrets: Mapping[str, Secret], base_url: str, options: Mapping[str, Any]) -> None:
         self.secrets = secrets
@@ -88,7 +132,8 @@ class Credential(ABC):
         self.options = options
         self.offset = 0.0
         self.gate = Gate()
-        self.refused: tuple[float, str] | None = None
+        self.tokens = 0
+        self.not_renewed: NotRenewed | None = None
 
     @property
     def account(self) -> str:
@@ -111,19 +156,26 @@ class Credential(ABC):
         """Take in the answer to `renewal`. Raises `Refused` where it holds no token."""
         raise AssertionError(f"{type(self).__name__} has no token to take in ({status}, {len(body)} bytes, {now})")
 
-    def drop(self) -> bool:
-        """The vendor refused the token though it had not ended; whether there is one to be fetched anew."""
+    def drop(self, code: str | None) -> bool:  # noqa: ARG002
+        """The vendor refused the token, by this code, though it had not ended; whether to fetch another."""
         return False
 
-    def distrust(self, served: float | None, now: float) -> bool:
+    def reset_clock(self, served: float | None, now: float) -> bool:
         """
-        The vendor refused a request at its time `served` (Unix seconds, `None` where it did not say), when it was `now`
-        by our clock. Whether the request is worth repeating: with another time, or another token.
+        It was `served` by the vendor's clock (Unix seconds, `None` where it did not say) when it was `now` by ours.
+        Whether that is news: what was refused may then have been refused for its time.
         """
-        if served is not None and abs(served - now) > _SKEW and abs(served - now - self.offset) > _SKEW:
-            self.offset = served - now
-            return True
-        return self.drop()
+        if served is None or abs(served - now) <= _SKEW or abs(served - now - self.offset) <= _SKEW:
+            return False
+        self.offset = served - now
+        return True
+
+    def distrust(self, served: float | None, now: float, code: str | None) -> bool:
+        """
+        The vendor refused a request, by this code and at these times. Whether it is worth repeating: with another time,
+        or another token.
+        """
+        return self.reset_clock(served, now) or self.drop(code)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self.secrets)})"

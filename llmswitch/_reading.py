@@ -51,7 +51,7 @@ class Reading:
     some of it. `leave_filtered`: an answer that a content filter cut is left for another target.
 
     `committed`: the caller has been handed some of it; `direct`: nothing of what comes is kept from him. `date`: when
-    it was by the vendor's clock.
+    it was by the vendor's clock. `tokens`: how many its credential had fetched when the request was sent.
     """
 
     target: Target
@@ -69,6 +69,7 @@ class Reading:
     assembly: ReplyAssembly = field(default_factory=ReplyAssembly)
     retry_same: bool | None = None
     date: str | None = None
+    tokens: int | None = None
 
     def error(self, facts: ErrorFacts) -> LLMSwitchError:
         """The classified error for what the vendor said."""

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Generator
 from email.utils import parsedate_to_datetime
 
+from ._adapter import ErrorFacts
 from ._call import Call
-from ._credential import Credential, Refused
+from ._credential import Credential, NotRenewed, Refused, Renewal
 from ._errors import AuthInvalid, ConnectFailed, FirstTokenTimeout, LLMSwitchError, NoResponse, TLSInvalid
 from ._reading import Reading
+from ._scrub import scrub
 from ._wire import Action, Await, Close, Fault, Open, Opened, Outcome, Read
 
 __all__ = ["distrusted", "renew"]
 
 _TOKEN_BYTES = 64 * 1024
+_BUSY = frozenset({408, 429})
 
 
 def renew(call: Call, reading: Reading, by: float) -> Generator[Action, Outcome, None]:
     """
     Where the target's credential has no token that is still good, fetch one. Raises the classified error where that
-    fails; calls that waited meanwhile share a refusal, and do not ask again.
+    fails; calls that waited meanwhile share the failure, and do not ask again.
     """
     credential = reading.target.endpoint.credential
     if credential is None or not credential.stale(call.wall() + credential.offset):
@@ -36,16 +39,41 @@ def renew(call: Call, reading: Reading, by: float) -> Generator[Action, Outcome,
             raise reading.problem(FirstTokenTimeout, "no token came within the time limit", billed=False)
     try:
         if credential.stale(call.wall() + credential.offset):
-            if credential.refused is not None and credential.refused[0] >= began:
-                raise reading.problem(AuthInvalid, credential.refused[1], billed=False)
+            failed = credential.not_renewed
+            if failed is not None and failed.at >= began:
+                raise reading.problem(failed.kind, failed.message, billed=False)
             yield from _fetch(call, reading, credential, by)
     finally:
         credential.gate.leave()
 
 
 def _fetch(call: Call, reading: Reading, credential: Credential, by: float) -> Generator[Action, Outcome, None]:
+    try:
+        yield from _ask(call, reading, credential, by)
+    except LLMSwitchError as problem:
+        if not isinstance(problem, FirstTokenTimeout):  # that is this caller's own limit; another may have longer
+            credential.not_renewed = NotRenewed(call.clock(), type(problem), problem.message)
+        raise
+
+
+def _ask(call: Call, reading: Reading, credential: Credential, by: float) -> Generator[Action, Outcome, None]:
+    """Ask for a token; once more where the vendor's clock says that the request was refused for its time."""
+    for last in (False, True):
+        opened, body = yield from _exchange(call, reading, credential.renewal(call.wall() + credential.offset), by)
+        try:
+            credential.renewed(opened.status, body, call.wall() + credential.offset)
+        except Refused as refusal:
+            if last or not credential.reset_clock(_served(opened.headers.get("date")), call.wall()):
+                raise _not_given(reading, credential, opened.status, scrub(str(refusal))) from None
+        else:
+            credential.tokens += 1
+            return
+
+
+def _exchange(
+    call: Call, reading: Reading, renewal: Renewal, by: float
+) -> Generator[Action, Outcome, tuple[Opened, bytes]]:
     target, policy = reading.target, call.chain.policy
-    renewal = credential.renewal(call.wall() + credential.offset)
     opened = yield Open(
         target,
         renewal.request,
@@ -70,12 +98,7 @@ def _fetch(call: Call, reading: Reading, credential: Credential, by: float) -> G
     if isinstance(opened, Fault):
         raise _unreachable(reading, opened)
     assert isinstance(opened, Opened)
-    try:
-        credential.renewed(opened.status, bytes(body), call.wall() + credential.offset)
-    except Refused as refusal:
-        said = f"the vendor gives no token for this key: {refusal}"
-        credential.refused = (call.clock(), said)
-        raise reading.problem(AuthInvalid, said, billed=False) from None
+    return opened, bytes(body)
 
 
 _FAULTS: dict[str, type[LLMSwitchError]] = {"connect": ConnectFailed, "tls": TLSInvalid, "timeout": FirstTokenTimeout}
@@ -88,15 +111,32 @@ def _unreachable(reading: Reading, fault: Fault) -> LLMSwitchError:
     )
 
 
+def _not_given(reading: Reading, credential: Credential, status: int, said: str) -> LLMSwitchError:
+    """A refusal is the key's; that the vendor is busy or broken is not."""
+    if status >= 500 or status in _BUSY:
+        error = reading.error(ErrorFacts(status=status, message=f"no token could be fetched: {said}"))
+        error.possibly_billed = False
+        return error
+    return reading.problem(
+        AuthInvalid, f"the vendor gives no token for this key: {said}{_clock(credential)}", billed=False
+    )
+
+
+def _clock(credential: Credential) -> str:
+    return f" (the clock of this machine is off by {-credential.offset:.0f} s; set it)" if credential.offset else ""
+
+
 def distrusted(call: Call, reading: Reading, error: LLMSwitchError) -> bool:
     """Whether a refusal of the key is a reason to ask once more, with another token or by the vendor's clock."""
     credential = reading.target.endpoint.credential
-    if credential is None or not isinstance(error, AuthInvalid):
+    if credential is None or reading.tokens is None or not isinstance(error, AuthInvalid):
         return False
-    # what the repetition is told is the last word
-    again = reading.attempt.kind != "retry" and credential.distrust(_served(reading.date), call.wall())
-    if credential.offset:
-        error.args = (f"{error.message} (the clock of this machine is off by {-credential.offset:.0f} s; set it)",)
+    again = False
+    if reading.attempt.kind != "retry":  # what the repetition is told is the last word
+        # who was refused with an old token while another call fetched a new one leaves that alone
+        replaced = credential.tokens != reading.tokens
+        again = replaced or credential.distrust(_served(reading.date), call.wall(), error.code)
+    error.args = (error.message + _clock(credential),)
     return again
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import os
 import pickle
+import re
 import threading
 import time
 from email.utils import formatdate
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 
 from llmswitch import AsyncClient, Client
+from llmswitch._credential import Gate
 from llmswitch._errors import ConfigError, LLMSwitchError
 from llmswitch.testing.fault_server import ReadRequest, Received, Respond, response
 from tests.faults.bench import JSON, KEY, PROMPT, WAY_ASYNC, Bench, Script, completion, sse, streamed
@@ -67,7 +70,7 @@ def test_row_83_a_clock_is_no_excuse_for_a_wrong_key(corner: Bench) -> None:
     corner.open([ReadRequest(), Respond(refuse)], providers={"t1": TIMED})
     outcome = corner.ask()
     corner.moved(outcome, "AuthInvalid", billed=False, tries=2, closed=False)
-    assert "clock of this machine is off by -600 s" in (outcome.attempts[1].message or "")
+    assert re.search("clock of this machine is off by -(599|600) s", outcome.attempts[1].message or "")
     assert [("t1:m", "AuthInvalid"), ("t2:m", None)] == corner.ask().trail
     assert 2 == len(corner.t1.requests)
 
@@ -192,7 +195,7 @@ def test_row_84_the_token_cannot_be_fetched(corner: Bench, fault: str) -> None:
     else:
         page = response(502, b"<html>bad gateway</html>", {"content-type": "text/html"})
         corner.open([ReadRequest(), Respond(lambda _: page)], providers={"t1": FETCHED})
-        expected = "AuthInvalid"
+        expected = "ServerError"
     outcome = corner.ask()
     assert (expected, "t2") == (outcome.attempts[0].error, outcome.answered.provider)
 
@@ -217,6 +220,20 @@ def test_row_84_a_caller_who_leaves_lets_the_next_one_fetch() -> None:
         done = bench.run(main())
         assert isinstance(done[0], asyncio.CancelledError)
         assert ["t1"] * 4 == [getattr(each, "provider", repr(each)) for each in done[1:]]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_does_not_wait_for_its_parents_renewal() -> None:
+    """A renewal that was in flight when the process forked is nobody's in the child."""
+    gate = Gate()
+    assert gate.enter()
+    assert not gate.enter()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if gate.enter() else 1)
+    assert 0 == os.waitpid(child, 0)[1]
+    assert not gate.enter()
 
 
 # What may be configured
