@@ -214,6 +214,7 @@ class ProviderConfig(Strict):
     What is set for one provider. With `dialect` it is a provider of its own, on any server that speaks that dialect.
 
     `credentials`: where the parts of its secret are, for a provider that signs its requests with more than one.
+    `scheme`: which of the provider's ways to prove who asks, where it offers several.
     `optional`: without its key the provider is left out of its chains instead of failing the load. `max_in_flight`: so
     many calls of this process at a time; one more waits up to 2 s for its turn, and then goes to the next target.
     `idempotency_header`: the header by which this server knows a repeated request. `proxy`: its URL, or where that is.
@@ -229,6 +230,7 @@ class ProviderConfig(Strict):
     credentials: dict[str, KeyReference] = {}
     headers: Headers = Field(default={}, repr=False)  # they may hold a second key
     auth: AuthSpec | None = None
+    scheme: str | None = None
     options: dict[str, Any] = {}
     capabilities: dict[str, Any] = {}
     jurisdiction: Place | None = None
@@ -238,6 +240,13 @@ class ProviderConfig(Strict):
     idempotency_header: HeaderName | None = None
     allow_insecure: StrictBool = False
     optional: StrictBool = False
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ProviderConfig:
+        if self.auth is not None and self.scheme is not None:
+            raise ValueError("give auth or scheme, not both: each says how to prove who asks")
+        return self
+
     limits: RateConfig = RateConfig()
     grants: tuple[GrantConfig, ...] = ()
 

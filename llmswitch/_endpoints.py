@@ -15,13 +15,13 @@ from ._credential import Credential
 from ._endpoint import Address, Endpoint, check_base_url
 from ._errors import ConfigError, ConnectFailed, KeyMissing
 from ._nearest import nearest
-from ._provider import AuthSpec, ProviderSpec, SiteSpec
+from ._provider import AuthSpec, ProviderSpec, SiteSpec, VersionSpec
 from ._proxies import EnvironmentProxies, Proxy
 from ._registry import closed_service, owners_of
 from ._scrub import remember
 from ._secrets import Secret
 
-__all__ = ["Endpoints", "Location", "closed_key", "version_of"]
+__all__ = ["Endpoints", "Location", "closed_key", "has_key", "signer", "version_of"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -105,15 +105,20 @@ class Endpoints:
         where = self._where(spec)
         version = version_of(spec, own)
         overlay = spec.versions[version] if version is not None else None
-        auth = own.auth or (overlay.auth if overlay else None) or spec.auth
+        auth = own.auth or self._scheme(spec, own, overlay, where)
         headers = {**spec.headers, **(overlay.headers if overlay else {}), **own.headers}
+        # in lower case, so that what is signed stands in the place of what is configured, and not beside it
+        headers = {name.lower(): value for name, value in headers.items()}
         _check_headers(headers, auth.header if auth else "", where)
         at = self.location(spec, own)
         if not at.base_url:
             return _local_endpoint(spec, auth.header if auth else "Authorization", auth.prefix if auth else "Bearer ")
         if auth is not None and auth.signer is not None:
-            secret, credential = None, self._credential(auth, own, at.base_url, moved=at.moved, where=where)
+            key_env = at.site.key_env if at.site is not None else ()
+            secret, credential = None, self._credential(auth, own, at.base_url, key_env, moved=at.moved, where=where)
             account = credential.account
+        elif own.credentials:
+            raise ConfigError(f"{where}.credentials: nothing is signed with them here; give the key as api_key")
         else:
             secret, credential = self._key(spec, own, at.site, moved=at.moved, base_url=at.base_url), None
             account = secret.fingerprint(at.base_url) if secret else ""
@@ -133,11 +138,37 @@ class Endpoints:
             max_in_flight=own.max_in_flight,
         )
 
-    def _credential(self, auth: AuthSpec, own: ProviderConfig, base_url: str, *, moved: bool, where: str) -> Credential:
+    @staticmethod
+    def _scheme(spec: ProviderSpec, own: ProviderConfig, overlay: VersionSpec | None, where: str) -> AuthSpec | None:
+        """The way to prove who asks: that which was chosen, or the usual one; or one whose secrets alone are there."""
+        if own.scheme is not None and own.scheme not in spec.schemes:
+            known = ", ".join(spec.schemes) or "none"
+            raise ConfigError(
+                f"{where}.scheme: there is no scheme {own.scheme!r}{nearest(own.scheme, spec.schemes)}; known: {known}"
+            )
+        if own.credentials and own.scheme is None:  # their names say which
+            for auth in spec.schemes.values():
+                if own.credentials.keys() <= auth.parts.keys():
+                    return auth
+        name = own.scheme or spec.scheme
+        usual = spec.schemes[name] if name is not None else (overlay.auth if overlay else None) or spec.auth
+        given = own.scheme is not None or own.api_key is not None or own.credentials or own.base_url is not None
+        if given or _has_secrets(spec, usual):
+            return usual
+        return next((auth for auth in spec.schemes.values() if _has_secrets(spec, auth)), usual)
+
+    def _credential(
+        self,
+        auth: AuthSpec,
+        own: ProviderConfig,
+        base_url: str,
+        key_env: tuple[str, ...],
+        *,
+        moved: bool,
+        where: str,
+    ) -> Credential:
         """The credential of a provider that signs its requests, with its secrets by the names that it has for them."""
-        assert auth.signer is not None
-        module, _, name = auth.signer.partition(":")
-        kind: type[Credential] = getattr(importlib.import_module(module), name)
+        kind = signer(auth)
         unknown = [part for part in own.credentials if part not in kind.parts]
         if unknown:
             raise ConfigError(
@@ -146,7 +177,7 @@ class Endpoints:
             )
         secrets: dict[str, Secret] = {}
         for part in kind.parts:
-            variables = auth.parts.get(part, ())
+            variables = auth.parts.get(part, key_env if part == "key" else ())
             reference = own.credentials.get(part) or (own.api_key if len(kind.parts) == 1 else None)
             if reference is not None:
                 self._check_reference(reference, base_url, f"{where}.credentials.{part}")
@@ -257,6 +288,27 @@ def _site_with_key(spec: ProviderSpec, own: ProviderConfig) -> str:
             if name in spec.sites and any(os.environ.get(key, "").strip() for key in spec.sites[name].key_env):
                 return name
     return spec.site
+
+
+def signer(auth: AuthSpec) -> type[Credential]:
+    """The class that signs, where more than a key in a header is needed."""
+    assert auth.signer is not None
+    module, _, name = auth.signer.partition(":")
+    kind: type[Credential] = getattr(importlib.import_module(module), name)
+    return kind
+
+
+def has_key(spec: ProviderSpec) -> bool:
+    """Whether the environment holds a provider's key, or the secrets of one of its schemes."""
+    ways = spec.schemes.values() if spec.scheme is not None else (spec.auth, *spec.schemes.values())
+    return any(_has_secrets(spec, auth) for auth in ways)
+
+
+def _has_secrets(spec: ProviderSpec, auth: AuthSpec | None) -> bool:
+    """Whether the environment holds what this way to prove who asks needs, at any of the vendor's sites."""
+    if auth is not None and auth.parts:
+        return all(any(os.environ.get(name, "").strip() for name in names) for names in auth.parts.values())
+    return any(os.environ.get(name, "").strip() for site in spec.sites.values() for name in site.key_env)
 
 
 def _same_origin(one: str, other: str) -> bool:

@@ -10,12 +10,22 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from . import _errors
 from ._errors import ConfigError
 
-__all__ = ["AuthSpec", "ErrorRule", "Place", "Price", "ProviderSpec", "Rates", "SiteSpec", "first_problem"]
+__all__ = [
+    "AuthSpec",
+    "ErrorRule",
+    "Place",
+    "Price",
+    "ProviderSpec",
+    "Rates",
+    "SiteSpec",
+    "VersionSpec",
+    "first_problem",
+]
 
 _HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 
@@ -230,7 +240,8 @@ class ProviderSpec(Strict):
 
     `errors_like` names the provider whose error rules hold after its own; by default the one that the dialect is
     named for. `idempotency_header`: the header by which it knows a request that is repeated. `request_id_headers`:
-    headers, in lower case, in which it names a request beside the usual ones.
+    headers, in lower case, in which it names a request beside the usual ones. `schemes`: ways to prove who asks, by the
+    names by which a configuration chooses one; `scheme` is the usual one, by default `auth`.
     """
 
     name: str = ""
@@ -243,6 +254,8 @@ class ProviderSpec(Strict):
     version: str | None = None
     versions: dict[str, VersionSpec] = {}
     auth: AuthSpec | None = AuthSpec()
+    scheme: str | None = None
+    schemes: dict[str, AuthSpec] = {}
     key: Literal["required", "optional", "none"] = "required"
     headers: Headers = {}
     idempotency_header: HeaderName | None = None
@@ -259,6 +272,12 @@ class ProviderSpec(Strict):
     retired: str | None = None
     closed: tuple[ClosedSpec, ...] = ()
     unsure: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _scheme_is_there(self) -> ProviderSpec:
+        if self.scheme is not None and self.scheme not in self.schemes:
+            raise ValueError("scheme names none of the schemes")
+        return self
 
     @classmethod
     def read(cls, text: str, name: str) -> ProviderSpec:

@@ -88,7 +88,9 @@ def owners_of(variable: str) -> list[ProviderSpec]:
 
 
 def _key_variables(spec: ProviderSpec) -> set[str]:
-    names = [*(site.key_env for site in spec.sites.values()), *(spec.auth.parts.values() if spec.auth else ())]
+    ways = (spec.auth, *spec.schemes.values())
+    names = [site.key_env for site in spec.sites.values()]
+    names += [variables for auth in ways if auth is not None for variables in auth.parts.values()]
     return {name for each in names for name in each}
 
 
@@ -137,5 +139,5 @@ def dialect(name: str) -> type[Adapter]:
 def error_rules(spec: ProviderSpec) -> ErrorRules:
     """The rules by which a provider's failures are classified: its own, then its dialect's, then everybody's."""
     like = spec.errors_like or spec.dialect
-    inherited = provider(like).errors if like != spec.name and like in _builtin() else ()
+    inherited = provider(like).errors if like in _builtin() and spec is not provider(like) else ()
     return ErrorRules((*spec.errors, *inherited, *read_defaults()))

@@ -15,7 +15,7 @@ from ._capabilities import Capabilities
 from ._chain import Chain
 from ._config import ChainConfig, Config, Loaded, ProviderConfig, TargetConfig
 from ._drill import Drill
-from ._endpoints import Endpoints, Location, closed_key, version_of
+from ._endpoints import Endpoints, Location, closed_key, has_key, version_of
 from ._errors import ConfigError, InvalidRequest, KeyMissing
 from ._nearest import nearest
 from ._policy import Policy
@@ -160,7 +160,7 @@ class Setup:
             variables = [key for site in spec.sites.values() for key in site.key_env]
             wanted += variables[:1]
             closed += closed_key(spec)
-            if spec.key == "required" and any(os.environ.get(key) for key in variables):
+            if spec.key == "required" and has_key(spec):
                 names.append(name)
         if not names and local is not None and self._can_start(local):
             assert local.server is not None
@@ -372,9 +372,12 @@ def _restrict(capabilities: dict[str, Any], version: Mapping[str, Any]) -> None:
         capabilities[name] = [each for each in before or () if each in value] if both else value
 
 
+_SPOKEN = ("auth", "scheme", "schemes", "headers", "version", "versions", "request_id_headers")
+
+
 def _spoken(name: str) -> dict[str, Any]:
-    """How a dialect is spoken by the one that it is named for: the key's header, and the dated versions."""
+    """How a dialect is spoken by the one that it is named for: what proves who asks, and the dated versions."""
     if name not in provider_names():
         return {}
     author = provider(name)
-    return {"auth": author.auth, "headers": author.headers, "version": author.version, "versions": author.versions}
+    return {field: getattr(author, field) for field in _SPOKEN}
