@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ._adapter import HTTPRequest
+from ._json import loads
 from ._messages import Part, Reasoning, Text, ToolCall
 from ._reply import FinishReason, Usage
 
@@ -73,6 +75,14 @@ class VendorWire(ABC):
     @abstractmethod
     def hear(self, body: dict[str, Any]) -> Heard:
         """What the request says. Raises `AssertionError` where the vendor would refuse its form."""
+
+    def hear_request(self, request: HTTPRequest) -> Heard:
+        """What the whole request says, for a vendor who reads its path and its headers (in lower case) too."""
+        return self.hear(loads(request.body))
+
+    def asks_stream(self, request: HTTPRequest) -> bool:
+        """Whether the request asks for a stream."""
+        return bool(loads(request.body).get("stream"))
 
     @abstractmethod
     def reply(self, answer: Answer) -> dict[str, Any]:

@@ -83,6 +83,32 @@ def test_the_drilled_provider_fails_and_the_next_answers(monkeypatch, caplog, pr
     assert len(caplog.records) >= 2
 
 
+# Who signs requests or fetches a token first, and asks for a stream elsewhere than in `stream`.
+SIGNING = {
+    "wenxin": {"client_id": {"env": "DRILL_KEY"}, "client_secret": {"env": "DRILL_KEY"}},
+    "tencent-native": {"secret_id": {"env": "DRILL_KEY"}, "secret_key": {"env": "DRILL_KEY"}},
+    "dashscope-native": {},
+}
+
+
+@pytest.mark.parametrize("dialect", SIGNING)
+@pytest.mark.parametrize("fault", ["region_blocked", "quota", "arrears", "rate_limit", "reset"])
+def test_a_provider_that_proves_who_asks(monkeypatch, dialect, fault):
+    """Its token is played too, as given, and the fault is that of the request; a cut stream begins as one."""
+    own = {"credentials": SIGNING[dialect]} if SIGNING[dialect] else {"api_key": {"env": "DRILL_KEY"}}
+    own = {**own, "dialect": dialect, "base_url": "https://vendor.example.com"}
+    heard = vendor()
+    monkeypatch.setenv("LLMSWITCH_DRILL", f"a={fault}")
+    config = {"providers": {**CHAIN["providers"], "a": own}}
+    reply = Client.from_config(config, ["a:m", "openai:m"], http_client=heard).chat("Hi")
+    assert FAULTS.get(fault, "RateLimited") == reply.attempts[0].error
+    monkeypatch.setenv("LLMSWITCH_DRILL", "a=cut_after:9")
+    with pytest.raises(StreamInterrupted) as caught:
+        list(Client.from_config(config, "a:m", http_client=heard).stream("Hi"))
+    assert caught.value.partial.text.startswith("drill: word")
+    assert {"openai.local"} == {request.url.host for request in heard.requests}
+
+
 @pytest.mark.parametrize("provider", ["openai", "zhipu", "anthropic"])
 def test_a_stream_is_cut_after_so_many_pieces(monkeypatch, provider):
     """`cut_after:N` gives a beginning of an answer and then breaks off."""

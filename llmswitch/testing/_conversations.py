@@ -117,7 +117,7 @@ CONVERSATIONS: Mapping[str, Conversation] = {
         needs=["json_schema"],
     ),
     "json_mode": _ask(response_format="json", needs=["json_object"]),
-    "max_tokens": _ask(max_tokens=77),
+    "max_tokens": _ask(max_tokens=77, needs=["settings:max_tokens"]),
     "temperature": _ask(temperature=0.5, needs=["settings:temperature"]),
     "top_p": _ask(top_p=0.5, needs=["settings:top_p"]),
     "one_stop": _ask(stop="END", needs=["settings:stop"]),

@@ -12,9 +12,11 @@ import httpx
 import pytest
 
 from llmswitch import _errors
+from llmswitch._adapter import HTTPRequest
 from llmswitch._capabilities import Capabilities
 from llmswitch._client import AsyncClient, Client
 from llmswitch._config import Loaded
+from llmswitch._endpoints import signer
 from llmswitch._errors import CapabilityMismatch, LLMSwitchError, StreamInterrupted
 from llmswitch._events import Finish, ReasoningDelta, TextDelta, ToolCallDelta, ToolCallDone
 from llmswitch._json import dumps, loads
@@ -33,7 +35,8 @@ from ._waits import instant_waits
 
 __all__ = ["ProviderSuite"]
 
-_KEY = "CANARY-key-5d41402abc4b2a76"
+_KEY = "CANARY-key-5d41402abc4b2a76.71d211e9f6c54b1c"
+_ID = "CANARY-id-c20ad4d76fe97759"
 _PROMPT = "CANARY-prompt-b9719d911017c592"
 
 # What everybody's statuses mean, unless the provider's own file says otherwise.
@@ -74,7 +77,17 @@ class ProviderSuite:
         own = dict(self.config)
         if spec.server is not None:
             own["base_url"] = "http://127.0.0.1:1/v1"
-        return {"providers": {self.provider: {**own, "api_key": {"env": "LLMSWITCH_SUITE_KEY"}}}}
+        own["api_key"] = {"env": "LLMSWITCH_SUITE_KEY"}
+        scheme = own.get("scheme") or spec.scheme
+        auth = spec.schemes[scheme] if scheme is not None else spec.auth
+        if auth is not None and auth.signer is not None:
+            kind = signer(auth)
+            own["credentials"] = {
+                part: {"env": "LLMSWITCH_SUITE_ID" if part in kind.shown else "LLMSWITCH_SUITE_KEY"}
+                for part in kind.parts
+                if part not in kind.optional
+            }
+        return {"providers": {self.provider: own}}
 
     @property
     def wire(self) -> VendorWire:
@@ -86,11 +99,12 @@ class ProviderSuite:
     @pytest.fixture(autouse=True)
     def _key(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv("LLMSWITCH_SUITE_KEY", _KEY)
+        monkeypatch.setenv("LLMSWITCH_SUITE_ID", _ID)
         with instant_waits():
             yield
 
     def client(self, answer: Callable[[httpx.Request], httpx.Response]) -> tuple[Client, FakeVendor]:
-        vendor = FakeVendor(answer)
+        vendor = FakeVendor(answer, self._grant)
         return Client.from_config({**self._configuration(), "default": self.target_name}, http_client=vendor), vendor
 
     def able(self, need: str) -> bool:
@@ -122,17 +136,25 @@ class ProviderSuite:
             return
         _run(client, conversation, stream=stream)
         assert len(vendor.requests) == 1
-        heard = self.wire.hear(loads(vendor.requests[0].content))
+        heard = self.wire.hear_request(_plain(vendor.requests[0]))
         assert heard.stream == self.target.adapter.asks_stream(stream=stream)
         _compare(heard, conversation, self.target, joined=self.wire.joins_text)
 
     def test_the_key_goes_where_it_belongs(self) -> None:
-        """The key is in the one header that the provider names, and nowhere else in the request."""
+        """
+        The key is in the one header that the provider names, and nowhere else in the request; one that signs is nowhere
+        in it, and in no address.
+        """
         client, vendor = self.client(lambda request: self._answered(request, ANSWERS["text"]))
         client.chat(_PROMPT)
         (request,) = vendor.requests
         auth = self.target.endpoint.auth
         assert auth is not None
+        if auth.signer is not None:
+            assert all(_KEY not in str(request.url.raw_path) for request in (*vendor.renewals, request))
+            assert _KEY not in " ".join(request.headers.values())
+            assert _KEY.encode() not in request.content
+            return
         assert request.headers[auth.header] == auth.prefix + _KEY
         others = [value for name, value in request.headers.items() if name.lower() != auth.header.lower()]
         assert _KEY not in " ".join(others)
@@ -175,7 +197,7 @@ class ProviderSuite:
         answer = self._possible(name)
 
         async def both() -> tuple[ChatReply, ChatReply]:
-            vendor = FakeVendor(lambda request: self._answered(request, answer))
+            vendor = FakeVendor(lambda request: self._answered(request, answer), self._grant)
             client = AsyncClient.from_config({**self._configuration(), "default": self.target_name}, http_client=vendor)
             whole = await client.chat("Hi", **_offering(answer))
             async with client.stream("Hi", **_offering(answer)) as stream:
@@ -276,9 +298,19 @@ class ProviderSuite:
 
     def _answered(self, request: httpx.Request, answer: Answer, *, stream: bool | None = None) -> httpx.Response:
         wire = self.wire
-        if stream if stream is not None else wire.hear(loads(request.content)).stream:
+        if stream if stream is not None else wire.asks_stream(_plain(request)):
             return respond(200, wire.content_type, wire.stream(answer))
         return respond(200, "application/json", [dumps(wire.reply(answer))])
+
+    def _grant(self, request: httpx.Request) -> httpx.Response | None:
+        """The answer to a request for a token, where it is one."""
+        credential = self.target.endpoint.credential
+        if credential is None or not credential.granted:
+            return None
+        renewal = credential.renewal(0.0)
+        if str(request.url.copy_with(query=None)) != renewal.base_url + renewal.request.path.partition("?")[0]:
+            return None
+        return respond(200, "application/json", [credential.granted])
 
     def _possible(self, name: str) -> Answer:
         answer = ANSWERS[name]
@@ -288,10 +320,16 @@ class ProviderSuite:
         return answer
 
 
+def _plain(request: httpx.Request) -> HTTPRequest:
+    """What was sent, as a vendor reads it: headers in lower case, with the path of the address and its query."""
+    return HTTPRequest(request.url.raw_path.decode(), request.content, dict(request.headers), request.method)
+
+
 @cache
 def _target(name: str, _config: str, configuration: Callable[[], dict[str, Any]]) -> Target:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LLMSWITCH_SUITE_KEY", _KEY)
+        patch.setenv("LLMSWITCH_SUITE_ID", _ID)
         return Setup(Loaded.from_mapping(configuration()), name).chain(None).targets[0]
 
 

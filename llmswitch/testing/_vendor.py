@@ -29,15 +29,26 @@ class FakeVendor(httpx.BaseTransport, httpx.AsyncBaseTransport):
     """
     An httpx transport that is the vendor. `answer` decides what comes back; `requests` are what came in, with bodies.
 
-    Use it as `Client(…, http_client=FakeVendor(…))`.
+    `grant` answers requests for a token, and `None` to all others; they are kept in `renewals`. Use it as
+    `Client(…, http_client=FakeVendor(…))`.
     """
 
-    def __init__(self, answer: Callable[[httpx.Request], httpx.Response]) -> None:
+    def __init__(
+        self,
+        answer: Callable[[httpx.Request], httpx.Response],
+        grant: Callable[[httpx.Request], httpx.Response | None] = lambda _request: None,
+    ) -> None:
         self.answer = answer
+        self.grant = grant
         self.requests: list[httpx.Request] = []
+        self.renewals: list[httpx.Request] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         request.read()
+        granted = self.grant(request)
+        if granted is not None:
+            self.renewals.append(request)
+            return granted
         self.requests.append(request)
         return self.answer(request)
 
