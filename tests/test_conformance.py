@@ -19,6 +19,10 @@ VARIANTS: dict[str, list[tuple[str, str | None, dict[str, Any]]]] = {
         ("StreamOnly", "qwq-plus", {}),
         ("DeepSeek", "deepseek-v4-pro", {}),
     ],
+    "dashscope-native": [
+        ("Grown", "qwen3.7-plus", {"options": {"incremental": False}}),
+        ("StreamOnly", "qwen3-omni-flash", {"site": "intl"}),
+    ],
     "deepseek": [("Retired", "deepseek-reasoner", {"site": "cn"})],
     "minimax": [("AlwaysThinks", "MiniMax-M2.7", {"site": "intl"}), ("RolePlay", "M2-her", {})],
     "modelscope": [("OpenQwen", "Qwen/Qwen3-32B", {}), ("Vision", "Qwen/Qwen3-VL-8B", {})],
@@ -49,7 +53,8 @@ VARIANTS: dict[str, list[tuple[str, str | None, dict[str, Any]]]] = {
         ("Switch", "doubao-seed-1-6-251015", {}),
         ("Hosted", "deepseek-v4-pro-ga-260813", {}),
     ],
-    "zhipu": [("Intl", "glm-5.3", {"site": "intl"}), ("Vision", "glm-4.6v", {})],
+    "wenxin": [("Signed", "ernie-speed-8k", {"scheme": "bce"})],
+    "zhipu": [("Intl", "glm-5.3", {"site": "intl"}), ("Vision", "glm-4.6v", {"scheme": "jwt"})],
 }
 
 
@@ -61,6 +66,10 @@ def _make(name: str, suffix: str, model: str | None, config: dict[str, Any]) -> 
     members = {"provider": name, "model": model, "config": config, "copies": copies, "pytestmark": marks}
     globals()[title] = type(title, (ProviderSuite,), members)
 
+
+# A closed service's dialect is still spoken by others.
+_OTHERS = {"dialect": "tencent-native", "base_url": "https://hunyuan.example.com", "jurisdiction": "cn"}
+_make("tencent-native", "", "some-model", _OTHERS)
 
 for _name in provider_names():
     if not provider(_name).retired:
