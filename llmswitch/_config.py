@@ -17,6 +17,7 @@ from ._provider import AuthSpec, HeaderName, Headers, Strict
 __all__ = [
     "ChainConfig",
     "Config",
+    "HTTPConfig",
     "KeyReference",
     "Loaded",
     "PolicyConfig",
@@ -112,9 +113,13 @@ class PolicyConfig(Strict):
 
 
 class HTTPConfig(Strict):
-    """`ca_file`: root certificates to trust in place of the usual ones, as a PEM file."""
+    """
+    `ca_file`: root certificates to trust in place of the usual ones, as a PEM file. `engine`: the HTTP library that
+    carries the requests; `httpx2` is the extra of that name.
+    """
 
     ca_file: str | None = None
+    engine: Literal["httpx", "httpx2"] = "httpx"
 
 
 class StoreConfig(Strict):

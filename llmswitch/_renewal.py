@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from ._answer import Reading
 from ._call import Call
 from ._credential import Credential, Refused
-from ._errors import AuthInvalid, ConnectFailed, FirstTokenTimeout, LLMSwitchError, NoResponse, TLSInvalid
+from ._errors import AuthInvalid, ClientClosed, ConnectFailed, FirstTokenTimeout, LLMSwitchError, NoResponse, TLSInvalid
 from ._wire import Action, Await, Close, Fault, Open, Opened, Outcome, Read
 
 __all__ = ["distrusted", "renew"]
@@ -78,7 +78,12 @@ def _fetch(call: Call, reading: Reading, credential: Credential, by: float) -> G
         raise reading.problem(AuthInvalid, said, billed=False) from None
 
 
-_FAULTS: dict[str, type[LLMSwitchError]] = {"connect": ConnectFailed, "tls": TLSInvalid, "timeout": FirstTokenTimeout}
+_FAULTS: dict[str, type[LLMSwitchError]] = {
+    "connect": ConnectFailed,
+    "tls": TLSInvalid,
+    "timeout": FirstTokenTimeout,
+    "closed": ClientClosed,
+}
 
 
 def _unreachable(reading: Reading, fault: Fault) -> LLMSwitchError:

@@ -351,7 +351,7 @@ def in_use(client: Client | AsyncClient) -> dict[str, int]:
     """What is left of calls in httpcore's pools: connections that are neither idle nor closed, and requests."""
     connections: Any = client._connections
     registries = [connections._registry] if isinstance(client, Client) else list(connections._loops.values())
-    pools = [transport._pool for registry in registries for transport in registry.transports.values()]
+    pools = [pool.transport._pool for registry in registries for pool in registry._pools.values()]
     busy = [each for pool in pools for each in pool._connections if not each.is_idle() and not each.is_closed()]
     return {"connections": len(busy), "requests": sum(len(pool._requests) for pool in pools)}
 

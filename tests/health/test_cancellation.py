@@ -277,14 +277,7 @@ def test_tasks_may_be_cancelled_at_any_turn(cancellations: int) -> None:
 
 # What is held by an exception that is kept
 
-HELD_UNTIL_COLLECTED = True
 
-
-@pytest.mark.xfail(
-    HELD_UNTIL_COLLECTED,
-    strict=True,
-    reason="core: chat() does not close its exchange, so an admission lives as long as the exception's frames do",
-)
 def test_an_interrupted_call_hands_back_at_once() -> None:
     """What interrupted a sync call may be kept by whoever caught it; the admission is not kept with it."""
 
@@ -299,11 +292,6 @@ def test_an_interrupted_call_hands_back_at_once() -> None:
     assert kept.value is not None
 
 
-@pytest.mark.xfail(
-    HELD_UNTIL_COLLECTED,
-    strict=True,
-    reason="core: chat() does not close its exchange, so an admission lives as long as the exception's frames do",
-)
 def test_a_cancelled_call_hands_back_at_once() -> None:
     """The same for a task that was cancelled, as `gather` keeps it."""
 
@@ -320,14 +308,6 @@ def test_a_cancelled_call_hands_back_at_once() -> None:
     assert 0 == left
 
 
-CLOSING_IS_NOT_SHIELDED = True
-
-
-@pytest.mark.xfail(
-    CLOSING_IS_NOT_SHIELDED,
-    strict=True,
-    reason="core: a second cancellation interrupts the closing of the answer, which nobody takes up again",
-)
 @pytest.mark.parametrize("how", [0, 1], ids=["whole", "stream"])
 def test_a_second_cancellation_does_not_interrupt_the_closing(how: int) -> None:
     """An answer that is being closed is closed, though the call is cancelled once more meanwhile."""
