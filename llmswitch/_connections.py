@@ -12,7 +12,7 @@ import ssl
 import weakref
 from collections.abc import AsyncGenerator
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from ._async_network import AsyncBackend
 from ._endpoint import Endpoint
@@ -27,6 +27,8 @@ __all__ = ["AsyncConnections", "Connections"]
 _MOST = 1024
 _IDLE_SECONDS = 30.0
 
+_Loops: TypeAlias = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Registry]
+_inherited: list[_Loops] = []
 _all: weakref.WeakSet[Connections | AsyncConnections] = weakref.WeakSet()
 
 
@@ -58,8 +60,9 @@ class _Base:
 
     def __init__(self, client: Any, ca_file: str | None, engine: str) -> None:
         self._engine: Engine = engine_of(client, sync=self.sync) if client is not None else engine_named(engine)
-        is_client = hasattr(client, "send")
-        self._given = (_Client if self.sync else _AsyncClient)(client) if is_client else client
+        if isinstance(client, (self._engine.http.Client, self._engine.http.AsyncClient)):
+            client = (_Client if self.sync else _AsyncClient)(client)
+        self._given = client
         self._ca_file = ca_file
         _all.add(self)  # type: ignore[arg-type]
 
@@ -120,11 +123,13 @@ class AsyncConnections(_Base):
 
     def __init__(self, client: Any = None, ca_file: str | None = None, engine: str = "httpx") -> None:
         super().__init__(client, ca_file, engine)
-        self.forget()
+        self._loops: _Loops = weakref.WeakKeyDictionary()
 
     def forget(self) -> None:
         """Start anew without touching what was there."""
-        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Registry] = weakref.WeakKeyDictionary()
+        # what ends with its loop is told by the loop's own means, which a forked child shares with its parent
+        _inherited.append(self._loops)
+        self._loops = weakref.WeakKeyDictionary()
 
     def registry(self) -> Registry:
         """The pools of the running loop."""

@@ -51,6 +51,8 @@ class _Lookup:
             self.found = [(family, address) for family, _, _, _, address in found]
         except OSError as problem:
             self.found = problem.with_traceback(None)
+        except ValueError:
+            self.found = OSError(errno.EINVAL, "this name can't be looked up")
         _ended(self)
         with self._lock:
             waiting, self._waiting = self._waiting, []
