@@ -21,14 +21,14 @@ _FULL = 262_144  # bytes that may lie unread before the other side has to wait
 
 class AsyncStream(asyncio.Protocol):
     """
-    A connection of one event loop. `by`: when connecting must have ended. `tunnel`: a proxy is still being asked.
+    A connection of one event loop; `by` and `layers` as for a `Stream`.
 
     Closing it is not waited for, so nothing can come between.
     """
 
-    def __init__(self, core: Any, started: float, by: float, *, tunnel: bool) -> None:
+    def __init__(self, core: Any, started: float, by: float, layers: int) -> None:
         self._core = core
-        self._started, self._by, self._tunnel = started, by, tunnel
+        self._started, self._by, self._layers = started, by, layers
         self._loop = asyncio.get_running_loop()
         self._transport: Any = None
         self._chunks: deque[bytes] = deque()
@@ -91,7 +91,7 @@ class AsyncStream(asyncio.Protocol):
         clock = current_clock.get()
         if clock is not None:
             timeout = clock.left(late, timeout)
-        if self._tunnel:
+        if self._layers:
             connecting = self._by - monotonic()
             if connecting <= 0:
                 raise self._core.ConnectTimeout("the proxy did not answer")
@@ -111,7 +111,7 @@ class AsyncStream(asyncio.Protocol):
                     raise core.ReadError(str(self._problem)) from self._problem
                 return b""
             self._resume()
-            await self._wait(left, core.ConnectTimeout if self._tunnel else core.ReadTimeout)
+            await self._wait(left, core.ConnectTimeout if self._layers else core.ReadTimeout)
             if self._over:
                 raise core.ReadError("the connection was closed")
         data = self._chunks.popleft()
@@ -143,7 +143,7 @@ class AsyncStream(asyncio.Protocol):
                 raise core.WriteError(str(self._problem or "the connection was closed")) from self._problem
 
     async def _wait_until_taken(self, seconds: float | None) -> None:
-        late = self._core.ConnectTimeout if self._tunnel else self._core.WriteTimeout
+        late = self._core.ConnectTimeout if self._layers else self._core.WriteTimeout
         until = monotonic() + (seconds if seconds is not None else 86_400.0)
         while self._full and not self._ended and not self._over:
             await self._wait(until - monotonic(), late)  # answers that come meanwhile wake it too
@@ -154,7 +154,7 @@ class AsyncStream(asyncio.Protocol):
         core = self._core
         left = self._by - monotonic()
         left = left if timeout is None else min(left, timeout)
-        secret = AsyncStream(core, self._started, self._by, tunnel=False)
+        secret = AsyncStream(core, self._started, self._by, max(0, self._layers - 1))
         try:
             if left <= 0:
                 raise TimeoutError
@@ -162,11 +162,13 @@ class AsyncStream(asyncio.Protocol):
             secret._transport = await self._loop.start_tls(
                 self._transport, secret, ssl_context, server_hostname=server_hostname, ssl_handshake_timeout=left
             )
-        except (OSError, ValueError) as problem:
+        except (OSError, ValueError, TypeError) as problem:
             self.close()
             if isinstance(problem, TimeoutError) or monotonic() >= self._by:
                 raise core.ConnectTimeout("the TLS handshake did not end") from None
-            raise core.ConnectError(str(problem)) from problem
+            # Python 3.11 stumbles where the inner one of two handshakes fails, and says its own mistake
+            cause = problem.__context__ if isinstance(problem, TypeError) and problem.__context__ else problem
+            raise core.ConnectError(str(cause)) from cause
         except BaseException:
             self.close()
             raise
@@ -197,11 +199,11 @@ def _give_up(waiter: asyncio.Future[bool]) -> None:
 
 
 class AsyncBackend:
-    """Makes connections, and awaits. `tunnel`: they lead to a proxy that is asked for a way through."""
+    """Makes connections, and awaits. `layers` of TLS lead through a proxy, where that is asked for a way."""
 
-    def __init__(self, core: Any, *, tunnel: bool = False) -> None:
+    def __init__(self, core: Any, layers: int = 0) -> None:
         self._core = core
-        self._tunnel = tunnel
+        self._layers = layers
 
     async def connect_tcp(
         self,
@@ -223,7 +225,7 @@ class AsyncBackend:
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for option in socket_options or ():
             made.setsockopt(*option)
-        stream = AsyncStream(self._core, started, by, tunnel=self._tunnel)
+        stream = AsyncStream(self._core, started, by, self._layers)
         try:
             await asyncio.get_running_loop().create_connection(lambda: stream, sock=made)
         except BaseException:

@@ -69,10 +69,9 @@ class _Base:
     def _make(self, endpoint: Endpoint) -> Pool:
         if self._given is not None:
             return Pool(self._engine, self._given, ours=False)
-        tunnel = endpoint.proxy is not None and endpoint.base_url.startswith("https://")
         kind = Backend if self.sync else AsyncBackend
         transport = self._engine.transport(
-            kind(self._engine.core, tunnel=tunnel),
+            kind(self._engine.core, _layers(endpoint)),
             sync=self.sync,
             verify=_context(endpoint, self._ca_file),
             proxy=endpoint.proxy,
@@ -167,6 +166,13 @@ class AsyncConnections(_Base):
         registry = self._loops.pop(asyncio.get_running_loop(), None)
         if registry is not None:
             await shielded(registry.guard.aclose(), Clock(), closing=True)
+
+
+def _layers(endpoint: Endpoint) -> int:
+    """How many times TLS begins on the way through a proxy that has to be asked for one."""
+    if endpoint.proxy is None or not endpoint.base_url.startswith("https://"):
+        return 0
+    return 2 if endpoint.proxy.startswith("https://") else 1
 
 
 class _Client:

@@ -69,12 +69,15 @@ current_clock: ContextVar[Clock | None] = ContextVar("llmswitch_clock", default=
 
 
 class Stream:
-    """A connected socket. `by`: when connecting must end, TLS included. `tunnel`: a proxy is still being asked."""
+    """
+    A connected socket. `by`: when connecting must end, TLS included. `layers`: of TLS that are still to come on the
+    way through a proxy, until which whatever is read and written is a part of connecting.
+    """
 
-    def __init__(self, core: Any, made: socket.socket, started: float, by: float, *, tunnel: bool) -> None:
+    def __init__(self, core: Any, made: socket.socket, started: float, by: float, layers: int) -> None:
         self._core = core
         self._socket: Any = made
-        self._started, self._by, self._tunnel = started, by, tunnel
+        self._started, self._by, self._layers = started, by, layers
         self._inside = threading.Lock()  # a thread is in the socket
         self._ending = threading.RLock()
         self._over = False
@@ -84,7 +87,7 @@ class Stream:
         if clock is not None:
             clock.stream = self  # before it is asked whether all is over
             timeout = clock.left(late, timeout)
-        if self._tunnel:
+        if self._layers:
             connecting = self._by - monotonic()
             if connecting <= 0:
                 raise self._core.ConnectTimeout("the proxy did not answer")
@@ -101,7 +104,7 @@ class Stream:
                 self._socket.settimeout(left)
                 data: bytes = self._socket.recv(max_bytes)
             except TimeoutError:
-                raise (core.ConnectTimeout if self._tunnel else core.ReadTimeout) from None
+                raise (core.ConnectTimeout if self._layers else core.ReadTimeout) from None
             except OSError as problem:
                 raise core.ReadError(str(problem)) from problem
         if self._over:
@@ -123,7 +126,7 @@ class Stream:
                     self._socket.settimeout(left)
                     view = view[self._socket.send(view[:PIECE]) :]
                 except TimeoutError:
-                    raise (core.ConnectTimeout if self._tunnel else core.WriteTimeout) from None
+                    raise (core.ConnectTimeout if self._layers else core.WriteTimeout) from None
                 except OSError as problem:
                     raise core.WriteError(str(problem)) from problem
 
@@ -148,7 +151,7 @@ class Stream:
             self.close()
             raise core.ConnectError(str(problem)) from problem
         connected(self._started)
-        return Stream(core, secret, self._started, self._by, tunnel=False)
+        return Stream(core, secret, self._started, self._by, max(0, self._layers - 1))
 
     def close(self) -> None:
         """
@@ -202,11 +205,11 @@ def connected(started: float) -> None:
 
 
 class Backend:
-    """Makes connections, and blocks. `tunnel`: they lead to a proxy that is asked for a way through."""
+    """Makes connections, and blocks. `layers` of TLS lead through a proxy, where that is asked for a way."""
 
-    def __init__(self, core: Any, *, tunnel: bool = False) -> None:
+    def __init__(self, core: Any, layers: int = 0) -> None:
         self._core = core
-        self._tunnel = tunnel
+        self._layers = layers
 
     def connect_tcp(
         self,
@@ -229,4 +232,4 @@ class Backend:
         for option in socket_options or ():
             made.setsockopt(*option)
         connected(started)
-        return Stream(self._core, made, started, by, tunnel=self._tunnel)
+        return Stream(self._core, made, started, by, self._layers)
