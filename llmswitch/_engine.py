@@ -64,7 +64,8 @@ class Engine:
         """
         A transport with a pool of its own, whose connections are made by `backend`.
 
-        `most` connections, of which each may be idle for so many seconds. `verify` is an `ssl.SSLContext`.
+        `most` connections, of which each may be idle for so many seconds. `verify` is an `ssl.SSLContext`. Raises
+        `ConfigError` where the library is not built as it was.
         """
         made = (self.http.HTTPTransport if sync else self.http.AsyncHTTPTransport)(
             verify=verify,
@@ -73,7 +74,10 @@ class Engine:
             limits=self.http.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=idle),
             proxy=self._proxy(proxy, verify) if proxy is not None else None,
         )
-        made._pool._network_backend = backend  # noqa: SLF001 - there is no other way to name it
+        pool = made._pool  # noqa: SLF001 - there is no other way to name the backend
+        if not all(hasattr(pool, name) for name in ("_network_backend", "_requests", "_optional_thread_lock")):
+            raise ConfigError(f"this version of {self.name} is not one that llmswitch knows; install an older one")
+        pool._network_backend = backend  # noqa: SLF001
         return made
 
     def _proxy(self, proxy: str, verify: Any) -> Any:

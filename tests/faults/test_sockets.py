@@ -163,14 +163,13 @@ def listening() -> Iterator[Address]:
 
 @only_on_linux
 @EITHER
-@pytest.mark.parametrize("dead", ["silent", "refusing", "unreachable", "both"])
+@pytest.mark.parametrize("dead", ["silent", "refusing", "both"])
 def test_row_3_the_one_that_lives(work: Any, dead: str) -> None:
     """Whatever is wrong with the first addresses, the one that lives is connected to; a refusal costs no time."""
     with listening() as alive, refused_port() as port, black_hole() as hole:
         addresses = {
             "silent": [(V4, ("127.0.0.1", hole))],
             "refusing": [(V4, ("127.0.0.1", port))],
-            "unreachable": [(V6, ("2001:db8::1", 9, 0, 0))],
             "both": [(V4, ("127.0.0.1", hole)), (V4, ("127.0.0.1", port))],
         }[dead]
         started = time.monotonic()
@@ -192,8 +191,8 @@ def test_row_3_nobody_lives(work: Any) -> None:
         assert isinstance(found(work, [refused, refused], time.monotonic() + 3), ConnectionRefusedError)
         for addresses in ([silent], [silent, silent], [silent, refused]):
             started = time.monotonic()
-            assert isinstance(found(work, addresses, started + 0.4), TimeoutError)
-            assert 0.35 <= time.monotonic() - started < 0.8
+            assert isinstance(found(work, addresses, started + 0.2), TimeoutError)
+            assert 0.15 <= time.monotonic() - started < 0.6
     assert before == len(list(Path("/proc/self/fd").iterdir()))
 
 
@@ -221,37 +220,37 @@ def test_row_92_a_race_that_is_cancelled() -> None:
 
 
 @pytest.mark.parametrize("apart", [0.0, 0.02], ids=["at-once", "later"])
-def test_row_62_behind_an_answer_over_tls(bench: Bench, authority: trustme.CA, ca_file: str, apart: float) -> None:
+def test_row_62_behind_an_answer_over_tls(corner: Bench, authority: trustme.CA, ca_file: str, apart: float) -> None:
     """A second answer in a TLS record of its own, which the socket itself does not show, is nobody's too."""
-    bench.ca_file = ca_file
+    corner.ca_file = ca_file
     whole = response(200, completion("first")), response(200, completion("FOREIGN"))
-    first, foreign = (sse(streamed("first")), sse(streamed("FOREIGN"))) if bench.way.stream else whole
+    first, foreign = (sse(streamed("first")), sse(streamed("FOREIGN"))) if corner.way.stream else whole
     script = [ReadRequest(), Send(first), *([Pause(apart)] if apart else []), Send(foreign)]
-    bench.open(script, answering("second"), tls=certified(authority))
-    assert "first" == bench.ask().text
+    corner.open(script, answering("second"), tls=certified(authority))
+    assert "first" == corner.ask().text
     time.sleep(0.05)
-    bench.settle()
-    assert "second" == bench.ask().text
-    assert 2 == bench.t1.accepted
+    corner.settle()
+    assert "second" == corner.ask().text
+    assert 2 == corner.t1.accepted
 
 
-def test_row_62_with_a_client_brought_along(bench: Bench) -> None:
+def test_row_62_with_a_client_brought_along(corner: Bench) -> None:
     """Nor is one that came by the connection of a client of the caller's own."""
     import httpx
 
-    engine: Any = httpx.Client(trust_env=False) if bench.way.sync else httpx.AsyncClient(trust_env=False)
+    engine: Any = httpx.Client(trust_env=False) if corner.way.sync else httpx.AsyncClient(trust_env=False)
     first, foreign = (
         (sse(streamed("first")), sse(streamed("FOREIGN")))
-        if bench.way.stream
+        if corner.way.stream
         else (response(200, completion("first")), response(200, completion("FOREIGN")))
     )
-    bench.open([ReadRequest(), Send(first + foreign)], answering("second"), http_client=engine)
-    assert "first" == bench.ask().text
-    assert "second" == bench.ask().text
-    if bench.way.sync:
+    corner.open([ReadRequest(), Send(first + foreign)], answering("second"), http_client=engine)
+    assert "first" == corner.ask().text
+    assert "second" == corner.ask().text
+    if corner.way.sync:
         engine.close()
     else:
-        bench.run(engine.aclose())
+        corner.run(engine.aclose())
 
 
 # Proxies
@@ -308,44 +307,46 @@ def proxy(tls: ssl.SSLContext | None) -> Iterator[tuple[str, list[int]]]:
 
 
 @pytest.mark.parametrize("over_tls", [False, True], ids=["plain", "over-tls"])
-def test_row_17_a_proxy_to_a_vendor_over_tls(bench: Bench, authority: trustme.CA, ca_file: str, over_tls: bool) -> None:
+def test_row_17_a_proxy_to_a_vendor_over_tls(
+    corner: Bench, authority: trustme.CA, ca_file: str, over_tls: bool
+) -> None:
     """A proxy, be it spoken to over TLS itself, lets a TLS connection through; both are trusted by the same roots."""
-    bench.ca_file = ca_file
-    vendor = bench.serve(answering("from T1"), tls=certified(authority))
-    url, came = bench.stack.enter_context(proxy(certified(authority) if over_tls else None))
-    outcome = bench.ask(at=vendor.url, providers={"t1": {"proxy": url}})
+    corner.ca_file = ca_file
+    vendor = corner.serve(answering("from T1"), tls=certified(authority))
+    url, came = corner.stack.enter_context(proxy(certified(authority) if over_tls else None))
+    outcome = corner.ask(at=vendor.url, providers={"t1": {"proxy": url}})
     assert "from T1" == outcome.text
-    assert "from T1" == bench.ask().text
+    assert "from T1" == corner.ask().text
     assert (1, 1) == (came[0], vendor.accepted)
 
 
 @pytest.mark.parametrize("over_tls", [False, True], ids=["plain", "over-tls"])
-def test_row_17_a_proxy_that_is_silent(bench: Bench, authority: trustme.CA, ca_file: str, over_tls: bool) -> None:
+def test_row_17_a_proxy_that_is_silent(corner: Bench, authority: trustme.CA, ca_file: str, over_tls: bool) -> None:
     """The limit on connecting covers the way through a proxy."""
-    bench.ca_file = ca_file
-    bench.t1 = silent = bench.serve([Hang()], tls=certified(authority) if over_tls else None)
+    corner.ca_file = ca_file
+    corner.t1 = silent = corner.serve([Hang()], tls=certified(authority) if over_tls else None)
     limits = {**PATIENT, "connect_timeout": 0.3}
     url = silent.url.removesuffix("/v1")
-    outcome = bench.ask(at="https://10.1.2.3:9/v1", providers={"t1": {"proxy": url}}, limits=limits)
-    bench.moved(outcome, "ConnectFailed", billed=False, within=2.0)
+    outcome = corner.ask(at="https://10.1.2.3:9/v1", providers={"t1": {"proxy": url}}, limits=limits)
+    corner.moved(outcome, "ConnectFailed", billed=False, within=2.0)
     assert f"127.0.0.1:{silent.port}" in (outcome.attempts[0].message or "")
 
 
-def test_row_17_a_proxy_over_tls_that_is_not_to_be_trusted(bench: Bench, authority: trustme.CA, ca_file: str) -> None:
+def test_row_17_a_proxy_over_tls_that_is_not_to_be_trusted(corner: Bench, authority: trustme.CA, ca_file: str) -> None:
     """A proxy's certificate is checked as a vendor's is."""
-    bench.ca_file = ca_file
-    url, _ = bench.stack.enter_context(proxy(certified(authority, "proxy.example.org")))
-    outcome = bench.ask(at="https://10.1.2.3:9/v1", providers={"t1": {"proxy": url}})
-    bench.moved(outcome, "TLSInvalid", billed=False)
+    corner.ca_file = ca_file
+    url, _ = corner.stack.enter_context(proxy(certified(authority, "proxy.example.org")))
+    outcome = corner.ask(at="https://10.1.2.3:9/v1", providers={"t1": {"proxy": url}})
+    corner.moved(outcome, "TLSInvalid", billed=False)
 
 
-def test_row_6_a_wrong_certificate_behind_a_proxy_over_tls(bench: Bench, authority: trustme.CA, ca_file: str) -> None:
+def test_row_6_a_wrong_certificate_behind_a_proxy_over_tls(corner: Bench, authority: trustme.CA, ca_file: str) -> None:
     """And so is the vendor's behind it."""
-    bench.ca_file = ca_file
-    url, _ = bench.stack.enter_context(proxy(certified(authority)))
-    bench.t1 = vendor = bench.serve(answering(), tls=certified(authority, "api.example.org"))
-    outcome = bench.ask(at=vendor.url, providers={"t1": {"proxy": url}})
-    bench.moved(outcome, "TLSInvalid", billed=False)
+    corner.ca_file = ca_file
+    url, _ = corner.stack.enter_context(proxy(certified(authority)))
+    corner.t1 = vendor = corner.serve(answering(), tls=certified(authority, "api.example.org"))
+    outcome = corner.ask(at=vendor.url, providers={"t1": {"proxy": url}})
+    corner.moved(outcome, "TLSInvalid", billed=False)
     assert [] == vendor.requests
 
 
@@ -366,18 +367,19 @@ def test_row_7_a_handshake_that_drips(corner: Bench, authority: trustme.CA, ca_f
     corner.moved(outcome, "ConnectFailed", "TLSInvalid", billed=False, within=1.5)
 
 
-def test_tls_carries_long_requests_and_answers(bench: Bench, authority: trustme.CA, ca_file: str) -> None:
+def test_tls_carries_long_requests_and_answers(corner: Bench, authority: trustme.CA, ca_file: str) -> None:
     """A megabyte in both directions comes through whole, also by way of a proxy over TLS."""
-    bench.ca_file = ca_file
+    corner.ca_file = ca_file
     content = "0123456789abcdef" * 60_000
-    url, _ = bench.stack.enter_context(proxy(certified(authority)))
-    vendor = bench.serve(answering(content), tls=certified(authority))
-    config = bench.config(vendor.url, limits=PATIENT, providers={"t1": {"proxy": url}})
-    bench.client = bench.client_of(config)
-    assert content == bench.ask(prompt=content).text
+    url, _ = corner.stack.enter_context(proxy(certified(authority)))
+    vendor = corner.serve(answering(content), tls=certified(authority))
+    config = corner.config(vendor.url, limits=PATIENT, providers={"t1": {"proxy": url}})
+    corner.client = corner.client_of(config)
+    assert content == corner.ask(prompt=content).text
     assert content == vendor.requests[0].json()["messages"][0]["content"]
 
 
+@pytest.mark.slow
 def test_a_slow_reader_of_a_long_stream(streaming: Bench) -> None:
     """An answer that comes faster than it is read is kept back by the network, and nothing of it is lost."""
     words = [f"{number:07d} " * 100 for number in range(2000)]
