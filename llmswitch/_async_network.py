@@ -226,10 +226,13 @@ class AsyncBackend:
         for option in socket_options or ():
             made.setsockopt(*option)
         stream = AsyncStream(self._core, started, by, self._layers)
+        loop = asyncio.get_running_loop()
+        # A matter of a turn or two. It is not interrupted: whose the socket is by then, loops do not agree.
+        handing_over = loop.create_task(loop.create_connection(lambda: stream, sock=made))
         try:
-            await asyncio.get_running_loop().create_connection(lambda: stream, sock=made)
+            await asyncio.shield(handing_over)
         except BaseException:
-            made.close()
+            handing_over.add_done_callback(lambda _: stream.close())
             raise
         connected(started)
         return stream

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import threading
 import time
 from contextlib import ExitStack
@@ -60,8 +59,8 @@ def lose(pool: Pool, number: int) -> None:
 
 
 async def storm(client: AsyncClient, url: str, until: int) -> None:
-    """Requests past our own care for the pool, cancelled at random, until it has lost so many connections."""
-    pool, chooser = pool_of(client), random.Random(4)
+    """Requests past our own care for the pool, each cancelled some turns later, until it has lost so many."""
+    pool = pool_of(client)
     request = pool.engine.http.Request
     limits = {"connect": 1.0, "read": 1.0, "write": 1.0, "pool": 0.05}
 
@@ -70,12 +69,12 @@ async def storm(client: AsyncClient, url: str, until: int) -> None:
         answer = await pool.transport.handle_async_request(asked)
         await answer.aclose()
 
-    for _ in range(200):
-        tasks = [asyncio.create_task(ask()) for _ in range(until)]
-        for task in tasks:
-            await asyncio.sleep(chooser.random() * 0.001)
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    for turns in list(range(20)) * 20:
+        task = asyncio.create_task(ask())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
         if pool.lost() >= until:
             return
     raise AssertionError("the pool could not be made to leak")
