@@ -14,6 +14,7 @@ from ._decision import Try
 from ._errors import (
     AllTargetsFailed,
     CapabilityMismatch,
+    ClientClosed,
     DeadlineExceeded,
     FirstTokenTimeout,
     LLMSwitchError,
@@ -182,6 +183,7 @@ _BEFORE: dict[FaultKind, tuple[type[LLMSwitchError], str]] = {
     "garbage": (_errors.MalformedResponse, "the answer is not valid HTTP"),
     "pool": (_errors.LocalOverload, "no connection of this process became free"),
     "local": (_errors.LocalOverload, "this machine could not open a connection"),
+    "closed": (_errors.ClientClosed, "the client was closed while this call was in flight"),
 }
 _NOTHING_SENT = frozenset({"connect", "tls", "stale", "pool", "local"})
 
@@ -219,7 +221,7 @@ def _failed(call: Call, reading: Reading, error: LLMSwitchError, deadline: float
     if not reading.committed:
         return Failed(error, retry_same=reading.retry_same, neutral=hurried)
     # a call that was handed over whole may have been run: it must not be asked for a second time
-    restartable = not reading.assembly.finished_calls
+    restartable = not reading.assembly.finished_calls and not isinstance(error, ClientClosed)
     return Failed(_interrupted(reading, error), final=True, restartable=restartable)
 
 

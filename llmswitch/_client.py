@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
 from ._attempt import bare
 from ._call import Call
-from ._config import Loaded
+from ._config import HTTPConfig, Loaded
 from ._deadline import inherited, is_span
 from ._discovery import discover
 from ._errors import InvalidRequest, LLMSwitchError
@@ -23,10 +23,8 @@ from ._request import ChatOptions, ChatRequest, read_tags
 from ._setup import Setup
 from ._stream import AsyncChatStream, ChatStream
 
-# httpx and what waits are loaded by the first client, not by the import of llmswitch.
+# The HTTP library and what waits are loaded by the first client, not by the import of llmswitch.
 if TYPE_CHECKING:
-    import httpx
-
     from ._allowances import Allowances, AllowanceState
     from ._connections import AsyncConnections, Connections
     from ._drill import Drill
@@ -44,8 +42,9 @@ class _Base(ABC):
 
     `model`: a target (`provider:model`), a chain as a list of targets, or the name of a chain in the configuration;
     without it the configuration decides. `config`: the structure of `llmswitch.toml`, in place of a file.
-    `http_client`: an httpx client of your own to send everything through. `hooks`: functions of yours that are told
-    of attempts and alarms. `timeout`: seconds for a whole call, where neither the call nor its chain gives any.
+    `http_client`: an HTTP client of your own (httpx or httpx2) to send everything through. `hooks`: functions of yours
+    that are told of attempts and alarms. `timeout`: seconds for a whole call, where neither the call nor its chain
+    gives any.
 
     Safe to share between threads and tasks, and after a fork. Raises `ConfigError` that says what is wrong or missing.
     """
@@ -94,10 +93,10 @@ class _Base(ABC):
         self._setup = Setup(loaded, model)
         self._setup.check()
         self._drill = self._setup.drill()
-        self._connect(http_client, loaded.config.http.ca_file)
+        self._connect(http_client, loaded.config.http)
 
     @abstractmethod
-    def _connect(self, http_client: Any, ca_file: str | None) -> None: ...
+    def _connect(self, http_client: Any, http: HTTPConfig) -> None: ...
 
     @classmethod
     def from_file(
@@ -205,11 +204,11 @@ class _Base(ABC):
 class Client(_Base):
     __doc__ = _Base.__doc__
 
-    def _connect(self, http_client: httpx.Client | httpx.BaseTransport | None, ca_file: str | None) -> None:
+    def _connect(self, http_client: Any, http: HTTPConfig) -> None:
         from ._connections import Connections
         from ._drive import SyncDriver
 
-        self._connections: Connections = Connections(http_client, ca_file)
+        self._connections: Connections = Connections(http_client, http.ca_file, http.engine)
         self._driver: Callable[[Connections, Drill | None], SyncDriver] = SyncDriver
 
     def chat(self, messages: Messages, **options: Unpack[ChatOptions]) -> ChatReply:
@@ -246,7 +245,11 @@ class Client(_Base):
         return ChatStream(exchange(call), self._driver(self._connections, self._drill), restarts=call.restarts)
 
     def close(self) -> None:
-        """Close the connections. The client can be used again; it opens new ones."""
+        """
+        Close the connections. It waits for nobody: calls that are in flight end with `ClientClosed`.
+
+        The client can be used again; it opens new ones.
+        """
         self._connections.close()
         self._health.close(wait=0.05)
         if self._allowances is not None:
@@ -264,11 +267,11 @@ class Client(_Base):
 class AsyncClient(_Base):
     __doc__ = _Base.__doc__
 
-    def _connect(self, http_client: httpx.AsyncClient | httpx.AsyncBaseTransport | None, ca_file: str | None) -> None:
+    def _connect(self, http_client: Any, http: HTTPConfig) -> None:
         from ._connections import AsyncConnections
         from ._drive import AsyncDriver
 
-        self._connections: AsyncConnections = AsyncConnections(http_client, ca_file)
+        self._connections: AsyncConnections = AsyncConnections(http_client, http.ca_file, http.engine)
         self._driver: Callable[[AsyncConnections, Drill | None], AsyncDriver] = AsyncDriver
 
     async def chat(self, messages: Messages, **options: Unpack[ChatOptions]) -> ChatReply:
@@ -290,6 +293,9 @@ class AsyncClient(_Base):
                 outcome = await driver.perform(steps.send(outcome))
         except StopIteration as stop:
             reply: ChatReply = stop.value
+        except GeneratorExit:
+            driver.abandon()  # what is thrown away itself can't wait
+            raise
         finally:
             steps.close()  # whoever keeps the exception keeps these frames, and not what they hold
             await driver.aclose()
@@ -305,7 +311,10 @@ class AsyncClient(_Base):
         return AsyncChatStream(exchange(call), self._driver(self._connections, self._drill), restarts=call.restarts)
 
     async def aclose(self) -> None:
-        """Close the connections that the running loop opened."""
+        """
+        Close the connections that the running loop opened. It waits for nobody: this loop's calls that are in flight
+        end with `ClientClosed`. The client can be used again; it opens new ones.
+        """
         await self._connections.aclose()
         self._health.close()
         if self._allowances is not None:

@@ -25,6 +25,7 @@ __all__ = [
     "BudgetConfig",
     "ChainConfig",
     "Config",
+    "HTTPConfig",
     "KeyReference",
     "Loaded",
     "PolicyConfig",
@@ -259,13 +260,15 @@ class PolicyConfig(Strict):
 
 class HTTPConfig(Strict):
     """
-    `ca_file`: root certificates to trust in place of the usual ones, as a PEM file.
+    `ca_file`: root certificates to trust in place of the usual ones, as a PEM file. `engine`: the HTTP library that
+    carries the requests; `httpx2` is the extra of that name.
 
     `trust_env`: providers without a proxy of their own use that of the environment (`HTTPS_PROXY` and its like). No
     variable changes which certificates are trusted.
     """
 
     ca_file: str | None = None
+    engine: Literal["httpx", "httpx2"] = "httpx"
     trust_env: StrictBool = False
 
 

@@ -9,27 +9,31 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import AsyncGenerator
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeAlias
 
-import httpx
-
+from ._async_network import AsyncBackend
 from ._endpoint import Endpoint
+from ._engine import Engine, engine_named, engine_of
 from ._errors import ConfigError
 from ._http_log import scrub_http_logs
-from ._network import AsyncDeadlineBackend, DeadlineBackend
+from ._network import Backend, Clock
+from ._pools import Pool, Registry
+from ._shield import shielded
 
 __all__ = ["AsyncConnections", "Connections"]
 
-T = TypeVar("T", httpx.BaseTransport, httpx.AsyncBaseTransport)
+# More than the calls that a target lets in at once (`_health.BULKHEAD`), so that the queue before the pool is ours.
+_MOST = 1024
+_IDLE_SECONDS = 30.0
 
-# httpx keeps 20 idle connections by default and closes the rest again and again.
-_LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=1000, keepalive_expiry=30.0)
 scrub_http_logs()
-_registries: weakref.WeakSet[_Registry[Any]] = weakref.WeakSet()
+
+_Loops: TypeAlias = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Registry]
+_inherited: list[_Loops] = []
+_all: weakref.WeakSet[Connections | AsyncConnections] = weakref.WeakSet()
 
 
 @lru_cache(maxsize=8)
@@ -55,122 +59,9 @@ def _tls(ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
-class _Registry(Generic[T]):
-    """Transports of one process, by what they connect to."""
-
-    def __init__(self, make: Callable[[Endpoint], T]) -> None:
-        self.make: Callable[[Endpoint], T] = make
-        self.forget()
-        _registries.add(self)
-
-    def forget(self) -> None:
-        """Start anew without touching what was there."""
-        self.lock = threading.Lock()
-        self.pid = os.getpid()
-        self.transports: dict[tuple[str, str | None], T] = {}
-
-    def get(self, endpoint: Endpoint) -> T:
-        key = (endpoint.origin, endpoint.proxy.scope if endpoint.proxy is not None else None)
-        found = self.transports.get(key)
-        if found is None:
-            with self.lock:
-                found = self.transports.get(key)
-                if found is None:
-                    found = self.transports[key] = self.make(endpoint)
-        return found
-
-    def take_all(self) -> list[T]:
-        with self.lock:
-            taken = list(self.transports.values())
-            self.transports = {}
-        return taken
-
-
-def _forget_all() -> None:
-    for registry in list(_registries):
-        registry.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
-
-
-class Connections:
-    """The sync side: one pool per endpoint, shared between threads."""
-
-    def __init__(self, client: httpx.Client | httpx.BaseTransport | None = None, ca_file: str | None = None) -> None:
-        if client is not None and not isinstance(client, (httpx.Client, httpx.BaseTransport)):
-            raise TypeError("http_client must be an httpx.Client")
-        self._given = _ClientTransport(client) if isinstance(client, httpx.Client) else client
-        self._ca_file = _checked(ca_file)
-        self._registry: _Registry[httpx.BaseTransport] = _Registry(self._make)
-
-    def transport(self, endpoint: Endpoint) -> httpx.BaseTransport:
-        """What sends requests to this endpoint."""
-        return self._given if self._given is not None else self._registry.get(endpoint)
-
-    def _make(self, endpoint: Endpoint) -> httpx.BaseTransport:
-        transport = httpx.HTTPTransport(
-            verify=_context(endpoint, self._ca_file),
-            trust_env=False,
-            limits=_LIMITS,
-            proxy=_proxy(endpoint, self._ca_file),
-        )
-        pool = transport._pool  # noqa: SLF001 - httpx offers no way to name the network backend
-        pool._network_backend = DeadlineBackend(pool._network_backend)  # noqa: SLF001
-        return transport
-
-    def close(self) -> None:
-        """Close every connection that was opened here; a client that was brought along stays open."""
-        for transport in self._registry.take_all():
-            transport.close()
-
-
-class AsyncConnections:
-    """The async side: one pool per endpoint and event loop, since a connection belongs to the loop that opened it."""
-
-    def __init__(
-        self, client: httpx.AsyncClient | httpx.AsyncBaseTransport | None = None, ca_file: str | None = None
-    ) -> None:
-        if client is not None and not isinstance(client, (httpx.AsyncClient, httpx.AsyncBaseTransport)):
-            raise TypeError("http_client must be an httpx.AsyncClient")
-        self._given = _AsyncClientTransport(client) if isinstance(client, httpx.AsyncClient) else client
-        self._ca_file = _checked(ca_file)
-        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Registry[httpx.AsyncBaseTransport]] = (
-            weakref.WeakKeyDictionary()
-        )
-
-    def transport(self, endpoint: Endpoint) -> httpx.AsyncBaseTransport:
-        """What sends requests to this endpoint from the running loop."""
-        if self._given is not None:
-            return self._given
-        loop = asyncio.get_running_loop()
-        registry = self._loops.get(loop)
-        if registry is None:
-            registry = self._loops[loop] = _Registry(self._make)
-        return registry.get(endpoint)
-
-    def _make(self, endpoint: Endpoint) -> httpx.AsyncBaseTransport:
-        transport = httpx.AsyncHTTPTransport(
-            verify=_context(endpoint, self._ca_file),
-            trust_env=False,
-            limits=_LIMITS,
-            proxy=_proxy(endpoint, self._ca_file),
-        )
-        pool = transport._pool  # noqa: SLF001 - httpx offers no way to name the network backend
-        pool._network_backend = AsyncDeadlineBackend(pool._network_backend)  # noqa: SLF001
-        return transport
-
-    async def aclose(self) -> None:
-        """Close what the running loop opened. Another loop's connections can't be closed from here."""
-        registry = self._loops.pop(asyncio.get_running_loop(), None)
-        for transport in registry.take_all() if registry is not None else ():
-            await transport.aclose()
-
-
 def _context(endpoint: Endpoint, ca_file: str | None) -> ssl.SSLContext:
     """For plain http a context that trusts nobody: it costs nothing, and can't be used by accident."""
-    if endpoint.base_url.startswith("http://"):
+    if endpoint.base_url.startswith("http://") and not _secret_way(endpoint):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return _tls(ca_file)
 
@@ -182,26 +73,155 @@ def _checked(ca_file: str | None) -> str | None:
     return ca_file
 
 
-def _proxy(endpoint: Endpoint, ca_file: str | None) -> httpx.Proxy | None:
-    if endpoint.proxy is None:
-        return None
-    url = endpoint.proxy.reveal()
-    return httpx.Proxy(url, ssl_context=_tls(ca_file) if url.startswith("https://") else None)
+def _secret_way(endpoint: Endpoint) -> bool:
+    """Whether there is a proxy that is spoken to over TLS."""
+    return endpoint.proxy is not None and endpoint.proxy.name.startswith("https://")
 
 
-class _ClientTransport(httpx.BaseTransport):
-    """A client that the caller brought along, without its redirects and its own credentials."""
+class _Base:
+    """What the sync and the async side share: which engine, and how a pool is made."""
 
-    def __init__(self, client: httpx.Client) -> None:
+    sync: bool
+
+    def __init__(self, client: Any, ca_file: str | None, engine: str) -> None:
+        self._engine: Engine = engine_of(client, sync=self.sync) if client is not None else engine_named(engine)
+        if isinstance(client, (self._engine.http.Client, self._engine.http.AsyncClient)):
+            client = (_Client if self.sync else _AsyncClient)(client)
+        self._given = client
+        self._ca_file = _checked(ca_file)
+        _all.add(self)  # type: ignore[arg-type]
+
+    def _make(self, endpoint: Endpoint) -> Pool:
+        if self._given is not None:
+            return Pool(self._engine, self._given, ours=False)
+        kind = Backend if self.sync else AsyncBackend
+        transport = self._engine.transport(
+            kind(self._engine.core, _layers(endpoint)),
+            sync=self.sync,
+            verify=_context(endpoint, self._ca_file),
+            proxy=endpoint.proxy.reveal() if endpoint.proxy is not None else None,
+            most=_MOST,
+            idle=_IDLE_SECONDS,
+        )
+        return Pool(self._engine, transport, ours=True)
+
+
+class Connections(_Base):
+    """
+    The sync side: one pool per endpoint, shared between threads.
+
+    `client`: what the caller brought along to send everything through; without it `engine` is the library that does.
+    Raises `TypeError` for a client that is none, `ConfigError` for an engine that is not installed.
+    """
+
+    sync = True
+
+    def __init__(self, client: Any = None, ca_file: str | None = None, engine: str = "httpx") -> None:
+        super().__init__(client, ca_file, engine)
+        self._registry = Registry(self._make)
+
+    def registry(self) -> Registry:
+        """The pools of this process."""
+        return self._registry
+
+    def forget(self) -> None:
+        """Start anew without touching what was there."""
+        self._registry = Registry(self._make)
+
+    def close(self) -> None:
+        """
+        End what is in flight, and close every connection that was opened here. It waits for nobody.
+
+        A client that was brought along stays open.
+        """
+        registry, self._registry = self._registry, Registry(self._make)
+        for pool in registry.end():
+            if pool.ours:
+                pool.transport.close()
+
+
+class AsyncConnections(_Base):
+    """The async side: one pool per endpoint and event loop, since a connection belongs to the loop that opened it."""
+
+    sync = False
+
+    def __init__(self, client: Any = None, ca_file: str | None = None, engine: str = "httpx") -> None:
+        super().__init__(client, ca_file, engine)
+        self._loops: _Loops = weakref.WeakKeyDictionary()
+
+    def forget(self) -> None:
+        """Start anew without touching what was there."""
+        # what ends with its loop is told by the loop's own means, which a forked child shares with its parent
+        _inherited.append(self._loops)
+        self._loops = weakref.WeakKeyDictionary()
+
+    def registry(self) -> Registry:
+        """The pools of the running loop."""
+        loop = asyncio.get_running_loop()
+        found = self._loops.get(loop)
+        if found is None:
+            for other in list(self._loops):
+                if other.is_closed():  # its connections hold on to it, so it would never go by itself
+                    del self._loops[other]
+            found = self._loops[loop] = Registry(self._make)
+            found.guard = self._as_long_as_the_loop(loop, found)
+            try:
+                found.guard.asend(None).send(None)
+            except StopIteration:
+                pass  # it stands at its yield
+        return found
+
+    async def _as_long_as_the_loop(self, loop: asyncio.AbstractEventLoop, registry: Registry) -> AsyncGenerator[None]:
+        """A loop that ends closes the generators that it has begun, and with this one the connections."""
+        try:
+            yield
+        finally:
+            if self._loops.get(loop) is registry:
+                del self._loops[loop]
+            for pool in registry.end():
+                if pool.ours:
+                    await pool.transport.aclose()
+
+    async def aclose(self) -> None:
+        """
+        End what is in flight in the running loop, and close what it opened. Another loop's can't be closed from here.
+
+        It waits for nobody. A client that was brought along stays open.
+        """
+        registry = self._loops.pop(asyncio.get_running_loop(), None)
+        if registry is not None:
+            await shielded(registry.guard.aclose(), Clock(), closing=True)
+
+
+def _layers(endpoint: Endpoint) -> int:
+    """How many times TLS begins on the way through a proxy that has to be asked for one."""
+    if endpoint.proxy is None or not endpoint.base_url.startswith("https://"):
+        return 0
+    return 2 if _secret_way(endpoint) else 1
+
+
+class _Client:
+    """A client that the caller brought along, as a transport: without its redirects and its own credentials."""
+
+    def __init__(self, client: Any) -> None:
         self._client = client
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
+    def handle_request(self, request: Any) -> Any:
         return self._client.send(request, stream=True, auth=None, follow_redirects=False)
 
 
-class _AsyncClientTransport(httpx.AsyncBaseTransport):
-    def __init__(self, client: httpx.AsyncClient) -> None:
+class _AsyncClient:
+    def __init__(self, client: Any) -> None:
         self._client = client
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: Any) -> Any:
         return await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+
+
+def _forget_all() -> None:
+    for connections in list(_all):
+        connections.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from asyncio import sleep as async_sleep
 from collections.abc import AsyncIterator, Iterator
@@ -10,16 +11,19 @@ from functools import lru_cache
 from time import monotonic, time
 from typing import Any
 
-import httpx
 from tenacity import nap
 
+from ._async_network import AsyncStream
 from ._connections import AsyncConnections, Connections
 from ._drill import Drill, Rehearsal
-from ._endpoint import Address
+from ._endpoint import Address, Endpoint
+from ._engine import Engine
 from ._errors import LLMSwitchError
-from ._faults import CAUGHT, fault_of
+from ._faults import fault_of
 from ._network import Clock, current_clock
+from ._pools import Pool, Registry
 from ._racing import race_in_tasks, race_in_threads
+from ._shield import shielded
 from ._version import __version__
 from ._wire import Await, Close, Fault, Open, Opened, Outcome, Race, Raced, Read, Sleep
 
@@ -27,39 +31,44 @@ __all__ = ["AsyncDriver", "SyncDriver"]
 
 # A client that was brought along has limits for each read alone: what comes too late is not taken.
 _LATE = Fault("timeout", "")
+_CLOSED = Fault("closed", "", lasting=True)
 _USER_AGENT = f"llmswitch/{__version__}"
+_FINAL_PIECES = 64  # of an answer that nobody wants any more, at most
+
+# What a forked child has of its parent's open answers. To let go of one takes locks that another thread of the parent
+# may have held; so it is kept, and ends with the child.
+_inherited: list[object] = []
 
 
 @lru_cache(maxsize=4096)
-def _url(text: str) -> httpx.URL:
-    return httpx.URL(text)
+def _url(engine: Engine, text: str) -> Any:
+    return engine.http.URL(text)
 
 
-class _SignedURL(httpx.URL):
+@lru_cache(maxsize=4)
+def _signed_url(engine: Engine) -> Any:
     """
-    An address whose query proves who asks. Its text leaves that out, for it is what gets written down: httpx's own
-    client logs the text of every address at level INFO.
+    The kind of address whose query proves who asks. Its text leaves that out, for it is what gets written down: the
+    library's own client logs the text of every address at level INFO.
     """
 
-    def __str__(self) -> str:
-        return f"{self.copy_with(query=None)}?[secret]"
+    def said(url: Any) -> str:
+        return f"{url.copy_with(query=None)}?[secret]"
 
-    def __repr__(self) -> str:
-        return f"URL({str(self)!r})"
+    return type("SignedURL", (engine.http.URL,), {"__str__": said, "__repr__": lambda url: f"URL({said(url)!r})"})
 
 
-def _request(action: Open, address: Address) -> httpx.Request:
+def _request(engine: Engine, action: Open, endpoint: Endpoint, address: Address) -> Any:
     """The one place where the key is written into something that is sent."""
-    request = action.request
-    endpoint = action.endpoint or action.target.endpoint
-    signed = action.signed
+    request, signed = action.request, action.signed
     if signed is None and endpoint.credential is not None:
         credential = endpoint.credential
         signed = credential.sign(request, address.base_url, time() + credential.offset)
-    url = _url(action.url or address.base_url + request.path)
+    url = _url(engine, action.url or address.base_url + request.path)
     if signed is not None and signed.query:
         url = url.copy_with(query=b"&".join(part for part in (url.query, signed.query.encode()) if part))
-    made = httpx.Request(
+    left = max(0.001, action.by - monotonic())
+    made = engine.http.Request(
         request.method,
         url,
         headers={
@@ -74,19 +83,19 @@ def _request(action: Open, address: Address) -> httpx.Request:
         content=request.body,
         extensions={
             "timeout": {
-                "connect": min(action.connect, max(0.001, action.by - monotonic())),
-                "read": max(0.001, action.by - monotonic()),
-                "write": min(action.write, max(0.001, action.by - monotonic())),
-                "pool": action.pool,
+                "connect": min(action.connect, left),
+                "read": left,
+                "write": min(action.write, left),
+                "pool": min(action.pool, left),
             }
         },
     )
     if signed is not None and signed.query:
-        made.url = _SignedURL(url)
+        made.url = _signed_url(engine)(url)
     return made
 
 
-def _opened(response: httpx.Response, clock: Clock) -> Opened:
+def _opened(response: Any, clock: Clock) -> Opened:
     headers: dict[str, str] = {}
     size = count = 0
     for name, value in response.headers.multi_items():
@@ -96,6 +105,20 @@ def _opened(response: httpx.Response, clock: Clock) -> Opened:
     return Opened(response.status_code, headers, clock.connect_ms, size, count)
 
 
+def _tainted(pool: Pool, response: Any, *, whole: bool) -> Any:
+    """
+    The connection of an answer that must not be used again; `None` where it may.
+
+    It must not where the answer was not read to its end, nor where bytes came behind it that are of no answer: they
+    would be read as the answer to the next request.
+    """
+    connection = response.extensions.get("network_stream")
+    if connection is None or (not whole and pool.ours):
+        return connection
+    unread = pool.engine.unread(response)
+    return connection if unread or (unread is None and pool.ours) else None
+
+
 class SyncDriver:
     """Carries out the actions of one exchange by blocking."""
 
@@ -103,8 +126,11 @@ class SyncDriver:
         self._connections = connections
         self._drill = drill
         self._rehearsal = Rehearsal(drill) if drill is not None else None
-        self._response: httpx.Response | None = None
+        self._registry: Registry | None = None
+        self._pool: Pool | None = None
+        self._response: Any = None
         self._chunks: Iterator[bytes] = iter(())
+        self._whole = False
         self._clock = Clock()
         self.abandoned = False
 
@@ -146,42 +172,60 @@ class SyncDriver:
             granted.wait(max(0.0, action.by - monotonic()))
 
     def _open(self, action: Open) -> Opened | Fault:
-        clock = self._clock = Clock()
-        clock.by = action.by
+        endpoint = action.endpoint or action.target.endpoint
+        registry = self._registry = self._registry or self._connections.registry()
+        outcome = self._send(registry, action, endpoint)
+        if type(outcome) is Fault and outcome.kind == "pool" and self._pool is not None:
+            renewed, spent = registry.renewed(endpoint, self._pool)
+            self._leave()
+            if spent is not None:
+                spent.transport.close()
+            if renewed:
+                return self._send(registry, action, endpoint)
+        return outcome
+
+    def _send(self, registry: Registry, action: Open, endpoint: Endpoint) -> Opened | Fault:
+        clock = self._clock = Clock(action.by)
         token = current_clock.set(clock)
+        pool, spent = registry.enter(endpoint, clock, action.connect)
+        self._pool, clock.measured = pool, pool.ours
         try:
-            endpoint = action.endpoint or action.target.endpoint
+            if spent is not None:
+                spent.transport.close()
             address = endpoint.address()
-            transport = self._connections.transport(endpoint)
-            clock.measured = isinstance(transport, httpx.HTTPTransport)
-            self._response = transport.handle_request(_request(action, address))
-            self._chunks = iter(self._response.stream)  # type: ignore[arg-type]
+            if clock.over:
+                return _CLOSED
+            self._response = pool.transport.handle_request(_request(pool.engine, action, endpoint, address))
+            self._chunks, self._whole = iter(self._response.stream), False
             return _opened(self._response, clock)
         except LLMSwitchError as problem:  # a server of our own that would not start
             return Fault("connect", problem.message, lasting=True)
         except Exception as problem:  # noqa: BLE001 - told, or raised again
-            return fault_of(problem, clock)
+            return _CLOSED if clock.over else fault_of(problem, pool.engine, clock)
         finally:
             current_clock.reset(token)
 
     def _read(self, action: Read) -> bytes | Fault:
-        clock = self._clock
+        clock, pool = self._clock, self._pool
+        assert pool is not None
         clock.by = action.by
         token = current_clock.set(clock)
         try:
             for chunk in self._chunks:
                 if chunk:
                     return chunk if clock.measured or monotonic() < action.by else _LATE
-            return b""
+            self._whole = not clock.over
+            return _CLOSED if clock.over else b""
         except Exception as problem:  # noqa: BLE001 - told, or raised again
-            return fault_of(problem, clock)
+            return _CLOSED if clock.over else fault_of(problem, pool.engine, clock)
         finally:
             current_clock.reset(token)
 
     def _race(self, action: Race) -> Raced:
-        raced, driver = race_in_threads(action, self._another)
-        self._response, self._chunks, self._clock = driver._response, driver._chunks, driver._clock  # noqa: SLF001
-        self._rehearsal = driver._rehearsal  # noqa: SLF001
+        raced, winner = race_in_threads(action, self._another)
+        self._registry, self._pool, self._clock = winner._registry, winner._pool, winner._clock  # noqa: SLF001
+        self._response, self._chunks, self._whole = winner._response, winner._chunks, winner._whole  # noqa: SLF001
+        self._rehearsal = winner._rehearsal  # noqa: SLF001
         return raced
 
     def _another(self) -> SyncDriver:
@@ -190,16 +234,33 @@ class SyncDriver:
     def abandon(self) -> None:
         """From another thread: end what is under way, and do no more."""
         self.abandoned = True
-        self._clock.interrupt()
+        self._clock.end()
 
     def close(self) -> None:
         """Let go of the open answer. A connection in the middle of one is closed, a finished one is kept."""
-        response, self._response, self._chunks = self._response, None, iter(())
+        response, chunks, pool = self._response, self._chunks, self._pool
+        self._response, self._chunks = None, iter(())
+        if pool is None:
+            return
+        if self._registry is not None and self._registry.pid != os.getpid():
+            _inherited.append((response, chunks))
+            return
         if response is not None:
             try:
+                connection = _tainted(pool, response, whole=self._whole)
+                if connection is not None:
+                    connection.close()
                 response.close()
-            except CAUGHT:
+            except pool.engine.caught:
                 pass  # it was being thrown away
+        self._leave()
+
+    def _leave(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.calls.discard(self._clock)
+            if pool.spent:
+                pool.transport.close()
 
 
 class AsyncDriver:
@@ -209,9 +270,15 @@ class AsyncDriver:
         self._connections = connections
         self._drill = drill
         self._rehearsal = Rehearsal(drill) if drill is not None else None
-        self._response: httpx.Response | None = None
+        self._registry: Registry | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pool: Pool | None = None
+        self._response: Any = None
         self._chunks: AsyncIterator[bytes] | None = None
+        self._whole = False
         self._clock = Clock()
+        self._at_work = False
+        self._abandoned = False
 
     async def perform(self, action: Any) -> Outcome:
         """Do it, and say what came of it."""
@@ -259,44 +326,81 @@ class AsyncDriver:
                 pass
 
     async def _open(self, action: Open) -> Opened | Fault:
-        clock = self._clock = Clock()
-        clock.by = action.by
+        endpoint = action.endpoint or action.target.endpoint
+        if self._registry is None:
+            self._registry, self._loop = self._connections.registry(), asyncio.get_running_loop()
+        outcome = await self._send(self._registry, action, endpoint)
+        if type(outcome) is Fault and outcome.kind == "pool" and self._pool is not None:
+            renewed, spent = self._registry.renewed(endpoint, self._pool)
+            await self.aclose()
+            if spent is not None:
+                await spent.transport.aclose()
+            if renewed:
+                return await self._send(self._registry, action, endpoint)
+        return outcome
+
+    async def _send(self, registry: Registry, action: Open, endpoint: Endpoint) -> Opened | Fault:
+        clock = self._clock = Clock(action.by)
         token = current_clock.set(clock)
+        pool, spent = registry.enter(endpoint, clock, action.connect)
+        self._pool, clock.measured, self._at_work = pool, pool.ours, True
         try:
-            endpoint = action.endpoint or action.target.endpoint
+            if spent is not None:
+                await spent.transport.aclose()
+            outcome = await shielded(self._begin(pool, action, endpoint), clock)
+            return _CLOSED if outcome is None or clock.over else outcome
+        finally:
+            self._at_work = False
+            current_clock.reset(token)
+
+    async def _begin(self, pool: Pool, action: Open, endpoint: Endpoint) -> Opened | Fault:
+        clock = self._clock
+        try:
             # a server on this machine takes seconds to start: not in the loop
             address = await asyncio.to_thread(endpoint.address) if endpoint.start else endpoint.address()
-            transport = self._connections.transport(endpoint)
-            clock.measured = isinstance(transport, httpx.AsyncHTTPTransport)
-            self._response = await transport.handle_async_request(_request(action, address))
-            self._chunks = aiter(self._response.stream)  # type: ignore[arg-type]
+            if clock.over:
+                return _CLOSED
+            request = _request(pool.engine, action, endpoint, address)
+            self._response = await pool.transport.handle_async_request(request)
+            self._chunks, self._whole = aiter(self._response.stream), False
             return _opened(self._response, clock)
         except LLMSwitchError as problem:  # a server of our own that would not start
             return Fault("connect", problem.message, lasting=True)
         except Exception as problem:  # noqa: BLE001 - told, or raised again
-            return fault_of(problem, clock)
-        finally:
-            current_clock.reset(token)
+            return fault_of(problem, pool.engine, clock)
 
     async def _read(self, action: Read) -> bytes | Fault:
         clock = self._clock
+        if clock.over:
+            return _CLOSED
         clock.by = action.by
         token = current_clock.set(clock)
+        self._at_work = True
         try:
-            assert self._chunks is not None
-            async for chunk in self._chunks:
-                if chunk:
-                    return chunk if clock.measured or monotonic() < action.by else _LATE
-            return b""
-        except Exception as problem:  # noqa: BLE001 - told, or raised again
-            return fault_of(problem, clock)
+            outcome = await shielded(self._next(action), clock)
+            return _CLOSED if outcome is None or clock.over else outcome
         finally:
+            self._at_work = False
             current_clock.reset(token)
 
+    async def _next(self, action: Read) -> bytes | Fault:
+        clock, pool, chunks = self._clock, self._pool, self._chunks
+        assert pool is not None
+        assert chunks is not None
+        try:
+            async for chunk in chunks:
+                if chunk:
+                    return chunk if clock.measured or monotonic() < action.by else _LATE
+            self._whole = True
+            return b""
+        except Exception as problem:  # noqa: BLE001 - told, or raised again
+            return fault_of(problem, pool.engine, clock)
+
     async def _race(self, action: Race) -> Raced:
-        raced, driver = await race_in_tasks(action, self._another)
-        self._response, self._chunks, self._clock = driver._response, driver._chunks, driver._clock  # noqa: SLF001
-        self._rehearsal = driver._rehearsal  # noqa: SLF001
+        raced, winner = await race_in_tasks(action, self._another)
+        self._registry, self._pool, self._clock = winner._registry, winner._pool, winner._clock  # noqa: SLF001
+        self._response, self._chunks, self._whole = winner._response, winner._chunks, winner._whole  # noqa: SLF001
+        self._rehearsal, self._loop = winner._rehearsal, winner._loop  # noqa: SLF001
         return raced
 
     def _another(self) -> AsyncDriver:
@@ -304,9 +408,69 @@ class AsyncDriver:
 
     async def aclose(self) -> None:
         """Let go of the open answer. A connection in the middle of one is closed, a finished one is kept."""
-        response, self._response, self._chunks = self._response, None, None
-        if response is not None:
-            try:
+        if self._at_work:
+            self._clock.end()  # it is another task that waits: its wait ends, and then it lets go
+        elif self._pool is not None and not self._abandoned:
+            await self._close()
+
+    async def _close(self) -> None:
+        if self._pool is None:
+            return
+        if self._registry is not None and self._registry.pid != os.getpid():
+            _inherited.append((self._response, self._chunks))
+            self._response = self._chunks = self._pool = None
+            return
+        await shielded(self._let_go(self._pool), self._clock, closing=True)
+
+    async def _let_go(self, pool: Pool) -> None:
+        response, chunks = self._response, self._chunks
+        self._response = self._chunks = self._pool = None
+        try:
+            if response is not None:
+                connection = _tainted(pool, response, whole=self._whole)
+                if connection is not None:
+                    await connection.aclose()
+                if isinstance(connection, AsyncStream):
+                    await _read_no_more(pool.engine, chunks)
+                elif connection is not None:
+                    await asyncio.sleep(0)  # somebody else's connection ends in the loop's next turn
                 await response.aclose()
-            except CAUGHT:
-                pass  # it was being thrown away
+        except pool.engine.caught:
+            pass  # it was being thrown away
+        finally:
+            pool.calls.discard(self._clock)
+            if pool.spent:
+                await pool.transport.aclose()
+
+    def abandon(self) -> None:
+        """Let go without waiting, from whatever thread: whoever held the answer has forgotten it."""
+        loop, registry = self._loop, self._registry
+        if self._pool is None or loop is None or registry is None or registry.pid != os.getpid():
+            return
+        self._abandoned = True
+        try:
+            loop.call_soon_threadsafe(_let_go_later, loop, self)
+        except RuntimeError:
+            pass  # the loop was closed, and its connections with it
+
+
+async def _read_no_more(engine: Engine, chunks: Any) -> None:
+    """
+    Read on where the connection was closed, until that is noticed: generators that are dropped half way would be ended
+    by the loop, one after the other, in tasks of its own.
+    """
+    try:
+        for _ in range(_FINAL_PIECES):
+            if await anext(chunks, None) is None:
+                return
+    except engine.caught:
+        pass  # as it should
+
+
+_letting_go: set[asyncio.Task[None]] = set()
+
+
+def _let_go_later(loop: asyncio.AbstractEventLoop, driver: AsyncDriver) -> None:
+    task = loop.create_task(driver._close())  # noqa: SLF001 - its own
+    _letting_go.add(task)  # the loop itself holds tasks weakly
+    task.add_done_callback(_letting_go.discard)

@@ -31,6 +31,7 @@
     │   └── ToolArgumentsInvalid  a tool call's arguments are not a JSON object
     ├── LocalOverload             this process is out of connections or descriptors
     ├── BudgetExceeded            a budget of your own is used up
+    ├── ClientClosed              your program closed the client while the call was in flight
     ├── DeadlineExceeded          your time limit ran out
     └── AllTargetsFailed          every target of the chain failed; see .exceptions
         └── AllTargetsUnavailable none could even be tried
@@ -55,6 +56,7 @@ __all__ = [
     "BadRequest",
     "BudgetExceeded",
     "CapabilityMismatch",
+    "ClientClosed",
     "ConfigError",
     "ConnectFailed",
     "ContentFiltered",
@@ -266,6 +268,10 @@ class LocalOverload(LLMSwitchError):
 
 class BudgetExceeded(LLMSwitchError):
     """A budget of your own is used up; nothing was sent."""
+
+
+class ClientClosed(LLMSwitchError):
+    """Your program closed the client while the call was in flight, in another thread or task."""
 
 
 class DeadlineExceeded(LLMSwitchError):

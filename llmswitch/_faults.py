@@ -3,69 +3,53 @@
 from __future__ import annotations
 
 import errno
+import socket
 import ssl
 from collections.abc import Iterator
 
-import httpx
-
+from ._engine import Engine
 from ._network import Clock
 from ._scrub import scrub
-from ._wire import Fault, FaultKind
+from ._wire import Fault
 
-__all__ = ["CAUGHT", "fault_of"]
+__all__ = ["fault_of"]
 
-# What sending and reading can raise. StreamError and InvalidURL stand beside HTTPError in httpx.
-CAUGHT: tuple[type[Exception], ...] = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError)
-
-# Most specific first. "broken" becomes "stale" where a kept connection had not answered anything.
-_KINDS: tuple[tuple[type[Exception], FaultKind], ...] = (
-    (httpx.ConnectTimeout, "connect"),
-    (httpx.PoolTimeout, "pool"),
-    (httpx.ReadTimeout, "timeout"),
-    (httpx.WriteTimeout, "broken"),
-    (httpx.TimeoutException, "timeout"),
-    (httpx.ConnectError, "connect"),
-    (httpx.ProxyError, "connect"),
-    (httpx.RemoteProtocolError, "broken"),
-    (httpx.LocalProtocolError, "local"),
-    (httpx.UnsupportedProtocol, "local"),
-    (httpx.DecodingError, "garbage"),
-    (httpx.NetworkError, "broken"),
-    (httpx.TooManyRedirects, "garbage"),
-    (httpx.InvalidURL, "local"),
-    (httpx.StreamError, "broken"),
-    (httpx.HTTPError, "broken"),
-    (OSError, "broken"),
-)
-_OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_OUT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _CLOSED = ("server disconnected without sending", "peer closed connection", "incomplete")
 
 
-def fault_of(problem: Exception, clock: Clock) -> Fault:
+def fault_of(problem: Exception, engine: Engine, clock: Clock) -> Fault:
     """
     The fault that an exception of the HTTP library stands for.
 
     What it should never raise is a fault as well: its frames hold the key. Raises that again which comes from a client
     that was brought along.
     """
+    http = engine.http
     causes = list(_causes(problem))
-    number = next((cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno), None)
-    if number in _OUT_OF_DESCRIPTORS:
+    number = next((number for cause in causes if (number := _number(cause))), None)
+    if number in _OUT_OF:
         return Fault("local", "out of file descriptors or buffers; raise the limit, or have fewer calls in flight")
-    if not isinstance(problem, CAUGHT):
+    if not isinstance(problem, engine.caught):
         if not clock.measured:
             raise problem  # from a client that was brought along: not ours to judge
         return Fault("broken", f"{type(problem).__name__} in the HTTP library")
-    kind = next(kind for base, kind in _KINDS if isinstance(problem, base))
-    if kind == "connect" and any(isinstance(cause, ssl.SSLError) for cause in causes):
-        return Fault("tls", _said(problem))
-    if isinstance(problem, httpx.ProxyError):
+    kind = engine.kind(problem)
+    if kind == "pool":
+        # to wait for the same once more would be a multiple of the limit
+        return Fault(kind, "every one is in use; have fewer calls in flight", lasting=True)
+    if number == errno.EAGAIN and kind == "connect":
+        return Fault("local", "this process can have no more threads, and a name needs one to be looked up")
+    if isinstance(problem, http.ProxyError):
         return Fault("connect", f"it says {_said(problem)}", lasting=str(problem).startswith("407"))
-    if isinstance(problem, httpx.LocalProtocolError):
+    if kind == "connect":
+        kind = "tls" if any(isinstance(cause, ssl.SSLError) for cause in causes) else kind
+        return Fault(kind, _said(problem))
+    if isinstance(problem, http.LocalProtocolError):
         return Fault("local", "the request could not be written as HTTP; look at the headers that you configured")
-    if isinstance(problem, httpx.RemoteProtocolError) and not str(problem).lower().startswith(_CLOSED):
+    if isinstance(problem, http.RemoteProtocolError) and not str(problem).lower().startswith(_CLOSED):
         kind = "garbage"
-    if isinstance(problem, httpx.WriteTimeout):
+    if isinstance(problem, http.WriteTimeout):
         return Fault(kind, "the other side stopped reading the request")
     if kind == "broken" and clock.connect_ms is None and clock.received == 0 and clock.measured:
         kind = "stale"
@@ -78,6 +62,11 @@ def _causes(problem: BaseException | None) -> Iterator[BaseException]:
         yield problem
         problem = problem.__cause__ or problem.__context__
         seen += 1
+
+
+def _number(cause: BaseException) -> int | None:
+    """The system's number for it; the resolver has numbers of its own, which mean other things."""
+    return cause.errno if isinstance(cause, OSError) and not isinstance(cause, socket.gaierror) else None
 
 
 def _said(problem: Exception) -> str:

@@ -1,195 +1,235 @@
 """
-Beneath httpx: reads that end at a moment, not after a span, and knowledge of whether a connection was new.
+Beneath the HTTP library: what one attempt tells its connection, and the sockets of the sync side.
 
-httpx's own read timeout starts anew with every read, so a server that sends a byte now and then is never timed out
-(measured on 0.28.1); and a limit of our own from outside would cancel the call, which loses connections of the pool.
-Here the limit is part of the read itself, so that it ends as httpx's own timeout does.
+The library's read timeout starts anew with every read, so a server that sends a byte now and then is never timed out
+(measured on httpx 0.28.1); and a limit of our own from outside would cancel the call, which loses connections of the
+pool. Here the limit is part of the read itself, so that it ends as the library's own timeout does.
 """
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
+import threading
 from collections.abc import Iterable
 from contextvars import ContextVar
 from time import monotonic
 from typing import Any
 
-import httpcore
+from ._connecting import connect
+from ._resolver import resolve
+from ._tls import Nested
 
-__all__ = ["AsyncDeadlineBackend", "Clock", "DeadlineBackend", "current_clock"]
+__all__ = ["PIECE", "Backend", "Clock", "Stream", "connected", "current_clock", "readable"]
+
+PIECE = 65_536
+"""A request goes out in pieces of this size, so that one that is taken in drips meets its limit in between."""
 
 
 class Clock:
     """
     What one attempt tells its connection, and learns from it.
 
-    `by`: monotonic seconds at which the next read ends. `connect_ms`: how long connecting took, `None` where a kept
-    connection was used. `received`: bytes that arrived. `measured`: the connection is one that tells these things.
-    `stream`: what is read from or written to.
+    `by`: monotonic seconds at which the next read ends. `connect_ms`: how long connecting took, with names and TLS;
+    `None` where a kept connection was used. `received`: bytes that arrived. `measured`: the connection is one of ours,
+    which tells these things. `over`: the client was closed. `stream`: the connection in use. `waiting`: what an async
+    call waits for.
     """
 
-    __slots__ = ("by", "connect_ms", "measured", "received", "stream")
+    __slots__ = ("by", "connect_ms", "measured", "over", "received", "stream", "waiting")
 
-    def __init__(self) -> None:
-        self.by = 0.0
+    def __init__(self, by: float = 0.0, *, measured: bool = False) -> None:
+        self.by = by
         self.connect_ms: float | None = None
         self.received = 0
-        self.measured = False
-        self.stream: httpcore.NetworkStream | None = None
+        self.measured = measured
+        self.over = False
+        self.stream: Any = None
+        self.waiting: Any = None
 
-    def left(self, timeout: float | None) -> float:
-        """Seconds until `by`; raises httpcore's own timeout where it has passed."""
+    def left(self, late: type[Exception], timeout: float | None) -> float:
+        """Seconds that a read or a write may take; raises `late` where there are none."""
         left = self.by - monotonic()
-        if left <= 0:
-            raise httpcore.ReadTimeout
+        if left <= 0 or self.over:
+            raise late
         return left if timeout is None or timeout > left else timeout
 
-    def interrupt(self) -> None:
-        """End a read or write that another thread is in the middle of, and all that would follow."""
-        self.by = 0.0
-        connected = self.stream.get_extra_info("socket") if self.stream is not None else None
-        if connected is not None:
-            try:
-                socket.socket.shutdown(connected, socket.SHUT_RDWR)  # beneath TLS, which that thread is using
-            except OSError:
-                pass  # it was closed meanwhile
+    def end(self) -> None:
+        """The client is being closed: end what this attempt waits for. From any thread, but of the same loop."""
+        self.over = True
+        stream, waiting = self.stream, self.waiting
+        if waiting is not None:
+            waiting.cancel()
+        elif stream is not None:
+            stream.close()
 
-    def left_to_write(self, timeout: float | None) -> float:
-        """The same for a write."""
-        left = self.by - monotonic()
-        if left <= 0:
-            raise httpcore.WriteTimeout
-        return left if timeout is None or timeout > left else timeout
-
-
-# A request goes out in pieces of this size, so that one that is taken in drips meets its limit in between.
-_WRITE = 65_536
 
 current_clock: ContextVar[Clock | None] = ContextVar("llmswitch_clock", default=None)
 
 
-class _Stream(httpcore.NetworkStream):
-    def __init__(self, inner: httpcore.NetworkStream) -> None:
-        self._inner = inner
+class Stream:
+    """
+    A connected socket. `by`: when connecting must end, TLS included. `layers`: of TLS that are still to come on the
+    way through a proxy, until which whatever is read and written is a part of connecting.
+    """
+
+    def __init__(self, core: Any, made: socket.socket, started: float, by: float, layers: int) -> None:
+        self._core = core
+        self._socket: Any = made
+        self._started, self._by, self._layers = started, by, layers
+        self._inside = threading.Lock()  # a thread is in the socket
+        self._ending = threading.RLock()
+        self._over = False
+
+    def _left(self, late: type[Exception], timeout: float | None) -> float | None:
+        clock = current_clock.get()
+        if clock is not None:
+            clock.stream = self  # before it is asked whether all is over
+            timeout = clock.left(late, timeout)
+        if self._layers:
+            connecting = self._by - monotonic()
+            if connecting <= 0:
+                raise self._core.ConnectTimeout("the proxy did not answer")
+            timeout = connecting if timeout is None or timeout > connecting else timeout
+        return timeout
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        core = self._core
+        left = self._left(core.ReadTimeout, timeout)
+        with self._inside:
+            if self._over:
+                raise core.ReadError("the connection was closed")
+            try:
+                self._socket.settimeout(left)
+                data: bytes = self._socket.recv(max_bytes)
+            except TimeoutError:
+                raise (core.ConnectTimeout if self._layers else core.ReadTimeout) from None
+            except OSError as problem:
+                raise core.ReadError(str(problem)) from problem
+        if self._over:
+            raise core.ReadError("the connection was closed")
         clock = current_clock.get()
-        if clock is None:
-            return self._inner.read(max_bytes, timeout)
-        clock.stream = self
-        data = self._inner.read(max_bytes, clock.left(timeout))
-        clock.received += len(data)
+        if clock is not None:
+            clock.received += len(data)
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        clock = current_clock.get()
-        if clock is None:
-            self._inner.write(buffer, timeout)
-            return
-        clock.stream = self
-        for start in range(0, len(buffer), _WRITE):
-            self._inner.write(buffer[start : start + _WRITE], clock.left_to_write(timeout))
-
-    def close(self) -> None:
-        self._inner.close()
+        core = self._core
+        view = memoryview(buffer)
+        while view:
+            left = self._left(core.WriteTimeout, timeout)
+            with self._inside:
+                if self._over:
+                    raise core.WriteError("the connection was closed")
+                try:
+                    self._socket.settimeout(left)
+                    view = view[self._socket.send(view[:PIECE]) :]
+                except TimeoutError:
+                    raise (core.ConnectTimeout if self._layers else core.WriteTimeout) from None
+                except OSError as problem:
+                    raise core.WriteError(str(problem)) from problem
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, timeout))
+    ) -> Stream:
+        core, plain = self._core, self._socket
+        by = min(self._by, monotonic() + timeout) if timeout is not None else self._by
+        try:
+            left = by - monotonic()
+            if left <= 0:
+                raise TimeoutError
+            plain.settimeout(left)
+            if isinstance(plain, ssl.SSLSocket):
+                secret: Any = Nested(plain, ssl_context, server_hostname, by)
+            else:
+                secret = ssl_context.wrap_socket(plain, server_hostname=server_hostname)
+        except TimeoutError:
+            self.close()
+            raise core.ConnectTimeout("the TLS handshake did not end") from None
+        except (OSError, ValueError) as problem:
+            self.close()
+            raise core.ConnectError(str(problem)) from problem
+        connected(self._started)
+        return Stream(core, secret, self._started, self._by, max(0, self._layers - 1))
+
+    def close(self) -> None:
+        """
+        From any thread. One that is inside is woken, and closes the socket itself: a number that is given back while
+        somebody waits at it may be the next connection's.
+        """
+        with self._ending:
+            self._over = True
+            if self._inside.acquire(blocking=False):
+                try:
+                    self._socket.close()
+                finally:
+                    self._inside.release()
+                return
+            try:
+                socket.socket.shutdown(getattr(self._socket, "outer", self._socket), socket.SHUT_RDWR)
+            except OSError:
+                pass  # the other side was quicker
 
     def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
+        if info == "is_readable":
+            return self._over or readable(self._socket)
+        if info == "ssl_object":
+            return self._socket if isinstance(self._socket, (ssl.SSLSocket, Nested)) else None
+        if info == "socket":
+            return self._socket
+        if info == "client_addr":
+            return self._socket.getsockname()
+        return self._socket.getpeername() if info == "server_addr" else None
 
 
-class DeadlineBackend(httpcore.NetworkBackend):
-    """The sync side."""
+def readable(idle: Any) -> bool:
+    """Whether an idle connection has something to say, which can only be that it ends, or what nobody asked for."""
+    if isinstance(idle, (ssl.SSLSocket, Nested)) and idle.pending():
+        return True
+    number = idle.fileno()
+    if number < 0:
+        return True
+    if not hasattr(select, "poll"):
+        return bool(select.select([number], [], [], 0)[0])
+    polled = select.poll()
+    polled.register(number, select.POLLIN)
+    return bool(polled.poll(0))
 
-    def __init__(self, inner: httpcore.NetworkBackend) -> None:
-        self._inner = inner
+
+def connected(started: float) -> None:
+    """Tell the attempt how long it took."""
+    clock = current_clock.get()
+    if clock is not None:
+        clock.connect_ms = (monotonic() - started) * 1000
+
+
+class Backend:
+    """Makes connections, and blocks. `layers` of TLS lead through a proxy, where that is asked for a way."""
+
+    def __init__(self, core: Any, layers: int = 0) -> None:
+        self._core = core
+        self._layers = layers
 
     def connect_tcp(
         self,
         host: str,
         port: int,
         timeout: float | None = None,
-        local_address: str | None = None,
+        local_address: str | None = None,  # noqa: ARG002 - the library's interface
         socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
+    ) -> Stream:
+        """`timeout` is for the name, the connection and TLS together."""
         started = monotonic()
-        stream = self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
-        clock = current_clock.get()
-        if clock is not None:
-            clock.connect_ms = (monotonic() - started) * 1000
-        return _Stream(stream)
-
-    def connect_unix_socket(
-        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
-    ) -> httpcore.NetworkStream:
-        return _Stream(self._inner.connect_unix_socket(path, timeout, socket_options))
-
-    def sleep(self, seconds: float) -> None:
-        self._inner.sleep(seconds)
-
-
-class _AsyncStream(httpcore.AsyncNetworkStream):
-    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
-        self._inner = inner
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        clock = current_clock.get()
-        if clock is None:
-            return await self._inner.read(max_bytes, timeout)
-        data = await self._inner.read(max_bytes, clock.left(timeout))
-        clock.received += len(data)
-        return data
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        clock = current_clock.get()
-        if clock is None:
-            await self._inner.write(buffer, timeout)
-            return
-        for start in range(0, len(buffer), _WRITE):
-            await self._inner.write(buffer[start : start + _WRITE], clock.left_to_write(timeout))
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.AsyncNetworkStream:
-        return _AsyncStream(await self._inner.start_tls(ssl_context, server_hostname, timeout))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-
-class AsyncDeadlineBackend(httpcore.AsyncNetworkBackend):
-    """The async side."""
-
-    def __init__(self, inner: httpcore.AsyncNetworkBackend) -> None:
-        self._inner = inner
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        started = monotonic()
-        stream = await self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
-        clock = current_clock.get()
-        if clock is not None:
-            clock.connect_ms = (monotonic() - started) * 1000
-        return _AsyncStream(stream)
-
-    async def connect_unix_socket(
-        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
-    ) -> httpcore.AsyncNetworkStream:
-        return _AsyncStream(await self._inner.connect_unix_socket(path, timeout, socket_options))
-
-    async def sleep(self, seconds: float) -> None:
-        await self._inner.sleep(seconds)
+        by = started + (timeout if timeout is not None else 86_400.0)
+        try:
+            made = connect(resolve(host, port, by), by)
+        except TimeoutError as problem:
+            raise self._core.ConnectTimeout(str(problem)) from problem
+        except OSError as problem:
+            raise self._core.ConnectError(str(problem)) from problem
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for option in socket_options or ():
+            made.setsockopt(*option)
+        connected(started)
+        return Stream(self._core, made, started, by, self._layers)

@@ -77,6 +77,7 @@ RULES: Mapping[type[_errors.LLMSwitchError], Rule] = {
     _errors.ToolArgumentsInvalid: Rule(move="never"),
     _errors.LocalOverload: Rule(again="if_last", move="never"),
     _errors.BudgetExceeded: Rule(),
+    _errors.ClientClosed: Rule(move="never"),
     _errors.DeadlineExceeded: Rule(move="never"),
     _errors.ConfigError: Rule(move="never"),
     _errors.KeyMissing: Rule(move="never"),

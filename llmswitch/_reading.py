@@ -10,6 +10,7 @@ from ._assembly import BadArguments, ReplyAssembly
 from ._classify import make_error
 from ._continuation import Joint
 from ._errors import (
+    ClientClosed,
     ContentFiltered,
     FirstTokenTimeout,
     IncompleteToolCall,
@@ -142,6 +143,8 @@ def broke_off(reading: Reading, fault: Fault, broken: type[LLMSwitchError] = Str
         return reading.problem(FirstTokenTimeout, "the answer did not begin within its time limit")
     if fault.kind == "garbage":
         return reading.problem(MalformedResponse, f"the answer is not valid HTTP: {fault.message}")
+    if fault.kind == "closed":
+        return reading.problem(ClientClosed, "the client was closed in the middle of the answer")
     return reading.problem(broken, f"the connection broke in the middle of the answer: {fault.message}")
 
 

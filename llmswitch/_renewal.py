@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from ._adapter import ErrorFacts
 from ._call import Call
 from ._credential import Credential, NotRenewed, Refused, Renewal
-from ._errors import AuthInvalid, ConnectFailed, FirstTokenTimeout, LLMSwitchError, NoResponse, TLSInvalid
+from ._errors import AuthInvalid, ClientClosed, ConnectFailed, FirstTokenTimeout, LLMSwitchError, NoResponse, TLSInvalid
 from ._reading import Reading
 from ._scrub import scrub
 from ._wire import Action, Await, Close, Fault, Open, Opened, Outcome, Read
@@ -101,7 +101,12 @@ def _exchange(
     return opened, bytes(body)
 
 
-_FAULTS: dict[str, type[LLMSwitchError]] = {"connect": ConnectFailed, "tls": TLSInvalid, "timeout": FirstTokenTimeout}
+_FAULTS: dict[str, type[LLMSwitchError]] = {
+    "connect": ConnectFailed,
+    "tls": TLSInvalid,
+    "timeout": FirstTokenTimeout,
+    "closed": ClientClosed,
+}
 
 
 def _unreachable(reading: Reading, fault: Fault) -> LLMSwitchError:

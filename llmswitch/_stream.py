@@ -126,6 +126,8 @@ class AsyncChatStream(_Stream):
     def __init__(self, exchange: Exchange, driver: AsyncDriver, *, restarts: bool = False) -> None:
         super().__init__(exchange, restarts=restarts)
         self._driver = driver
+        self._finalizer = weakref.finalize(self, driver.abandon)
+        self._finalizer.atexit = False  # there is no loop any more
 
     def __aiter__(self) -> AsyncIterator[ChatEvent]:
         return self
@@ -144,6 +146,11 @@ class AsyncChatStream(_Stream):
                     outcome = None
                 elif action is not None:
                     outcome = await self._driver.perform(action)
+            except GeneratorExit:  # what is thrown away itself can't wait
+                self._ended = True
+                self._exchange.close()
+                self._finalizer()
+                raise
             except BaseException:
                 await self.aclose()
                 raise
@@ -166,6 +173,7 @@ class AsyncChatStream(_Stream):
         self._ended = True
         self._exchange.close()
         await self._driver.aclose()
+        self._finalizer.detach()
 
     async def __aenter__(self) -> Self:
         return self

@@ -122,8 +122,8 @@ class Raced:
 
 # connect   no connection            tls       not to be trusted       stale    a kept connection was dead
 # broken    it broke off             timeout   `by` has passed         garbage  not HTTP
-# pool      no free connection here  local     this machine's fault
-FaultKind: TypeAlias = Literal["connect", "tls", "stale", "broken", "timeout", "garbage", "pool", "local"]
+# pool      no free connection here  local     this machine's fault   closed   the client was closed
+FaultKind: TypeAlias = Literal["connect", "tls", "stale", "broken", "timeout", "garbage", "pool", "local", "closed"]
 
 
 @dataclass(slots=True)

@@ -70,7 +70,7 @@ def test_nothing_is_sent_before_the_first_event_is_asked_for():
     """Making a stream sends nothing."""
     made = client(WHOLE)
     made.stream("Hi")
-    assert [] == made._connections.transport(None).requests
+    assert [] == made._connections._given.requests
 
 
 def test_the_default_raises_what_came():

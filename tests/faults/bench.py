@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 import traceback
 from collections.abc import Coroutine, Mapping, Sequence
@@ -28,6 +29,9 @@ from llmswitch.testing.fault_server import (
 T = TypeVar("T")
 Script = Sequence[Step]
 JSON = dict[str, Any]
+
+ENGINE = os.environ.get("LLMSWITCH_TEST_ENGINE", "httpx")
+"""The HTTP library beneath every client of these tests."""
 
 KEY = "CANARY-key-6f1ed002ab5595859014ebf0951522d9"
 PROMPT = "CANARY-prompt-1c383cd30b7c298ab50293adfecb7b18"
@@ -200,8 +204,8 @@ class Bench:
                 **((providers or {}).get(f"t{number}", {})),
             }
         chain = {"targets": [f"{name}:m" for name in made], **limits}
-        config = {"default": "c", "chains": {"c": chain}, "providers": made}
-        return {**config, "http": {"ca_file": self.ca_file}} if self.ca_file else config
+        http = {"engine": ENGINE, **({"ca_file": self.ca_file} if self.ca_file else {})}
+        return {"default": "c", "chains": {"c": chain}, "providers": made, "http": http}
 
     def open(
         self,
@@ -351,7 +355,7 @@ def in_use(client: Client | AsyncClient) -> dict[str, int]:
     """What is left of calls in httpcore's pools: connections that are neither idle nor closed, and requests."""
     connections: Any = client._connections
     registries = [connections._registry] if isinstance(client, Client) else list(connections._loops.values())
-    pools = [transport._pool for registry in registries for transport in registry.transports.values()]
+    pools = [pool.transport._pool for registry in registries for pool in registry._pools.values()]
     busy = [each for pool in pools for each in pool._connections if not each.is_idle() and not each.is_closed()]
     return {"connections": len(busy), "requests": sum(len(pool._requests) for pool in pools)}
 

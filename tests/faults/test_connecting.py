@@ -110,7 +110,8 @@ def test_row_2_a_resolver_that_hangs_for_one_name_answers_for_others(names: dict
             released.set()
             await client.aclose()
 
-    with bench.stack, bench.serve(answering()) as t2:
+    with bench.stack:
+        t2 = bench.serve(answering())
         urls = ("http://t1-silent:9/v1", f"http://localhost:{t2.port}/v1")
         client = AsyncClient.from_config(bench.config(*urls, limits={**PATIENT, "connect_timeout": 0.5}))
         started = time.monotonic()
@@ -305,9 +306,7 @@ def test_row_20_http_2_is_not_offered(bench: Bench, authority: trustme.CA, ca_fi
 
 def shrink(bench: Bench, monkeypatch: pytest.MonkeyPatch, *, connections: int, seconds: float) -> None:
     """A pool of so many connections, and so many seconds to wait for one."""
-    import httpx
-
-    monkeypatch.setattr("llmswitch._connections._LIMITS", httpx.Limits(max_connections=connections))
+    monkeypatch.setattr("llmswitch._connections._MOST", connections)
     object.__setattr__(bench.client._setup.chain(None).policy, "pool", seconds)
 
 

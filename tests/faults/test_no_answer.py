@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 
-import httpx
 import pytest
 
 from llmswitch.testing.fault_server import (
@@ -27,6 +27,7 @@ from llmswitch.testing.fault_server import (
 )
 from tests.faults.bench import (
     DONE,
+    ENGINE,
     HEALTHY,
     IMPATIENT,
     PATIENT,
@@ -129,13 +130,14 @@ def test_row_13_a_stream_that_drips_for_a_call_without(whole: Bench) -> None:
 
 
 def test_row_13_with_a_client_brought_along(corner: Bench) -> None:
-    """The limits hold for an httpx client of the caller's own, too."""
-    engine = httpx.Client(trust_env=False) if corner.way.sync else httpx.AsyncClient(trust_env=False)
+    """The limits hold for an HTTP client of the caller's own, too."""
+    library = importlib.import_module(ENGINE)
+    engine = library.Client(trust_env=False) if corner.way.sync else library.AsyncClient(trust_env=False)
     beat = chunk(b": beat\n\n") if corner.way.stream else b" "
     head = sse_head() if corner.way.stream else JSON_HEAD
     script = [ReadRequest(), Send(head), SendSlowly(beat * 40, size=len(beat), every=0.05), Close()]
     outcome = corner.ask(script, limits=IMPATIENT, http_client=engine)
-    if isinstance(engine, httpx.Client):
+    if corner.way.sync:
         engine.close()
     else:
         corner.run(engine.aclose())

@@ -308,14 +308,6 @@ def test_a_cancelled_call_hands_back_at_once() -> None:
     assert 0 == left
 
 
-CLOSING_IS_NOT_SHIELDED = True
-
-
-@pytest.mark.xfail(
-    CLOSING_IS_NOT_SHIELDED,
-    strict=True,
-    reason="core: a second cancellation interrupts the closing of the answer, which nobody takes up again",
-)
 @pytest.mark.parametrize("how", [0, 1], ids=["whole", "stream"])
 def test_a_second_cancellation_does_not_interrupt_the_closing(how: int) -> None:
     """An answer that is being closed is closed, though the call is cancelled once more meanwhile."""
