@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ import llmswitch
 
 from .memory import worst_bodies
 from .outage import breaker, total
-from .run import Results, Settings, figures
+from .run import HEAD, Results, Settings, figures
 from .times import at_once, silent
 
 __all__ = ["main"]
@@ -44,15 +44,23 @@ def main(arguments: list[str] | None = None) -> None:
     settings, results = Settings(given.quick, given.seed, given.calls), Results()
     print(
         f"llmswitch {llmswitch.__version__}, httpx {httpx.__version__}, Python {platform.python_version()}, "
-        f"{platform.system()}, seed {given.seed}, {datetime.now(UTC):%Y-%m-%d}"
+        f"{platform.system()}, {os.cpu_count()} cores, load {_load()}, seed {given.seed}, {datetime.now(UTC):%Y-%m-%d}"
     )
-    for name, measure in _MEASURES.items():
-        if not given.measures or name in given.measures:
-            print(f"measuring {name}", file=sys.stderr)
-            measure(settings, results)
-    print(figures(results.figures, judged=not given.quick))
-    if given.csv is not None:
-        results.write(given.csv)
+    print(HEAD)
+    try:
+        for name, measure in _MEASURES.items():
+            if not given.measures or name in given.measures:
+                before = len(results.figures)
+                measure(settings, results)
+                print(figures(results.figures[before:], judged=not given.quick), flush=True)
+    finally:
+        if given.csv is not None:
+            results.write(given.csv)
+
+
+def _load() -> str:
+    """How busy the machine is before anything is measured: what a reader needs to judge the times."""
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def total(settings: Settings, results: Results) -> None:
 
 def _tell_total(results: Results, fault: str, targets: int, way: Way, made: list[Any], heard: int) -> None:
     sent = [call[4] for call in made]
-    assert fault == "refused" or sum(sent) == heard, "the trails say what the servers heard"
+    assert heard <= sum(sent), "no request is sent that no trail tells of"
     opening = len(made) // 6
     steady = sum(sent[opening:]) / len(sent[opening:])
     chain = "one target" if targets == 1 else f"{targets} targets"

@@ -12,7 +12,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CSV_COLUMNS", "WAYS", "Figure", "Results", "Settings", "Way", "figures", "measured", "quantile"]
+__all__ = ["CSV_COLUMNS", "HEAD", "WAYS", "Figure", "Results", "Settings", "Way", "figures", "measured", "quantile"]
 
 ROOT = Path(__file__).parents[2]
 _MOST_SECONDS = 600.0
@@ -95,9 +95,12 @@ def quantile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, ceil(share * len(ordered)) - 1)]
 
 
+HEAD = "| figure | fault | way | measured | goal | met |\n|---|---|---|---|---|---|"
+
+
 def figures(found: Sequence[Figure], *, judged: bool = True) -> str:
-    """The table, as Markdown. `judged`: it says which goals are met."""
-    lines = ["| figure | fault | way | measured | goal | met |", "|---|---|---|---|---|---|"]
+    """Lines of the table, as Markdown. `judged`: they say which goals are met."""
+    lines = []
     for figure in found:
         met = {True: "yes", False: "**no**", None: ""}[figure.met if judged else None]
         cells = (figure.figure, figure.fault, figure.way, figure.measured, figure.goal, met)
