@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,9 +17,10 @@ from .run import WAYS, Figure, Results, Settings, Way, measured, quantile
 __all__ = ["at_once", "silent"]
 
 PATIENT = {"timeout": 30.0, "first_token_timeout": 10.0, "idle_timeout": 10.0, "connect_timeout": 5.0}
-AT_ONCE = {"p50": 1.0, "p99": 5.0}
-AFTER_A_RETRY = {"p50": 51.0, "p99": 55.0}  # the one repetition waits at most 50 ms
-_WARM_UP = 20
+AT_ONCE = (1.0, 5.0)
+AFTER_A_RETRY = (51.0, 55.0)  # the one repetition waits at most 50 ms
+_WARM_UP = 6  # calls, of both together
+_PAID_FOR = 25
 
 
 @dataclass(frozen=True)
@@ -56,32 +57,12 @@ def at_once(settings: Settings, results: Results) -> None:
 
 
 def _compare(settings: Settings, results: Results, fault: Fault, way: Way) -> None:
-    failed, began = Stamp(), Stamp()
-    count = 6 if settings.quick else settings.calls
-    order = _order(count, settings.seed)
-    with _first(fault, failed) as t1, _second(way, began) as t2:
-        made = measured(
-            {
-                "measure": "calls",
-                "sync": way.sync,
-                "stream": way.stream,
-                "seed": settings.seed,
-                "order": order,
-                "reset": True,
-                "pace": 0.0,
-                "limits": PATIENT,
-                "urls": [t1, t2.url],
-                "raw_urls": [t1] * fault.tries + [t2.url],
-                "raw_timeouts": [10.0] * (fault.tries + 1),
-            }
-        )
-    assert len(began.moments) == len(made), "every call is answered by the second target, once"
     spent = _Spent()
-    for (who, start, _, cpu, *_), moment in list(zip(made, began.moments, strict=True))[len(made) - 2 * count :]:
-        last = bisect_right(failed.moments, moment) - 1
-        since = failed.moments[last - fault.tries + 1] if fault.status else start
-        spent.switch[who].append((moment - since) * 1000)
-        spent.cpu[who].append(cpu * 1000)
+    count = 6 if settings.quick else settings.calls
+    # A client's retry budget pays for some 35 repetitions in an outage; what comes after is another figure.
+    size = count if fault.tries == 1 else _PAID_FOR
+    for start in range(0, count, size):
+        _batch(settings.seed + start, fault, way, min(size, count - start), spent)
     _tell(results, fault, way, spent)
 
 
@@ -93,22 +74,51 @@ class _Spent:
     cpu: dict[str, list[float]] = field(default_factory=lambda: {"httpx": [], "llmswitch": []})
 
 
-def _over(times: dict[str, list[float]], share: float) -> float:
-    return quantile(times["llmswitch"], share) - quantile(times["httpx"], share)
+def _batch(seed: int, fault: Fault, way: Way, count: int, spent: _Spent) -> None:
+    """So many calls of each, in a process of their own that was warmed up."""
+    failed, began = Stamp(), Stamp()
+    with _first(fault, failed) as t1, _second(way, began) as t2:
+        made = measured(
+            {
+                "measure": "calls",
+                "sync": way.sync,
+                "stream": way.stream,
+                "seed": seed,
+                "order": _order(count, seed),
+                "reset": True,
+                "pace": 0.0,
+                "limits": PATIENT,
+                "urls": [t1, t2.url],
+                "raw_urls": [t1] * fault.tries + [t2.url],
+                "raw_timeouts": [10.0] * (fault.tries + 1),
+            }
+        )
+    assert len(began.moments) == len(made), "every call is answered by the second target, once"
+    for (who, start, _, cpu, *_), moment in list(zip(made, began.moments, strict=True))[len(made) - 2 * count :]:
+        first = bisect_left(failed.moments, start)
+        since = failed.moments[first] if fault.status else start
+        spent.switch[who].append((moment - since) * 1000)
+        spent.cpu[who].append(cpu * 1000)
+
+
+def _over(times: dict[str, list[float]]) -> tuple[float, float]:
+    """The median of the differences within the pairs, and the difference of the 99th percentiles."""
+    pairs = [ours - best for best, ours in zip(times["httpx"], times["llmswitch"], strict=True)]
+    return quantile(pairs, 0.50), quantile(times["llmswitch"], 0.99) - quantile(times["httpx"], 0.99)
 
 
 def _tell(results: Results, fault: Fault, way: Way, spent: _Spent) -> None:
     goals = AT_ONCE if fault.tries == 1 else AFTER_A_RETRY
-    over = {"p50": _over(spent.switch, 0.50), "p99": _over(spent.switch, 0.99)}
+    half, most = _over(spent.switch)
     best = " / ".join(f"{quantile(spent.switch['httpx'], share):.2f}" for share in (0.50, 0.99))
     goal = "≤ 1 / ≤ 5 ms" if fault.tries == 1 else "+ one retry ≤ 50 ms"
     figure = Figure(
         "failover time over the best possible, p50 / p99",
         fault.name,
         str(way),
-        f"{over['p50']:+.2f} / {over['p99']:+.2f} ms (httpx {best} ms; CPU of a call {_over(spent.cpu, 0.5):+.2f} ms)",
+        f"{half:+.2f} / {most:+.2f} ms (httpx {best} ms; CPU of a call {_over(spent.cpu)[0]:+.2f} ms)",
         goal,
-        all(over[name] <= goals[name] for name in goals),
+        half <= goals[0] and most <= goals[1],
     )
     results.add(figure, _values(spent.switch))
     results.keep("CPU of a call", fault.name, str(way), _values(spent.cpu))
@@ -121,7 +131,7 @@ def _values(times: dict[str, list[float]]) -> list[tuple[str, int, float, str]]:
 def _order(count: int, seed: int) -> list[str]:
     """Both take turns, in pairs of a random order, so that whatever else this machine does meets both."""
     chance = random.Random(seed)
-    warm_up = ["httpx", "llmswitch"] * (_WARM_UP // 2 if count > _WARM_UP else 1)
+    warm_up = ["httpx", "llmswitch"] * (_WARM_UP // 2)
     return warm_up + [who for _ in range(count) for who in chance.sample(["httpx", "llmswitch"], 2)]
 
 
