@@ -55,7 +55,8 @@ call + second call*. Where a library was not asked, or the harness can't judge w
 _ABOUT = """\
 A chain of two targets, T1 and T2, both of the Chat Completions dialect, on scripted servers on loopback. T1 has a
 fault, T2 is well. Each library is asked through its async interface, in a process of its own, for a whole answer and
-for a stream. One judge, which knows no library, looks at what the caller saw and at what the servers heard.
+for a stream. One judge, which knows no library, looks at what the caller saw and at what the servers heard. The number
+of a row is the one that it has in `tests/faults/test_rows.py`.
 
 Made on {date} ({where}) by
 
