@@ -1,0 +1,1 @@
+"""What failing over costs, measured against raw httpx in the same run."""
