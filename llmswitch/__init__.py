@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from ._client import AsyncClient, Client
 from ._deadline import deadline
+from ._equivalents import Equivalent, equivalents
 from ._errors import (
     AllTargetsFailed,
     AllTargetsUnavailable,
@@ -60,6 +61,7 @@ from ._events import (
 from ._explain_error import ErrorExplanation, explain_error
 from ._health import TargetHealth
 from ._hooks import Hooks
+from ._losses import Loss
 from ._messages import (
     Audio,
     Document,
@@ -73,6 +75,7 @@ from ._messages import (
     VendorData,
     VendorPart,
 )
+from ._provider import Price
 from ._reply import Attempt, ChatReply, ChatWarning, Cost, FinishReason, Usage
 from ._request import ChatOptions
 from ._stream import AsyncChatStream, ChatStream
@@ -104,6 +107,7 @@ __all__ = [
     "Cost",
     "DeadlineExceeded",
     "Document",
+    "Equivalent",
     "ErrorExplanation",
     "Finish",
     "FinishReason",
@@ -115,6 +119,7 @@ __all__ = [
     "KeyMissing",
     "LLMSwitchError",
     "LocalOverload",
+    "Loss",
     "MalformedResponse",
     "Message",
     "ModelGone",
@@ -123,6 +128,7 @@ __all__ = [
     "Overloaded",
     "Part",
     "PermissionDenied",
+    "Price",
     "QuotaExhausted",
     "RateLimited",
     "Reasoning",
@@ -149,5 +155,6 @@ __all__ = [
     "VendorPart",
     "__version__",
     "deadline",
+    "equivalents",
     "explain_error",
 ]
