@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from ._capabilities import Capabilities
 from ._provider import PeakHours, Price, Rates
 
-__all__ = ["abilities_in_words", "price_in_words", "prices_in_words", "sites_in_words", "tokens_in_words"]
+__all__ = ["abilities_in_words", "places_in_words", "price_in_words", "prices_in_words", "tokens_in_words"]
 
 _ABILITIES = {
     "images": "images",
@@ -61,9 +61,12 @@ def price_in_words(price: Price) -> str:
     return "; ".join([said, *steps])
 
 
-def sites_in_words(sites: Iterable[tuple[str, str]]) -> str:
-    """`cn, intl (sg)`: each site with its jurisdiction, where its name does not say it."""
-    return ", ".join(site if site == place else f"{site} ({place})" for site, place in sites)
+def places_in_words(sites: Mapping[str, str], usual: str) -> str:
+    """`cn, sg (intl)`: where data may go, each place with the site to set where that is not the usual one."""
+    found: dict[str, str] = {}
+    for site, place in sorted(sites.items(), key=lambda pair: pair[0] != usual):
+        found.setdefault(place, site)
+    return ", ".join(place if site in (usual, place) else f"{place} ({site})" for place, site in found.items())
 
 
 def _rates(rates: Rates) -> str:

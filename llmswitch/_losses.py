@@ -38,7 +38,7 @@ _FLAGS: Mapping[str, tuple[float, str]] = {
     "json_object": (1, "has no JSON mode"),
     "json_schema": (2, "holds to no JSON schema"),
     "tools_with_schema": (1, "takes no tools and schema in one request"),
-    "prefill": (0.5, "goes on with no unfinished answer"),
+    "prefill": (0.5, "can't go on with an unfinished answer"),
 }
 _CHOICES: Mapping[str, tuple[float, str]] = {
     "required": (1, "can't be made to call a tool"),
@@ -56,6 +56,7 @@ _EXCLUDED: Mapping[str, str] = {
     "forced_tool": "be made to call a tool",
     "json_object": "be held to JSON",
     "json_schema": "be held to a JSON schema",
+    "prefill": "go on with an unfinished answer",
 }
 
 
@@ -95,6 +96,8 @@ def _tool_choice(had: Capabilities, given: Capabilities) -> Iterator[Loss]:
     if had.tools and given.tools:
         for form in sorted(had.tool_choice - given.tool_choice, key=lambda form: (-_CHOICES[form][0], form)):
             weight, message = _CHOICES[form]
+            if form == "required" and "named" in given.tool_choice:
+                weight, message = 0.5, "can be made to call a tool by its name alone"
             yield Loss("tool_choice", message, weight)
 
 
@@ -132,12 +135,13 @@ def _while_it_thinks(had: Capabilities, given: Capabilities) -> Iterator[Loss]:
         "forced_tool": _forces(had) and _forces(given),
         "json_object": had.json_object and given.json_object,
         "json_schema": had.json_schema and given.json_schema,
+        "prefill": had.prefill and given.prefill,
     }
     always, thought = _always_thinks(given), bool(had.reasoning) or had.thinks_unasked
     for what in sorted(given.thinking_excludes - had.thinking_excludes):
         if able[what] and (always or thought):
             said = f"can't {_EXCLUDED[what]} while it thinks{', which it always does' if always else ''}"
-            yield Loss("thinking_excludes", said, 1 if always else 0.25)
+            yield Loss("thinking_excludes", said, 1 if always and what != "prefill" else 0.25)
     for ignored in sorted((given.thinking_ignores - had.thinking_ignores) & had.settings & given.settings):
         said = f"{ignored} has no effect while it thinks{', which it always does' if always else ''}"
         yield Loss("thinking_ignores", said, 0.5 if always else 0.1)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import date
 from decimal import Decimal
+from typing import get_args
 
 import pytest
 
@@ -13,7 +14,7 @@ from llmswitch import ConfigError, Equivalent, Loss, _registry, equivalents
 from llmswitch._adapter import ModelIdentity
 from llmswitch._capabilities import Capabilities
 from llmswitch._catalog import catalog, find_model, models_of
-from llmswitch._catalog_words import abilities_in_words, price_in_words, tokens_in_words
+from llmswitch._catalog_words import abilities_in_words, places_in_words, price_in_words, tokens_in_words
 from llmswitch._config import ProviderConfig
 from llmswitch._equivalents import reference_rates
 from llmswitch._losses import losses
@@ -174,6 +175,13 @@ def test_thinking_that_cant_be_stopped_is_a_loss():
     assert [] == losses(by_default, plain)
 
 
+@pytest.mark.parametrize("what", get_args(get_args(Capabilities.model_fields["thinking_excludes"].annotation)[0]))
+def test_everything_that_thinking_can_exclude_is_known(what):
+    """Whatever can't be had beside thinking is missed by who had both."""
+    (loss,) = losses(MOST, MOST.model_copy(update={"thinking_excludes": frozenset({what})}))
+    assert "thinking_excludes" == loss.field
+
+
 def test_what_a_model_can_only_do_without_thinking_is_lost_to_one_that_thought():
     """A forced call that ends the thinking is missed by who had both, and not by who had no thinking."""
     able = {"tools": True, "tool_choice": {"auto", "required"}}
@@ -332,3 +340,10 @@ def test_abilities_in_words():
     """A mark says that a tool call can be forced, and that thinking can't be stopped."""
     assert "images, documents, audio, tools!, JSON, schema, reasoning" == abilities_in_words(MOST)
     assert "tools, reasoning (always)" == abilities_in_words(Capabilities(tools=True, thinks_unasked=True))
+
+
+def test_places_in_words():
+    """A place that the usual site serves needs no word; of any other the site is named that has to be set."""
+    sites = {"cn-coding": "cn", "cn": "cn", "intl": "sg", "eu": "eu"}
+    assert "cn, sg (intl), eu" == places_in_words(sites, "cn")
+    assert "cn (cn-coding)" == places_in_words({"cn-coding": "cn"}, "cn-plan")

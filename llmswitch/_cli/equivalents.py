@@ -11,8 +11,9 @@ from rich.text import Text
 
 from llmswitch import _equivalents
 from llmswitch._catalog import CatalogModel, find_model
-from llmswitch._catalog_words import prices_in_words, sites_in_words, tokens_in_words
+from llmswitch._catalog_words import places_in_words, prices_in_words, tokens_in_words
 from llmswitch._equivalents import Equivalent, reference_rates
+from llmswitch._registry import provider
 
 from ._terminal import complain, failures, stderr
 from .providers import print_table
@@ -65,14 +66,14 @@ def _as_json(one: Equivalent) -> dict[str, Any]:
 
 def _table(asked: CatalogModel, found: list[Equivalent]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
-    for heading in ("model", "tier", "context", "sites", "prices", "what would be lost"):
+    for heading in ("model", "tier", "context", "data goes to", "prices", "what would be lost"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "context")
     until = f"\nuntil {asked.retires}" if asked.retires is not None else ""
     table.add_row(
         Text.assemble((asked.target, "bold"), until),
         Text(asked.tier or "-"),
         Text(tokens_in_words(asked.capabilities.context)),
-        Text(sites_in_words(asked.sites.items())),
+        Text(places_in_words(asked.sites, provider(asked.provider).site)),
         Text("\n".join(prices_in_words(asked.prices)) or "-"),
         Text("(this is what the others are compared with)", style="dim"),
     )
@@ -86,7 +87,7 @@ def _table(asked: CatalogModel, found: list[Equivalent]) -> Table:
             Text(one.target, style="bold"),
             Text(one.tier or "-"),
             Text(tokens_in_words(one.context)),
-            Text(sites_in_words(one.sites.items())),
+            Text(places_in_words(one.sites, provider(one.provider).site)),
             Text("\n".join(prices_in_words(one.prices)) or "-"),
             Text("\n".join(lost) or "nothing that is known"),
         )

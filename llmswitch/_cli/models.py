@@ -54,7 +54,10 @@ def as_json(model: CatalogModel) -> dict[str, Any]:
         "context": able.context,
         "max_output": able.max_output,
         "sites": dict(model.sites),
-        "capabilities": able.model_dump(mode="json", exclude={"context", "max_output"}),
+        "capabilities": {
+            name: sorted(value) if isinstance(value, frozenset) else value
+            for name, value in able.model_dump(exclude={"context", "max_output"}).items()
+        },
         "prices": [price.model_dump(mode="json") for price in model.prices],
         "default": model.is_default,
         "retires": str(model.retires) if model.retires is not None else None,
