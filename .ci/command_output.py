@@ -1,14 +1,22 @@
-"""What commands print, where it stands in a page: below `<!-- output of: llmswitch … -->`, in a block of text."""
+"""
+What commands print, where it stands in a page: below `<!-- output of: llmswitch … -->`, in a block of text.
+
+They are run as on the day on which the newest fact of the catalog was looked up, so that what they print depends on the
+files alone.
+"""
 
 from __future__ import annotations
 
 import re
 import shlex
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 from typer.testing import CliRunner
 
+from llmswitch._catalog import catalog
 from llmswitch._cli import app
 
 __all__ = ["refreshed"]
@@ -23,6 +31,10 @@ def refreshed(page: Path) -> str:
 
 @cache
 def _output(arguments: str) -> str:
-    done = CliRunner().invoke(app, shlex.split(arguments), catch_exceptions=False)
+    newest = max(model.checked for model in catalog() if model.checked is not None)
+    with ExitStack() as stack:
+        for module in ("_equivalents", "_cli.equivalents", "_cli.models"):
+            stack.enter_context(patch(f"llmswitch.{module}.today", lambda: newest))
+        done = CliRunner().invoke(app, shlex.split(arguments), catch_exceptions=False)
     assert done.exit_code == 0, done.stderr
     return "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())

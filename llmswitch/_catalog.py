@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 
 from ._adapter import ModelIdentity
 from ._capabilities import Capabilities
@@ -16,7 +16,7 @@ from ._registry import provider, provider_names
 from ._setup import make_adapter
 from ._target import split_target
 
-__all__ = ["CatalogModel", "catalog", "find_model", "models_of"]
+__all__ = ["CatalogModel", "catalog", "find_model", "models_of", "today"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -51,6 +51,11 @@ class CatalogModel:
     def is_retired(self, day: date) -> bool:
         """Whether the vendor no longer serves it on that day."""
         return self.retires is not None and self.retires <= day
+
+
+def today() -> date:
+    """The day by which models are told to be retired."""
+    return datetime.now(UTC).date()
 
 
 def catalog(providers: Collection[str] | None = None) -> list[CatalogModel]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from functools import cache
 from math import log2
@@ -13,7 +13,7 @@ from typing import Annotated, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from ._catalog import CatalogModel, catalog, find_model
+from ._catalog import CatalogModel, catalog, find_model, today
 from ._errors import ConfigError
 from ._losses import Loss, losses
 from ._nearest import nearest
@@ -102,11 +102,11 @@ class _Candidate:
 
 
 def _candidates(asked: CatalogModel, name: str, places: frozenset[str] | None) -> list[_Candidate]:
-    today = datetime.now(UTC).date()
+    day = today()
     found = []
     for model in reversed(catalog([name])):  # of equals the later name is most often the newer model
         sites = {site: place for site, place in model.sites.items() if places is None or place in places}
-        if sites and model.target != asked.target and not model.is_retired(today):
+        if sites and model.target != asked.target and not model.is_retired(day):
             found.append(_compare(asked, model, sites))
     return found
 

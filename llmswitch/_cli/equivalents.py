@@ -10,12 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from llmswitch import _equivalents
-from llmswitch._catalog import CatalogModel, find_model
+from llmswitch._catalog import CatalogModel, find_model, today
 from llmswitch._catalog_words import places_in_words, prices_in_words, tokens_in_words
 from llmswitch._equivalents import Equivalent, reference_rates
 from llmswitch._registry import provider
 
 from ._terminal import complain, failures, stderr
+from .models import last_day
 from .providers import print_table
 
 __all__ = ["equivalents"]
@@ -68,9 +69,8 @@ def _table(asked: CatalogModel, found: list[Equivalent]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
     for heading in ("model", "tier", "context", "data goes to", "prices", "what would be lost"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "context")
-    until = f"\nuntil {asked.retires}" if asked.retires is not None else ""
     table.add_row(
-        Text.assemble((asked.target, "bold"), until),
+        Text.assemble((asked.target, "bold"), last_day(asked, today())),
         Text(asked.tier or "-"),
         Text(tokens_in_words(asked.capabilities.context)),
         Text(places_in_words(asked.sites, provider(asked.provider).site)),

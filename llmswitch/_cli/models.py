@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import date
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
@@ -11,14 +11,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from llmswitch._catalog import CatalogModel, catalog
+from llmswitch._catalog import CatalogModel, catalog, today
 from llmswitch._catalog_words import abilities_in_words, prices_in_words, tokens_in_words
 from llmswitch._nearest import nearest
 
 from ._terminal import complain, failures, stderr
 from .providers import print_table
 
-__all__ = ["as_json", "models"]
+__all__ = ["last_day", "models"]
 
 
 def models(
@@ -32,7 +32,7 @@ def models(
         everything = catalog()
         found = [model for model in everything if _matches(model.target, pattern)]
         if json_:
-            print(json.dumps([as_json(model) for model in found], indent=2))  # noqa: T201 - what was asked for
+            print(json.dumps([_as_json(model) for model in found], indent=2))  # noqa: T201 - what was asked for
         elif found:
             print_table(_table(found))
             stderr().print(
@@ -43,7 +43,7 @@ def models(
             raise typer.Exit(1)
 
 
-def as_json(model: CatalogModel) -> dict[str, Any]:
+def _as_json(model: CatalogModel) -> dict[str, Any]:
     """One model. Amounts of money are text, to stay exact; days are in ISO form."""
     able = model.capabilities
     return {
@@ -66,6 +66,11 @@ def as_json(model: CatalogModel) -> dict[str, Any]:
     }
 
 
+def last_day(model: CatalogModel, day: date) -> str:
+    """A line that says until when the model is served, or since when it is not; empty where nothing is announced."""
+    return "" if model.retires is None else f"\n  {'retired' if model.is_retired(day) else 'until'} {model.retires}"
+
+
 def _matches(target: str, pattern: str) -> bool:
     target, pattern = target.lower(), pattern.lower()
     return fnmatchcase(target, pattern) if any(sign in pattern for sign in "*?[") else pattern in target
@@ -78,17 +83,14 @@ def _hint(pattern: str, everything: list[CatalogModel]) -> str:
 
 
 def _table(found: list[CatalogModel]) -> Table:
-    today = datetime.now(UTC).date()
+    day = today()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("model", "tier", "context", "output", "abilities", "prices", "checked"):
         table.add_column(heading, overflow="fold", no_wrap=heading in ("context", "output", "checked"))
     for model in found:
         able = model.capabilities
-        notes = []
-        if model.retires is not None:
-            notes.append(f"{'retired' if model.is_retired(today) else 'until'} {model.retires}")
         table.add_row(
-            Text.assemble((model.target, "bold"), *(f"\n  {note}" for note in notes)),
+            Text.assemble((model.target, "bold"), last_day(model, day)),
             Text(model.tier or "-"),
             Text(tokens_in_words(able.context)),
             Text(tokens_in_words(able.max_output)),
