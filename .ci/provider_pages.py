@@ -50,6 +50,8 @@ def page(spec: ProviderSpec) -> str:
     sections = {
         "Start": _start(spec),
         "Sites": _sites(spec),
+        "Proving who asks": _proofs(spec),
+        "API versions": _versions(spec),
         "Closed services": "".join(f"- {each.message}\n" for each in spec.closed),
         "Models": _models(spec),
         "Abilities": _abilities(spec),
@@ -89,8 +91,11 @@ def _start(spec: ProviderSpec) -> str:
     if site is None or not site.key_env:
         return ""
     model = spec.default_model or next((model.id for model in models_of(spec.name)), "MODEL")
-    text = f'```sh\nexport {site.key_env[0]}=…\nllmswitch chat "Say hello" -m {spec.name}:{model}\n```\n'
-    if len(site.key_env) > 1:
+    proof = spec.schemes[spec.scheme] if spec.scheme is not None else spec.auth
+    secrets = [names[0] for names in proof.parts.values() if names] if proof is not None else []
+    exports = " ".join(f"{name}=…" for name in secrets or site.key_env[:1])
+    text = f'```sh\nexport {exports}\nllmswitch chat "Say hello" -m {spec.name}:{model}\n```\n'
+    if len(site.key_env) > 1 and not secrets:
         text += f"\nThe key is looked for in {_codes(site.key_env)}, in this order.\n"
     other = next((name for name, each in spec.sites.items() if each.key_env != site.key_env), None) or next(
         (name for name in spec.sites if name != spec.site), None
@@ -114,6 +119,40 @@ def _sites(spec: ProviderSpec) -> str:
         for name, site in spec.sites.items()
     ]
     return _table(("site", "data goes to", "address", "key", "note"), rows) if rows else ""
+
+
+def _proofs(spec: ProviderSpec) -> str:
+    """The ways to prove who asks, where a key in a header is not the only one."""
+    ways = {"": spec.auth, **spec.schemes} if spec.scheme is None else dict(spec.schemes)
+    rows = [
+        (
+            f'`scheme = "{name}"`{" (default)" if name == spec.scheme else ""}' if name else "default",
+            "; ".join(f"{part}: {_codes(names)}" for part, names in auth.parts.items()) or "the key",
+            f"`{auth.signer.partition(':')[2]}`" if auth.signer else f"header `{auth.header}`",
+        )
+        for name, auth in ways.items()
+        if auth is not None
+    ]
+    signed = any(auth is not None and auth.signer for auth in ways.values())
+    return _table(("way", "secrets, and the variables that hold them", "sent as"), rows) if signed else ""
+
+
+def _versions(spec: ProviderSpec) -> str:
+    rows = [
+        (
+            f"`{name}`{' (default)' if name == spec.version else ''}",
+            ", ".join(f"`{header}: {value}`" for header, value in version.headers.items()),
+            f"`{version.auth.header}`" if version.auth is not None else "",
+            f"`{in_toml(version.capabilities)}`" if version.capabilities else "",
+            version.note,
+        )
+        for name, version in spec.versions.items()
+    ]
+    if not rows:
+        return ""
+    other = next((name for name in spec.versions if name != spec.version), spec.version)
+    choice = f'\n```toml\n[providers.{spec.name}]\nversion = "{other}"\n```\n'
+    return _table(("version", "headers", "the key is in", "takes at most", "note"), rows) + choice
 
 
 def _models(spec: ProviderSpec) -> str:
