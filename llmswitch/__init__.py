@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from ._client import AsyncClient, Client
 from ._deadline import deadline
+from ._equivalents import Equivalent, equivalents
 from ._errors import (
     AllTargetsFailed,
     AllTargetsUnavailable,
@@ -61,6 +62,7 @@ from ._events import (
 from ._explain_error import ErrorExplanation, explain_error
 from ._health import TargetHealth
 from ._hooks import Hooks
+from ._losses import Loss
 from ._messages import (
     Audio,
     Document,
@@ -74,6 +76,7 @@ from ._messages import (
     VendorData,
     VendorPart,
 )
+from ._provider import Price
 from ._reply import Attempt, ChatReply, ChatWarning, Cost, FinishReason, Usage
 from ._request import ChatOptions
 from ._stream import AsyncChatStream, ChatStream
@@ -106,6 +109,7 @@ __all__ = [
     "Cost",
     "DeadlineExceeded",
     "Document",
+    "Equivalent",
     "ErrorExplanation",
     "Finish",
     "FinishReason",
@@ -117,6 +121,7 @@ __all__ = [
     "KeyMissing",
     "LLMSwitchError",
     "LocalOverload",
+    "Loss",
     "MalformedResponse",
     "Message",
     "ModelGone",
@@ -125,6 +130,7 @@ __all__ = [
     "Overloaded",
     "Part",
     "PermissionDenied",
+    "Price",
     "QuotaExhausted",
     "RateLimited",
     "Reasoning",
@@ -151,5 +157,6 @@ __all__ = [
     "VendorPart",
     "__version__",
     "deadline",
+    "equivalents",
     "explain_error",
 ]

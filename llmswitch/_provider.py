@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,6 +18,7 @@ from ._errors import ConfigError
 __all__ = [
     "AuthSpec",
     "ErrorRule",
+    "ModelTier",
     "Place",
     "Price",
     "ProviderSpec",
@@ -119,22 +120,35 @@ class VersionSpec(Strict):
     note: str = ""
 
 
+# A model's place in its vendor's line when it came out, by the vendor's own words and prices.
+ModelTier: TypeAlias = Literal["flagship", "standard", "small"]
+
+
 class ModelSpec(Strict):
-    """One model: what it can do beyond its family. `source` and `checked` say where the facts are from."""
+    """
+    One model: what it can do beyond its family. `source` and `checked` say where the facts are from.
+
+    `tier`: its place in the vendor's line when it came out. `retires`: the day from which the vendor no longer serves
+    it.
+    """
 
     id: str
     capabilities: dict[str, Any] = {}
     options: dict[str, Any] = {}
+    tier: ModelTier | None = None
+    retires: date | None = None
     source: str = ""
     checked: date | None = None
 
 
 class FamilySpec(Strict):
-    """What the models whose names match have in common."""
+    """What the models whose names match have in common; `tier` and `retires` as of a model."""
 
     match: tuple[str, ...]
     capabilities: dict[str, Any] = {}
     options: dict[str, Any] = {}
+    tier: ModelTier | None = None
+    retires: date | None = None
     note: str = ""
 
 
@@ -292,12 +306,21 @@ class ProviderSpec(Strict):
     def layers(self, model: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
         """(capabilities, options) from the most general to the most particular for one model."""
         yield self.capabilities, self.options
-        for family in self.families:
-            if any(fnmatchcase(model, pattern) for pattern in family.match):
-                yield family.capabilities, family.options
-        for entry in self.models:
-            if entry.id == model:
-                yield entry.capabilities, entry.options
+        for entry in self._about(model):
+            yield entry.capabilities, entry.options
+
+    def tier(self, model: str) -> ModelTier | None:
+        """The model's place in the vendor's line; `None` where it is not known."""
+        return next((entry.tier for entry in reversed(self._about(model)) if entry.tier is not None), None)
+
+    def retires(self, model: str) -> date | None:
+        """The day from which the model is no longer served; `None` where none has been announced."""
+        return next((entry.retires for entry in reversed(self._about(model)) if entry.retires is not None), None)
+
+    def _about(self, model: str) -> list[FamilySpec | ModelSpec]:
+        """What the file says of a model by its name, from the most general to the most particular."""
+        families = [one for one in self.families if any(fnmatchcase(model, pattern) for pattern in one.match)]
+        return [*families, *(entry for entry in self.models if entry.id == model)]
 
     def price(self, model: str, site: str) -> Price | None:
         """The price of a model at a site, or `None` where it is not known."""

@@ -32,7 +32,7 @@ def test_the_wheel_holds_every_provider(built):
     assert {"llmswitch"} == {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert [] == [name for name in names if name.endswith(".pth")]
     assert "llmswitch/py.typed" in names
-    assert "llmswitch/default_errors.toml" in names
+    assert {"llmswitch/default_errors.toml", "llmswitch/reference_rates.toml"} <= set(names)
 
 
 def test_the_sdist_holds_the_sources(built):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import httpx
 import pytest
 
 import llmswitch
+from llmswitch._config import Loaded
+from llmswitch._setup import Setup
 from llmswitch.testing import FakeVendor
 
 ROOT = Path(__file__).parent.parent
@@ -45,6 +48,14 @@ def test_the_second_program_runs(monkeypatch, capsys):
     exec(compile(PYTHON[1], "README.md", "exec"), names)
     assert 12.5 == names["invoice"].total
     assert "look_up {'customer': 'Meier'}\n1000 100 0.0028 USD tool_calls\n" == capsys.readouterr().out
+
+
+def test_the_configurations_are_valid():
+    """Each block of configuration in the README is taken as it stands there."""
+    blocks = re.findall(r"^```toml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert blocks
+    for block in blocks:
+        Setup(Loaded.from_mapping(tomllib.loads(block)))
 
 
 @pytest.mark.slow

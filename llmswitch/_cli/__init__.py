@@ -8,7 +8,7 @@ import typer
 
 from llmswitch._version import __version__
 
-from . import chat, init, local, providers
+from . import chat, equivalents, init, local, models, providers
 from ._terminal import warnings_shown
 
 __all__ = ["app"]
@@ -17,6 +17,8 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(chat.chat)
 app.command()(providers.providers)
+app.command()(models.models)
+app.command()(equivalents.equivalents)
 app.command()(init.init)
 app.add_typer(local.app, name="local")
 

@@ -24,7 +24,7 @@ from llmswitch._registry import provider, provider_names
 
 from ._terminal import failures, stderr, warn
 
-__all__ = ["is_set", "providers", "sites_of"]
+__all__ = ["is_set", "print_table", "providers", "sites_of"]
 
 _OWN = "own"  # the site of an address that the configuration gives
 
@@ -73,8 +73,12 @@ def providers(
         if json_:
             print(json.dumps([asdict(row) for row in rows], default=str, indent=2))  # noqa: T201 - what was asked for
             return
-        # Nothing is cut where no terminal sets a width.
-        Console(width=None if sys.stdout.isatty() else 1000, markup=False, emoji=False).print(_table(rows))
+        print_table(_table(rows))
+
+
+def print_table(table: Table) -> None:
+    """A table to stdout; nothing is cut where no terminal sets a width."""
+    Console(width=None if sys.stdout.isatty() else 1000, markup=False, emoji=False).print(table)
 
 
 def _rows() -> Iterator[Row]:

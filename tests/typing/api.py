@@ -9,6 +9,7 @@ from llmswitch import (
     AsyncClient,
     ChatReply,
     Client,
+    Equivalent,
     ErrorExplanation,
     Finish,
     Hooks,
@@ -22,6 +23,7 @@ from llmswitch import (
     Tool,
     ToolCallDelta,
     ToolCallDone,
+    equivalents,
     explain_error,
 )
 
@@ -113,3 +115,12 @@ def errors() -> None:
     if found is not None:
         seconds: float | None = found.cooldown
         print(found.kind, found.error.code, found.again, found.move, found.scopes, found.breaker, seconds)
+
+
+def elsewhere() -> None:
+    found: list[Equivalent] = equivalents("openai:gpt-5", jurisdictions=["cn"], providers="zhipu")
+    found = equivalents("openai:gpt-5", jurisdictions="cn")
+    for each in found:
+        window: int | None = each.context
+        rates = [(price.currency, price.input, price.output) for price in each.prices]
+        print(each.target, each.tier, window, rates, [(loss.field, loss.message) for loss in each.lost], each.sites)
