@@ -333,8 +333,7 @@ def _wants(allowances: Sequence[Allowance], target: Target, spend: Spend) -> tup
         money = [] if target.endpoint.own else money
     else:
         counted = [allowance for allowance in money if allowance.unit == price.currency]
-        dearest = max(price.input, price.cached or 0, price.cache_write or 0)
-        amount = _millionths((spend.input_tokens * dearest + spend.output_tokens * price.output) / 1_000_000)
+        amount = _millionths(price.most(spend.input_tokens, spend.output_tokens))
         wants += [Want(allowance, amount) for allowance in counted]
         money = [] if counted else money
     hard = [allowance for allowance in money if not allowance.fail_open]

@@ -212,6 +212,17 @@ class Price(Rates):
         reached = [tier for tier in self.tiers if input_tokens > tier.over]
         return max(reached, key=lambda tier: tier.over) if reached else self
 
+    def most(self, input_tokens: int, output_tokens: int) -> Decimal:
+        """The most that a request of so many tokens may cost: at whatever hour, cached or not, thought over or not."""
+        each: list[Rates] = [self, *(tier for tier in self.tiers if input_tokens > tier.over)]
+        if self.peak is not None:
+            each.append(self.peak)
+        return max(
+            input_tokens * max(rates.input, rates.cached or rates.input, rates.cache_write or rates.input)
+            + output_tokens * max(rates.output, rates.output_thinking or rates.output)
+            for rates in each
+        ) / Decimal(1_000_000)
+
 
 def _known_class(name: str) -> str:
     if name not in _errors.__all__:

@@ -16,16 +16,13 @@ import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import TypeAlias
 
-from ._allowance import Allowance, Charge, Denied, Seen, Want
+from ._allowance import Allowance, Denied, Seen, Want
+from ._books import Books
 from ._counter_store import CounterStore, Give, Order, Result, Shut, Take, Taken, View, edges
-from ._counters import Answer, Answered, Reservation, lost_at, shut_until, worst
+from ._counters import Answer, Answered, Reservation, shut_until
 from ._log import warn
-from ._outbox import Outbox
 from ._question import Question
-from ._redis_counters import GRACE
-from ._shares import Shares
 from ._store import said
 from ._window import Sliding, steady
 
@@ -42,9 +39,6 @@ SLICE = 0.05  # seconds for which telling it may hold up the end of a process
 BATCH = 100
 
 
-_Ended: TypeAlias = tuple[Reservation, tuple[int, ...]]
-
-
 class SharedCounters:
     """
     `Counters` on a store that `opened` opens, given a name for this process. `clock`: milliseconds since 1970, until
@@ -57,22 +51,20 @@ class SharedCounters:
         self._opened = opened
         self._clock = clock
         self._offset = 0  # milliseconds by which the store's clock is ahead
-        self._era = 0
         self._begin(None)
 
-    def _begin(self, parent: Shares | None) -> None:
+    def _begin(self, parent: Books | None) -> None:
         self.counts: Counter[str] = Counter()
         self.gone = False
         self._lock = threading.Lock()
-        self._outbox = Outbox()
-        self._shares = Shares(self._outbox.unwritten) if parent is None else parent.forked(self._outbox.unwritten)
+        self._books = Books() if parent is None else parent.forked()
+        self._shares, self._outbox = self._books.shares, self._books.outbox
         self._watched: dict[str, Allowance] = {}
         self._edges: dict[str, tuple[int, ...]] = {}
         self._shuts: dict[str, Shut] = {}
         self._pending: list[Question] = []
         self._asked: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
-        # appended to without the lock, by whoever ends a call: that may be the garbage collector
-        self._ended: deque[_Ended | Question] = deque()
+        self._lines: deque[str] = deque()
         self._called = False
         self._failures = 0
         self._silent_since: float | None = None
@@ -83,33 +75,32 @@ class SharedCounters:
 
     def after_fork(self) -> None:
         """`Counters.after_fork`: no thread and no connection of the parent's either."""
-        self._era += 1
-        self._begin(self._shares)
+        self._begin(self._books)
 
     # From the threads of calls
 
     def ask(self, wants: Sequence[Want], lease: float) -> Question | Answered:
         """`Counters.ask`."""
+        question = Question(self, wants, lease)
         if self.gone:
             self._start()  # somebody has to see when it is back
         else:
-            question = Question(self, wants, lease)
             self._asked.put(question)  # first, since a thread that ends looks here before it does
             if self._start():
                 return question
             question.abandoned = True
         with self._lock:
-            return Answered(self._alone(wants, lease))
+            return Answered(self._alone(question))
 
     def settle(self, reservation: Reservation, actuals: Sequence[int]) -> None:
         """`Counters.settle`; the thread tells the store."""
-        self._ended.append((reservation, tuple(actuals)))
+        self._books.ended.append((reservation, tuple(actuals)))
         self._wake()
 
     def abandon(self, question: Question) -> None:
         """Nobody waits for this answer any longer. As `settle`, this may be called from anywhere."""
         question.abandoned = True
-        self._ended.append(question)
+        self._books.ended.append(question)
         self._wake()
 
     def late(self, question: Question, *, patient: bool) -> Answer | None:
@@ -117,12 +108,12 @@ class SharedCounters:
         with self._lock:
             if question.answer is None and not self.gone and self._silent():
                 self._lose("TimeoutError")
-            if question.answer is not None:
-                return question.answer
-            if patient and not self.gone:
-                return None
-            self.abandon(question)
-            return self._alone(question.wants, question.lease)
+            answer = question.answer
+            if answer is None and not (patient and not self.gone):
+                self.abandon(question)
+                answer = self._alone(question)
+        self._say()
+        return answer
 
     def _silent(self) -> bool:
         if self._silent_since is None:
@@ -147,57 +138,10 @@ class SharedCounters:
     def _now(self) -> int:
         return self._clock() + self._offset
 
-    def _alone(self, wants: Sequence[Want], lease: float) -> Answer:
-        """Reserve without the store."""
-        now = self._now()
-        self._take_in(now)
-        denials = [denied for want in wants if (denied := self._shares.room(want, now)) is not None]
-        if denials:
-            return worst(denials)
-        ends = lost_at(now, lease)
-        charges = tuple(
-            Charge(want.allowance, want.amount, self._shares.start(want.allowance, now), ends) for want in wants
-        )
-        reservation = Reservation(secrets.token_hex(16), charges, ends + GRACE, local=True, era=self._era)
-        self._outbox.opened(reservation, now)
-        for charge in charges:
-            self._shares.took(charge, now)
-        self._wake()
-        return reservation
-
-    def _take_in(self, now: int) -> None:
-        """What ended since."""
-        while self._ended:
-            ended = self._ended.popleft()
-            if isinstance(ended, Question):
-                self._forget(ended, now)
-                continue
-            reservation, actuals = ended
-            if reservation.ended or reservation.era != self._era:
-                continue
-            reservation.ended = True
-            for charge, actual in zip(reservation.charges, actuals, strict=True):
-                self._shares.settled(charge, actual, now)
-            self._outbox.ended(reservation, actuals, now)
-
-    def _forget(self, question: Question, now: int) -> None:
-        """Give back what was reserved for a call that is gone."""
-        if isinstance(question.answer, Reservation):
-            self._give_back(question.answer, now)
-        elif question.answer is None and question.asked:
-            self._give_back(self._unsure(question, now), now)
-
-    def _unsure(self, question: Question, now: int) -> Reservation:
-        """What the store may have reserved, or may yet, for a question that was answered without it."""
-        charges = tuple(Charge(want.allowance, want.amount, 0, 0) for want in question.wants)
-        return Reservation(question.token, charges, now + GRACE, era=self._era)
-
-    def _give_back(self, reservation: Reservation, now: int) -> None:
-        if not reservation.ended:
-            reservation.ended = True
-            for charge in reservation.charges:
-                self._shares.settled(charge, 0, now)
-            self._outbox.ended(reservation, (0,) * len(reservation.charges), now)
+    def _alone(self, question: Question) -> Answer:
+        answer = self._books.reserve(question.wants, question.lease, self._now())
+        self._wake()  # the others are to hear of it, if they can
+        return answer
 
     # The thread
 
@@ -304,14 +248,14 @@ class SharedCounters:
             self._told(orders, report.results)
             for question, result in zip(questions, report.results[len(orders) - len(questions) :], strict=True):
                 self._deliver(question, result, report.now)
-            if self._pending or self._shuts or len(self._outbox):
-                return 0.0
-        return max(0.0, self._beaten + BEAT - monotonic())
+            more = bool(self._pending or self._shuts or len(self._outbox))
+        self._say()
+        return 0.0 if more else max(0.0, self._beaten + BEAT - monotonic())
 
     def _gather(self) -> tuple[list[Order], list[Question]]:
         """What there is to order: last of all what these questions ask."""
         now = self._now()
-        self._take_in(now)
+        self._books.take_in(now)
         self._pending = [question for question in self._pending if not question.abandoned]
         questions = self._pending[:BATCH]
         orders: list[Order] = [*self._shuts.values(), *self._outbox.batch(BATCH, now)]
@@ -354,15 +298,12 @@ class SharedCounters:
             return  # the windows were reckoned by a clock that is not the store's; now it is known
         self._pending.remove(question)
         if isinstance(result, Taken):
-            kept = max(charge.ends for charge in result.charges) + GRACE
-            answer: Answer = Reservation(question.token, result.charges, kept, era=self._era)
-            for charge in result.charges:
-                self._shares.took(charge, now)
+            answer: Answer = self._books.taken(question.token, result, now)
         else:
-            answer = result if isinstance(result, Denied) else self._alone(question.wants, question.lease)
+            answer = result if isinstance(result, Denied) else self._alone(question)
         question.conclude(answer)
         if question.abandoned:
-            self._forget(question, now)
+            self._books.forget(question, now)
 
     def _failed(self, problem: Exception) -> float:
         with self._lock:
@@ -370,12 +311,21 @@ class SharedCounters:
             self._failures += 1
             if self._failures >= FAILURES and not self.gone:
                 self._lose(said(problem))
-            return PAUSE if self.gone else 0.0
+        self._say()
+        return PAUSE if self.gone else 0.0
 
     def _lose(self, why: str) -> None:
         self.gone = True
-        warn("the store can't be used (%s): limits and budgets are kept by each process's share", why)
+        self._lines.append(f"the store can't be used ({why}): limits and budgets are kept by each process's share")
         self._answer_pending()
+
+    def _say(self) -> None:
+        """Log what there is to say; without the lock, since whoever listens may take his time, or make a call."""
+        while self._lines:
+            try:
+                warn("%s", self._lines.popleft())
+            except IndexError:
+                return  # somebody else said it
 
     def _answer_pending(self) -> None:
         """Nobody waits for a store that is gone."""
@@ -383,15 +333,16 @@ class SharedCounters:
         now = self._now()
         for question in pending:
             if question.asked:
-                self._give_back(self._unsure(question, now), now)
+                self._books.give_back_unsure(question, now)
             if not question.abandoned:
-                question.conclude(self._alone(question.wants, question.lease))
+                question.conclude(self._alone(question))
 
     def _came_back(self) -> None:
         if self.gone:
             self.gone = False
-            said_so = "the store can be used again, after %d failures: limits and budgets are counted together"
-            warn(said_so, self._failures)
+            self._lines.append(
+                f"the store can be used again, after {self._failures} failures: limits and budgets are counted together"
+            )
         self._failures = 0
         self._silent_since = None
 
@@ -401,7 +352,7 @@ class SharedCounters:
             while True:
                 with self._lock:
                     now = self._now()
-                    self._take_in(now)
+                    self._books.take_in(now)
                     gives = self._outbox.batch(BATCH, now)
                     views = self._views(gives, everything=False)
                 report = store.carry_out(views, gives, leave=True)

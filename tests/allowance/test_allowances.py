@@ -23,7 +23,7 @@ from llmswitch._target import Target
 SPEND = Spend(1000, 500)
 
 
-def price(currency="USD", **given: str) -> Price:
+def price(currency="USD", **given: Any) -> Price:
     """Two of the currency for a million tokens in, eight for a million out."""
     facts = {"model": "m", "input": "2", "output": "8", "source": "the test", "checked": "2026-11-27", **given}
     return Price.model_validate({"currency": currency, **facts})
@@ -140,10 +140,18 @@ def test_all_that_holds_is_reserved_together(clock):
         ({"cached": "0.2"}, "0.006"),
         ({"cache_write": "2.5"}, "0.0065"),
         ({"input": "0.0001", "output": "0"}, "0.000001"),
+        ({"output_thinking": "20"}, "0.012"),
+        (
+            {"tiers": [{"over": 999, "input": "4", "output": "16"}, {"over": 1000, "input": "9", "output": "90"}]},
+            "0.012",
+        ),
+        ({"tiers": [{"over": 500, "input": "1", "output": "1"}]}, "0.006"),
+        ({"peak": {"input": "3", "output": "10", "hours": [["01:00", "02:00"]]}}, "0.008"),
+        ({"up_to": 500}, "0.006"),
     ],
 )
 def test_money_is_reserved_at_the_dearest_tier(clock, facts, money):
-    """Input at the dearest that it may be charged at, output at its price, rounded up to a millionth."""
+    """At the dearest that may apply (written to a cache, thought over, long, at a busy hour), rounded up."""
     each, of = allowances(budget(limit="5 USD"), clock), target(priced=price(**facts))
     held(each.plan(of, SPEND))
     assert [Decimal(money)] == list(spent(each, of).values())

@@ -219,9 +219,9 @@ def test_no_call_fails_for_it(redis_server, counting, caplog, fault, record_prop
         assert f"the store can't be used ({said}" in line or "TimeoutError" in line
         heal(redis_server, delay, fault)
         until(lambda: not one.gone and len(caplog.records) == 2, 10)
-        until(lambda: not len(one._outbox) and not one._ended)
+        until(lambda: not len(one._outbox) and not one._books.ended)
         assert call(one, spent)[0]
-        until(lambda: not len(one._outbox) and not one._ended)
+        until(lambda: not len(one._outbox) and not one._books.ended)
         two = counting(redis_server.url)
         assert isinstance(two.ask([Want(BUDGET, 0)], 900).wait(), Reservation)
         if fault == "killed":  # what was reserved there and never settled is in nobody's books but ours
@@ -268,7 +268,7 @@ def test_scripts_that_were_forgotten_are_sent_again(server, counting, caplog):
     for _ in range(20):
         server.admin.script_flush()
         assert call(one, spent)[0]
-    until(lambda: not len(one._outbox) and not one._ended)
+    until(lambda: not len(one._outbox) and not one._books.ended)
     assert {} == one.counts
     assert [] == caplog.records
     one.ask([Want(BUDGET, 0)], 900).wait()
@@ -280,7 +280,7 @@ def test_keys_of_another_type(server, counting, caplog):
     one, spent = counting(server.url), []
     for _ in range(5):
         assert call(one, spent)[0]
-    until(lambda: not len(one._outbox) and not one._ended)
+    until(lambda: not len(one._outbox) and not one._books.ended)
     one.ask([Want(BUDGET, 0)], 900).wait()
     flying = one.ask([Want(BUDGET, 7)], 900).wait()
     for key in server.admin.keys("*"):
@@ -288,7 +288,7 @@ def test_keys_of_another_type(server, counting, caplog):
         server.admin.rpush(key, "x")
     assert call(one, spent)[0]
     one.settle(flying, (7,))
-    until(lambda: not len(one._outbox) and not one._ended)
+    until(lambda: not len(one._outbox) and not one._books.ended)
     one.ask([Want(BUDGET, 0)], 900).wait()
     assert 6 + 7 == one.seen(BUDGET).spent
     assert {} == one.counts
@@ -306,7 +306,7 @@ def test_back_with_an_older_state(redis_server, counting):
     for amount in (30, 40):
         answer = one.ask([Want(limit, amount)], 900).wait()
         one.settle(answer, (amount,))
-        until(lambda: not len(one._outbox) and not one._ended)
+        until(lambda: not len(one._outbox) and not one._books.ended)
         if amount == 30:
             redis_server.admin.save()
     one.ask([Want(limit, 0)], 900).wait()

@@ -9,7 +9,7 @@ import random
 
 import pytest
 
-from llmswitch import _question
+from llmswitch import _question, _shared_counters
 from llmswitch._allowance import Charge, Denied, Want
 from llmswitch._counters import Reservation
 from llmswitch._redis_counters import ALIVE, GRACE
@@ -414,6 +414,16 @@ def test_one_line_for_each_change(process, store, clock, caplog):
     one.turns(10)
     assert 2 == len(caplog.records)
     assert "can be used again, after 15 failures" in caplog.text
+
+
+def test_whoever_listens_to_the_log_may_make_a_call(process, store, monkeypatch):
+    """A line is logged when nothing is held: a handler that asks for an allowance gets an answer."""
+    one, answers = process(), []
+    monkeypatch.setattr(
+        _shared_counters, "warn", lambda *line: answers.append(one.counters.ask([Want(RATE, 1)], 900).wait())
+    )
+    gone(store, one)
+    assert [True] == [isinstance(answer, Reservation) for answer in answers]
 
 
 # When it is back
