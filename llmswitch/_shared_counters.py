@@ -292,18 +292,15 @@ class SharedCounters:
         return known
 
     def _deliver(self, question: Question, result: Result, now: int) -> None:
-        if question not in self._pending:
-            return  # the store was given up meanwhile, and what it may have reserved is being given back
+        if question not in self._pending or question.abandoned:
+            return  # it was answered otherwise, and what the store may have reserved for it is being given back
         if result is None and question.asked < FAILURES:
             return  # the windows were reckoned by a clock that is not the store's; now it is known
         self._pending.remove(question)
         if isinstance(result, Taken):
-            answer: Answer = self._books.taken(question.token, result, now)
+            question.conclude(self._books.taken(question.token, result, now))
         else:
-            answer = result if isinstance(result, Denied) else self._alone(question)
-        question.conclude(answer)
-        if question.abandoned:
-            self._books.forget(question, now)
+            question.conclude(result if isinstance(result, Denied) else self._alone(question))
 
     def _failed(self, problem: Exception) -> float:
         with self._lock:

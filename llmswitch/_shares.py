@@ -26,17 +26,14 @@ class Shares:
         self._shut: dict[str, int] = {}
 
     def learn(self, report: Report) -> None:
-        """Take in what the store told. Numbers that only grow are not believed to be less than they were."""
+        """Take in what the store told. It was told what is known here, so it can't know less of the same window."""
         self.processes = report.processes
         for name, seen in report.seen.items():
             before = self.known.get(name)
             if seen.end <= 0:
                 continue  # it slides, or has not begun
-            if before is None or seen.start > before.start or before.start - report.now > DAY:
+            if before is None or seen.start >= before.start or before.start - report.now > DAY:
                 self.known[name] = seen
-            elif seen.start == before.start:
-                settled, back = max(before.settled, seen.settled), max(before.back, seen.back)
-                self.known[name] = replace(seen, settled=settled, back=back)
 
     def shut(self, allowance: Allowance, until: int) -> None:
         """Whoever keeps the limit said that it is used up until then; 0: that it is not."""
@@ -62,18 +59,14 @@ class Shares:
         elif known is None and allowance.kind == "budget":
             left = 0  # whatever is left of it: others may have spent it
         mine = self._unwritten(allowance.name, start)
-        if left and replace(allowance, limit=self._share(allowance, left)).fits(mine, want.amount):
+        if left and replace(allowance, limit=left // self.processes).fits(mine, want.amount):
             return None
         seconds = (span[1] - now) / 1000 if span[1] < FOREVER else None
         return Denied(want, seconds, allowance.limit - left + mine, alone=True)
 
-    def _share(self, allowance: Allowance, left: int) -> int:
-        share = left // self.processes
-        return max(1, share) if allowance.kind == "rate" else share
-
     def _room_in_sliding(self, want: Want, now: int) -> Denied | None:
         allowance = want.allowance
-        lesser = replace(allowance, limit=self._share(allowance, allowance.limit))
+        lesser = replace(allowance, limit=allowance.limit // self.processes)
         denied = self._tally(allowance).room(Want(lesser, want.amount), now)
         return denied and replace(denied, want=want, alone=True)
 

@@ -41,6 +41,14 @@ def test_all_or_nothing(counters):
     assert 12 * 3600 == counters.ask(full, 900).wait().seconds
 
 
+def test_never_is_longer_than_anything(counters):
+    """Of several that have no room the one that never will is named, whatever its place."""
+    never, full = Want(allowance("n", 3), 5), [Want(BUDGET, 10)]
+    counters.ask(full, 900).wait()
+    for wants in ([never, *full], [*full, never]):
+        assert None is counters.ask(wants, 900).wait().seconds
+
+
 def test_settled_once(counters):
     """Whoever settles first has settled; the others change nothing."""
     reservation = counters.ask([Want(BUDGET, 8)], 900).wait()

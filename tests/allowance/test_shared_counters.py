@@ -157,7 +157,7 @@ def test_an_answer_that_comes_too_late_is_given_back(process, store, clock):
     one = process()
     one.spends(BUDGET, 4)
     one.turn()
-    asked = one.counters.ask([Want(BUDGET, 5)], 900)
+    asked = one.counters.ask([Want(BUDGET, 5), Want(RATE, 5)], 900)
     carry_out = one.store.carry_out
 
     def slow(*orders, **given):
@@ -172,9 +172,11 @@ def test_an_answer_that_comes_too_late_is_given_back(process, store, clock):
     one.turn()
     (answer,) = answers
     assert isinstance(answer, Reservation)
-    one.counters.settle(answer, (2,))
+    one.counters.settle(answer, (2, 2))
     one.turns()
-    assert 6 == store.seen(BUDGET).spent
+    assert [6, 2] == [store.seen(each).spent for each in (BUDGET, RATE)]
+    gone(store, one)
+    assert 38 == one.times(RATE)
 
 
 def test_an_order_whose_answer_was_lost_counts_once(process, store):
@@ -387,8 +389,10 @@ def test_silence_is_noticed_by_who_waits(process, store, clock, caplog, failures
 
     def silent(*orders, **given):
         if one.counters._failures == failures:
-            assert None is one.counters.late(asked[0], patient=True)
-            clock.tick(seconds)
+            for passed in (0.0, SILENCE - 0.01, seconds - SILENCE):
+                clock.tick(passed)
+                assert None is one.counters.late(asked[0], patient=True)
+            clock.tick(0.01)
             answers.extend(each.wait() for each in asked)
             assert one.counters.gone
         raise OSError("late")
