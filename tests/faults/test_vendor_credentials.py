@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import threading
@@ -10,14 +11,13 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import pytest
 
 from llmswitch._adapter import HTTPRequest
 from llmswitch.providers.bce_auth import authorization as bce
 from llmswitch.providers.tencent_native_tc3 import authorization as tc3
 from llmswitch.testing.fault_server import ReadRequest, Received, Respond, response
-from tests.faults.bench import HEALTHY, JSON, KEY, PROMPT, Bench, Script
+from tests.faults.bench import ENGINE, HEALTHY, JSON, KEY, PROMPT, Bench, Script
 from tests.faults.test_signing import FETCHED, Vendor, many
 
 SECRET = f"{KEY}-t1"
@@ -124,14 +124,15 @@ class Baidu:
 def test_a_token_in_an_address_is_written_nowhere(bench: Bench, through: str, caplog: pytest.LogCaptureFixture) -> None:
     """
     The token stands in the query that is sent, and in no log line of any logger at DEBUG, no trail, no error: through
-    our own connections, a client that was brought along (httpx logs its addresses at INFO), and a proxy.
+    our own connections, a client that was brought along (which logs its addresses at INFO), and a proxy.
     """
     caplog.set_level(logging.DEBUG)
     baidu = Baidu()
     server = bench.serve(baidu.script)
     brought: Any = None
     if through == "client":
-        brought = bench.stack.enter_context(httpx.Client()) if bench.way.sync else httpx.AsyncClient()
+        library = importlib.import_module(ENGINE)
+        brought = bench.stack.enter_context(library.Client()) if bench.way.sync else library.AsyncClient()
     own = {**WENXIN, "proxy": server.url} if through == "proxy" else WENXIN
     at = "http://aip.internal" if through == "proxy" else server.url
     bench.open(at=at, alone=True, providers={"t1": own}, http_client=brought)
@@ -149,7 +150,7 @@ def test_a_token_in_an_address_is_written_nowhere(bench: Bench, through: str, ca
         assert TOKEN not in line
         assert SECRET not in line
     if through == "client":
-        assert "?[secret]" in caplog.text, "httpx logged no address, so the test proves nothing"
+        assert "?[secret]" in caplog.text, "the library logged no address, so the test proves nothing"
 
 
 def test_row_84_a_storm_of_refusals_fetches_one_token(whole: Bench) -> None:
