@@ -36,6 +36,8 @@ class AsyncStream(asyncio.Protocol):
         self._waiter: asyncio.Future[bool] | None = None
         self._reading = False
         self._full = False  # of what is to be sent
+        self._held = b""  # a head waits for its body, and goes out in one packet with it
+        self._held_for: float | None = None
         self._ended = False
         self._over = False
         self._problem: Exception | None = None
@@ -102,6 +104,11 @@ class AsyncStream(asyncio.Protocol):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         core = self._core
+        if self._held:
+            try:
+                await self._flush()
+            except core.WriteError:
+                pass  # there may be an answer all the same
         left = self._left(core.ReadTimeout, timeout)
         if self._over:
             raise core.ReadError("the connection was closed")
@@ -130,6 +137,18 @@ class AsyncStream(asyncio.Protocol):
             self._transport.resume_reading()
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._held_for = timeout
+        if len(self._held) + len(buffer) <= PIECE:
+            self._held += buffer
+            return
+        await self._flush()
+        await self._send(buffer, timeout)
+
+    async def _flush(self) -> None:
+        held, self._held = self._held, b""
+        await self._send(held, self._held_for)
+
+    async def _send(self, buffer: bytes, timeout: float | None) -> None:
         core = self._core
         self._resume()  # an answer may come before the request is through
         for start in range(0, len(buffer), PIECE):

@@ -81,6 +81,8 @@ class Stream:
         self._inside = threading.Lock()  # a thread is in the socket
         self._ending = threading.RLock()
         self._over = False
+        self._held = b""  # a head waits for its body, and goes out in one packet with it
+        self._held_for: float | None = None
 
     def _left(self, late: type[Exception], timeout: float | None) -> float | None:
         clock = current_clock.get()
@@ -96,6 +98,11 @@ class Stream:
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         core = self._core
+        if self._held:
+            try:
+                self._flush()
+            except core.WriteError:
+                pass  # there may be an answer all the same
         left = self._left(core.ReadTimeout, timeout)
         with self._inside:
             if self._over:
@@ -115,6 +122,18 @@ class Stream:
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._held_for = timeout
+        if len(self._held) + len(buffer) <= PIECE:
+            self._held += buffer
+            return
+        self._flush()
+        self._send(buffer, timeout)
+
+    def _flush(self) -> None:
+        held, self._held = self._held, b""
+        self._send(held, self._held_for)
+
+    def _send(self, buffer: bytes, timeout: float | None) -> None:
         core = self._core
         view = memoryview(buffer)
         while view:

@@ -379,6 +379,21 @@ def test_tls_carries_long_requests_and_answers(corner: Bench, authority: trustme
     assert content == vendor.requests[0].json()["messages"][0]["content"]
 
 
+def test_a_request_goes_out_in_one_piece(corner: Bench) -> None:
+    """Head and body of an ordinary request are one packet, not two."""
+    came: list[bytes] = []
+
+    class Note(Step):
+        def play(self, connection: Connection) -> None:
+            came.append(connection.socket.recv(65_536))
+            connection.send(response(200, completion("from T1")))
+
+    corner.ask([Note()], alone=True)
+    head, _, body = came[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST ")
+    assert body.endswith(b"}")
+
+
 @pytest.mark.slow
 def test_a_slow_reader_of_a_long_stream(streaming: Bench) -> None:
     """An answer that comes faster than it is read is kept back by the network, and nothing of it is lost."""
