@@ -86,17 +86,17 @@ def test_what_it_keeps(server):
     ttl = {key.removeprefix("llmswitch:1:"): server.admin.pttl(key) for key in server.admin.keys("*")}
     assert {"processes", "reservation:t", *(f"allowance:{each}" for each in "areu")} == set(ttl)
     end = BUDGET.window.span(now)[1]
-    assert abs(end + DAY - now - ttl["allowance:a"]) < 1000
+    assert abs(end + DAY - now - ttl["allowance:a"]) < 10_000  # a machine that is busy takes its time
     assert 100_000 < ttl["allowance:r"] <= 120_000
     assert -1 == ttl["allowance:e"]
-    assert abs(2 * DAY - ttl["allowance:u"]) < 1000
-    assert 900_000 + GRACE <= ttl["reservation:t"] <= 960_000 + GRACE
+    assert abs(2 * DAY - ttl["allowance:u"]) < 10_000
+    assert 890_000 + GRACE <= ttl["reservation:t"] <= 960_000 + GRACE
     assert 0 < ttl["processes"] <= 20_000
     for key in ("allowance:a", "allowance:r"):
         assert all(value.isdigit() for value in server.admin.hgetall(f"llmswitch:1:{key}").values())
     store.carry_out(every, [Give("t", result.charges, (1, 1, 1, 1), now + DAY, 300_000)])
     assert "done" == server.admin.get("llmswitch:1:reservation:t")
-    assert 299_000 < server.admin.pttl("llmswitch:1:reservation:t") <= 300_000
+    assert 290_000 < server.admin.pttl("llmswitch:1:reservation:t") <= 300_000
 
 
 def test_an_allowance_stays_small(server):
