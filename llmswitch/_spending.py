@@ -29,6 +29,11 @@ class Spending:
     held: list[Held] = field(default_factory=list)
     granted: bool = False
 
+    def release(self) -> None:
+        """Nothing was sent."""
+        for each in self.held:
+            each.release()
+
     def settle(self, attempt: Attempt, outcome: ChatReply | Failed | None) -> None:
         """Charge what the attempt came to; `None`: it was left before it came to anything."""
         failed = outcome if isinstance(outcome, Failed) else None
@@ -64,10 +69,13 @@ def reserve(call: Call, step: Try, attempt: Attempt) -> Generator[Action, Outcom
             return Failed(stopped, tried=False)
     plan = allowances.plan(target, spend, chain=call.chain.name, tags=call.tags, seconds=seconds, free=spending.granted)
     if plan is not None:
-        came = yield plan
+        try:
+            came = yield plan
+        except BaseException:
+            spending.release()
+            raise
         if isinstance(came, Refused):
-            for each in spending.held:
-                each.release()
+            spending.release()
             error = came.error(target)
             until = call.clock() + came.seconds if came.seconds is not None else None
             return Failed(error, tried=False, until=until if isinstance(error, _errors.RateLimited) else None)

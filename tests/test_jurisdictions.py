@@ -325,7 +325,10 @@ def test_every_site_of_every_provider(name):
     """Each built-in site is asked under a policy that names its place, and under no other."""
     spec = provider(name)
     for site, facts in spec.sites.items():
-        own = {"site": site, "api_key": {"env": "OWN_KEY"}}
+        scheme = spec.schemes.get(spec.scheme or "")
+        secret = {"env": "OWN_KEY"}
+        secrets = {"credentials": dict.fromkeys(scheme.parts, secret)} if scheme is not None else {"api_key": secret}
+        own = {"site": site, **secrets}
         config = {"providers": {name: own}, "default": f"{name}:m"}
         Client.from_config({**config, "policy": {"jurisdictions": [facts.jurisdiction]}})
         others = sorted({"cn", "us", "sg", "eu", "global", "local", "unknown"} - {facts.jurisdiction})

@@ -35,8 +35,8 @@ TOOLS = {"tools": [Tool("get_weather", "Weather.", WEATHER)]}
 @pytest.fixture(autouse=True)
 def _then(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the fourteenth of November 2023, for their code and for ours."""
+    monkeypatch.setattr("llmswitch._drive.time", lambda: NOW)  # first, or it might be loaded with the false time
     monkeypatch.setattr("time.time", lambda: NOW)
-    monkeypatch.setattr("llmswitch._drive.time", lambda: NOW)
     for name, value in {
         "CLOUD_ID": SECRET_ID,
         "CLOUD_KEY": SECRET_KEY,
