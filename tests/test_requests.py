@@ -107,7 +107,9 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "field"), BAD_OPTIONS, ids=[str(options)[:40] for options, _ in BAD_OPTIONS])
+@pytest.mark.parametrize(
+    ("options", "field"), BAD_OPTIONS, ids=[f"{number}-{field}" for number, (_, field) in enumerate(BAD_OPTIONS)]
+)
 def test_bad_options(client, options, field):
     """The option at fault is named, before anything is sent."""
     with pytest.raises(InvalidRequest) as caught:

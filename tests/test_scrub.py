@@ -17,7 +17,18 @@ from llmswitch._scrub import MASK, remember, scrub
 
 KEY = "sk-proj-CANARY+a/b<c>&\"d'e\\f=Zq79"
 TAIL = "Zq79"
+_BEFORE = {known: set(getattr(_scrub, known)) for known in ("_keys", "_cores")}
 remember(KEY)
+_MINE = {known: set(getattr(_scrub, known)) - before for known, before in _BEFORE.items()}
+
+
+@pytest.fixture(autouse=True)
+def _no_other_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other tests had loaded, which may be a part of a key here, is not known."""
+    for known in ("_keys", "_cores"):
+        mine = {each: value for each, value in getattr(_scrub, known).items() if each in _MINE[known]}
+        monkeypatch.setattr(_scrub, known, mine)
+
 
 SPELLED = {
     "plain": KEY,

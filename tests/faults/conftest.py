@@ -55,21 +55,20 @@ def _bench(way: Way) -> Iterator[Bench]:
         watchdog.cancel()
 
 
-@pytest.fixture(params=WAYS, ids=str)
-def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    """Sync and async, whole and streamed."""
-    yield from _bench(request.param)
-
-
 _EVERY_DAY = ("sync-whole", "async-stream")
+_FOUR = [pytest.param(way, marks=() if str(way) in _EVERY_DAY else pytest.mark.slow) for way in WAYS]
 
 
-@pytest.fixture(
-    params=[pytest.param(way, marks=() if str(way) in _EVERY_DAY else pytest.mark.slow) for way in WAYS], ids=str
-)
-def corner(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    """The same for long tables: sync and whole, async and streamed; the other two with the slow tests."""
+@pytest.fixture(params=_FOUR, ids=str)
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """Sync and whole, async and streamed; with the slow tests also the other two."""
     yield from _bench(request.param)
+
+
+@pytest.fixture
+def corner(bench: Bench) -> Bench:
+    """The same, for long tables."""
+    return bench
 
 
 @pytest.fixture(params=[way for way in WAYS if way.stream], ids=str)

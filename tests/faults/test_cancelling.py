@@ -107,8 +107,8 @@ def test_row_92_cancelled(where: str, times: int, stream: bool) -> None:
         assert t1.wait_closed()
 
 
-@pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
-@pytest.mark.parametrize("warm", [False, True], ids=["fresh", "kept"])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.slow), 2], ids=["once", "twice"])
+@pytest.mark.parametrize("warm", [pytest.param(False, marks=pytest.mark.slow), True], ids=["fresh", "kept"])
 def test_row_92_cancelled_at_every_step(times: int, warm: bool) -> None:
     """A call may be cancelled at any of the points at which it waits, on a fresh connection or on a kept one."""
 
@@ -190,7 +190,7 @@ def storm(seed: int, waves: int, tasks: int, *, twice: bool) -> None:
         assert t1.wait_closed(2)
 
 
-@pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
+@pytest.mark.parametrize("twice", [pytest.param(False, marks=pytest.mark.slow), True], ids=["once", "twice"])
 def test_row_92_a_storm(twice: bool) -> None:
     """Calls that are cancelled at random leave no connection, no slot and no task behind; the next one succeeds."""
     storm(1, waves=3, tasks=40, twice=twice)

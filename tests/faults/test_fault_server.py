@@ -143,7 +143,9 @@ class Busy(Step):
 
 
 @pytest.mark.parametrize(
-    "step", [Hang(), NeverRead(), Pause(60), WaitFor(threading.Event()), SendForever(b"x" * 65536), Busy()], ids=repr
+    "step",
+    [Hang(), NeverRead(), Pause(60), WaitFor(threading.Event()), SendForever(b"x" * 65536), Busy()],
+    ids=lambda step: type(step).__name__,
 )
 @pytest.mark.parametrize("encrypted", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["plain", "tls"])
 def test_ending_the_server_ends_what_hangs(step: Step, encrypted: bool, authority: trustme.CA) -> None:

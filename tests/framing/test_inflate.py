@@ -121,7 +121,9 @@ def test_a_cut_second_member_is_a_fault() -> None:
         decode([gzip.compress(b"one") + gzip.compress(b"two")[:5]], Inflater("gzip"))
 
 
-@pytest.mark.parametrize("body", [b'{"secret": 1}', b"<html>", b"\x1f\x8b\x09", gzip.compress(b"a") + b"secret"])
+@pytest.mark.parametrize(
+    "body", [b'{"secret": 1}', b"<html>", b"\x1f\x8b\x09", gzip.compress(b"a", mtime=0) + b"secret"]
+)
 @pytest.mark.parametrize("name", ["gzip", "deflate"])
 def test_a_false_content_encoding_is_a_fault(name: str, body: bytes) -> None:
     """A body, or a rest of one, that isn't what its Content-Encoding says raises, and isn't quoted."""
