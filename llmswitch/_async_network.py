@@ -132,7 +132,7 @@ class AsyncStream(asyncio.Protocol):
         return data
 
     def _resume(self) -> None:
-        if not self._reading and self._size <= _FULL and not self._ended:
+        if not (self._reading or self._ended or self._over) and self._size <= _FULL:
             self._reading = True
             self._transport.resume_reading()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import threading
 import weakref
 from collections.abc import AsyncGenerator
 from functools import lru_cache
@@ -125,7 +126,8 @@ class Connections(_Base):
         return self._registry
 
     def forget(self) -> None:
-        """Start anew without touching what was there."""
+        """In a forked child: start anew without touching what was there."""
+        self._registry.disown()
         self._registry = Registry(self._make)
 
     def close(self) -> None:
@@ -147,23 +149,27 @@ class AsyncConnections(_Base):
 
     def __init__(self, client: Any = None, ca_file: str | None = None, engine: str = "httpx") -> None:
         super().__init__(client, ca_file, engine)
+        self._lock = threading.Lock()
         self._loops: _Loops = weakref.WeakKeyDictionary()
 
     def forget(self) -> None:
-        """Start anew without touching what was there."""
+        """In a forked child: start anew without touching what was there."""
+        for registry in list(self._loops.values()):
+            registry.disown()
         # what ends with its loop is told by the loop's own means, which a forked child shares with its parent
         _inherited.append(self._loops)
-        self._loops = weakref.WeakKeyDictionary()
+        self._lock, self._loops = threading.Lock(), weakref.WeakKeyDictionary()
 
     def registry(self) -> Registry:
         """The pools of the running loop."""
         loop = asyncio.get_running_loop()
         found = self._loops.get(loop)
         if found is None:
-            for other in list(self._loops):
-                if other.is_closed():  # its connections hold on to it, so it would never go by itself
-                    del self._loops[other]
-            found = self._loops[loop] = Registry(self._make)
+            with self._lock:
+                for other in list(self._loops):
+                    if other.is_closed():  # its connections hold on to it, so it would never go by itself
+                        del self._loops[other]
+                found = self._loops[loop] = Registry(self._make)
             found.guard = self._as_long_as_the_loop(loop, found)
             try:
                 found.guard.asend(None).send(None)
@@ -176,8 +182,9 @@ class AsyncConnections(_Base):
         try:
             yield
         finally:
-            if self._loops.get(loop) is registry:
-                del self._loops[loop]
+            with self._lock:
+                if self._loops.get(loop) is registry:
+                    del self._loops[loop]
             for pool in registry.end():
                 if pool.ours:
                     await pool.transport.aclose()
@@ -188,7 +195,8 @@ class AsyncConnections(_Base):
 
         It waits for nobody. A client that was brought along stays open.
         """
-        registry = self._loops.pop(asyncio.get_running_loop(), None)
+        with self._lock:
+            registry = self._loops.pop(asyncio.get_running_loop(), None)
         if registry is not None:
             await shielded(registry.guard.aclose(), Clock(), closing=True)
 

@@ -176,19 +176,17 @@ class SyncDriver:
         registry = self._registry = self._registry or self._connections.registry()
         outcome = self._send(registry, action, endpoint)
         if type(outcome) is Fault and outcome.kind == "pool" and self._pool is not None:
-            renewed, spent = registry.renewed(endpoint, self._pool)
+            renewed = registry.renewed(endpoint, self._pool)
             self._leave()
-            if spent is not None:
-                spent.transport.close()
             if renewed:
                 return self._send(registry, action, endpoint)
         return outcome
 
     def _send(self, registry: Registry, action: Open, endpoint: Endpoint) -> Opened | Fault:
         clock = self._clock = Clock(action.by)
-        token = current_clock.set(clock)
         pool, spent = registry.enter(endpoint, clock, action.connect)
         self._pool, clock.measured = pool, pool.ours
+        token = current_clock.set(clock)
         try:
             if spent is not None:
                 spent.transport.close()
@@ -256,11 +254,9 @@ class SyncDriver:
         self._leave()
 
     def _leave(self) -> None:
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.calls.discard(self._clock)
-            if pool.spent:
-                pool.transport.close()
+        pool, registry, self._pool = self._pool, self._registry, None
+        if pool is not None and registry is not None and registry.leave(pool, self._clock):
+            pool.transport.close()
 
 
 class AsyncDriver:
@@ -331,19 +327,17 @@ class AsyncDriver:
             self._registry, self._loop = self._connections.registry(), asyncio.get_running_loop()
         outcome = await self._send(self._registry, action, endpoint)
         if type(outcome) is Fault and outcome.kind == "pool" and self._pool is not None:
-            renewed, spent = self._registry.renewed(endpoint, self._pool)
+            renewed = self._registry.renewed(endpoint, self._pool)
             await self.aclose()
-            if spent is not None:
-                await spent.transport.aclose()
             if renewed:
                 return await self._send(self._registry, action, endpoint)
         return outcome
 
     async def _send(self, registry: Registry, action: Open, endpoint: Endpoint) -> Opened | Fault:
         clock = self._clock = Clock(action.by)
-        token = current_clock.set(clock)
         pool, spent = registry.enter(endpoint, clock, action.connect)
         self._pool, clock.measured, self._at_work = pool, pool.ours, True
+        token = current_clock.set(clock)
         try:
             if spent is not None:
                 await spent.transport.aclose()
@@ -438,8 +432,7 @@ class AsyncDriver:
         except pool.engine.caught:
             pass  # it was being thrown away
         finally:
-            pool.calls.discard(self._clock)
-            if pool.spent:
+            if self._registry is not None and self._registry.leave(pool, self._clock):
                 await pool.transport.aclose()
 
     def abandon(self) -> None:

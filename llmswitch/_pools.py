@@ -37,11 +37,6 @@ class Pool:
         self.leaking: float | None = None  # since when, for all that is known
         self.look_at = 0.0 if ours else float("inf")
 
-    @property
-    def spent(self) -> bool:
-        """Whether it is to be closed: nobody uses it, and nobody will."""
-        return self.retired and not self.calls
-
     def lost(self) -> int:
         """Connections that it counts as used, and nobody uses."""
         return self.engine.lost(self.transport, self.calls) if self.ours else 0
@@ -89,15 +84,27 @@ class Registry:
             return self._replace(endpoint, pool)
         return pool, None
 
-    def renewed(self, endpoint: Endpoint, pool: Pool) -> tuple[bool, Pool | None]:
+    def renewed(self, endpoint: Endpoint, pool: Pool) -> bool:
         """
         Whether another pool stands in the place of this one, for whose connections an attempt has waited in vain: it
-        does where some of them were lost. And one that is to be closed, if there is any.
+        does where some of them were lost.
         """
-        if pool.retired or not pool.lost():
-            return pool.retired, None
-        made, spent = self._replace(endpoint, pool)
-        return made is not pool, spent
+        if not pool.retired and pool.lost():
+            self._replace(endpoint, pool)
+        return pool.retired
+
+    def leave(self, pool: Pool, clock: Clock) -> bool:
+        """The attempt is over. Whether the pool is to be closed now, since it was the last one there."""
+        pool.calls.discard(clock)
+        return pool.retired and self._take(pool)
+
+    def _take(self, pool: Pool) -> bool:
+        """A retired pool that nobody uses any more, to be closed; once."""
+        with self._lock:
+            if pool.calls or pool not in self._retired:
+                return False
+            self._retired.remove(pool)
+            return True
 
     def _replace(self, endpoint: Endpoint, pool: Pool) -> tuple[Pool, Pool | None]:
         lost = pool.lost()
@@ -109,13 +116,13 @@ class Registry:
             self._retired.append(pool)
             pool.retired = True
         warn("%s: the HTTP library lost %d connections, so all are replaced", endpoint.origin, lost)
-        return made, pool if pool.spent else None
+        return made, pool if self._take(pool) else None
 
-    def forget(self, pool: Pool) -> None:
-        """A retired pool was closed."""
-        with self._lock:
-            if pool in self._retired:
-                self._retired.remove(pool)
+    def disown(self) -> None:
+        """In a forked child: what is under way is the parent's, and no byte of it is read or sent here."""
+        for pool in [*self._pools.values(), *self._retired]:
+            for clock in list(pool.calls):
+                clock.over = True
 
     def end(self) -> list[Pool]:
         """End whatever is under way. The pools, which are to be closed now; there will be no more."""

@@ -2,7 +2,7 @@
 A cancellation must not meet the HTTP library at just any point: where it is between two waits, it loses connections.
 
 Here the library's work goes on in the caller's own task. A cancellation reaches it where it waits for the network, and
-nowhere else; what it does after that, to close what was open, is not interrupted again, for two seconds at most.
+nowhere else; what it does after that, to close what was open, is not interrupted again. It may wait for two seconds.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def shielded(work: Coroutine[Any, Any, T], clock: Clock, *, closing: bool = Fals
             elif told:
                 until = until or monotonic() + _SECONDS
                 seen = (yield from _out_wait(waiting, until)) or seen
-                if monotonic() >= until and (waiting is None or not waiting.done()):
+                if waiting is not None and not waiting.done():
                     step, given = work.throw, _stop(waiting)
                 continue
             elif waiting is not None:
@@ -62,8 +62,7 @@ def shielded(work: Coroutine[Any, Any, T], clock: Clock, *, closing: bool = Fals
                 if waiting is not None and waiting.cancelled():
                     told, step, given = True, work.throw, problem
             except GeneratorExit:
-                work.close()
-                raise
+                raise  # what is thrown away throws its work away, below
             except BaseException as problem:  # noqa: BLE001 - the loop's complaint about what was awaited
                 step, given = work.throw, problem
     except StopIteration as end:
@@ -75,6 +74,7 @@ def shielded(work: Coroutine[Any, Any, T], clock: Clock, *, closing: bool = Fals
         result = None
     finally:
         clock.waiting = None
+        work.close()
     if seen is not None and task.cancelling() > before:
         # not the one that went through the library: its frames hold the request
         raise CancelledError(*seen.args)
@@ -83,13 +83,16 @@ def shielded(work: Coroutine[Any, Any, T], clock: Clock, *, closing: bool = Fals
 
 def _stop(waiting: Any) -> CancelledError:
     """What is thrown where the waiting has to end."""
-    if waiting is not None:
-        waiting.cancel()
+    waiting.cancel()
     return CancelledError()
 
 
 def _out_wait(waiting: Any, until: float) -> Generator[Any, Any, CancelledError | None]:
-    """Wait for this, or until then, whoever cancels; the last cancellation, if there was any."""
+    """
+    Wait for this, or until then, whoever cancels; the last cancellation, if there was any.
+
+    A mere turn of the loop is taken whatever the time: with many calls in flight a few of them may take seconds.
+    """
     seen: CancelledError | None = None
     if waiting is None:
         try:

@@ -72,6 +72,11 @@ async def at_once(noted: list[str]) -> str:
     return "done"
 
 
+def busy() -> None:
+    """What others do in the loop meanwhile."""
+    time.sleep(0.005)
+
+
 def test_undisturbed() -> None:
     """Work that nobody cancels comes to what it would have come to."""
     assert ("done", []) == of(at_once)
@@ -227,6 +232,24 @@ def test_closing_takes_two_seconds_at_most(cancels: int) -> None:
     assert 0.1 <= time.monotonic() - started < 2
 
 
+@pytest.mark.parametrize("closing", [False, True])
+def test_turns_of_the_loop_are_not_counted(closing: bool) -> None:
+    """Closing that only takes turns of the loop is done, however long a busy loop takes for them."""
+
+    async def turning_on(noted: list[str]) -> None:
+        try:
+            await asyncio.sleep(0 if closing else 30)
+        finally:
+            for _ in range(10):
+                busy()
+                await asyncio.sleep(0)
+            noted.append("closed")
+
+    with patch("llmswitch._shield._SECONDS", 0.01):
+        _, noted = of(turning_on, cancels=2, closing=closing)
+    assert ["closed"] == noted
+
+
 def test_what_closes_after_a_cancellation_takes_two_seconds_at_most() -> None:
     """So is what goes on after a cancellation."""
 
@@ -260,7 +283,8 @@ def test_closed_and_cancelled() -> None:
     assert isinstance(of(waiting, ends=True, cancels=1)[0], asyncio.CancelledError)
 
 
-def test_thrown_away() -> None:
+@pytest.mark.parametrize("closing", [False, True])
+def test_thrown_away(closing: bool) -> None:
     """A coroutine that is thrown away in the middle of a wait throws its work away."""
     noted: list[str] = []
 
@@ -271,7 +295,7 @@ def test_thrown_away() -> None:
             noted.append("ended")
 
     async def main() -> None:
-        inner: Any = shielded(work(), Clock())
+        inner: Any = shielded(work(), Clock(), closing=closing)
         inner.send(None)
         inner.close()
 

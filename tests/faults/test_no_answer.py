@@ -178,7 +178,7 @@ def test_row_14_on_a_kept_connection(whole: Bench) -> None:
 @pytest.mark.slow
 def test_row_14_a_prompt_of_20_mb(bench: Bench) -> None:
     """The row's own size, with a limit that leaves T2 time to read it."""
-    limits = {**IMPATIENT, "timeout": 6.0}
+    limits = {**IMPATIENT, "timeout": 8.0, "first_token_timeout": 2.0}
     outcome = bench.ask([NeverRead(9.0), Reset()], prompt=PROMPT + "x" * 20_000_000, limits=limits)
     bench.moved(outcome, "NoResponse", "FirstTokenTimeout", billed=None, within=6.0, closed=False)
 

@@ -193,6 +193,31 @@ def test_row_95_forked_in_the_middle_of_a_stream() -> None:
         assert "one two" == first.text + "".join(stream.text)  # type: ignore[union-attr]
 
 
+@can_fork
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_row_95_a_child_that_reads_on() -> None:
+    """A child that reads on in the parent's open stream gets nothing of it, and takes nothing of it."""
+    go = threading.Event()
+    rest = chunk(event_bytes(text("two"))) + chunk(event_bytes(STOP)) + b"0\r\n\r\n"
+    script = [ReadRequest(), Send(sse_head() + chunk(event_bytes(text("one "))))]
+    with FaultServer([*script, WaitFor(go), Send(rest)]) as server, Client.from_config(config_of(server)) as client:
+        stream = client.stream(PROMPT)
+        first = next(stream)
+        process = os.fork()
+        if process == 0:
+            try:
+                next(stream)
+                code = 1
+            except LLMSwitchError:
+                code = 0
+            except BaseException:
+                code = 2
+            os._exit(code)
+        go.set()
+        assert 0 == os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        assert "one two" == first.text + "".join(stream.text)  # type: ignore[union-attr]
+
+
 def child_asks(config: dict[str, object], names: list[str]) -> list[str]:
     with Client.from_config(config) as client:
         return [client.chat(name).text for name in names]
