@@ -107,5 +107,6 @@ def worst_bodies(settings: Settings, results: Results) -> None:
                 "" if body.valid else "≤ twice the limit",
                 None if body.valid else grown <= 2 * body.cap,
             ),
-            [("llmswitch", 0, grown, "bytes")],
+            "bytes",
+            {"llmswitch": [grown]},
         )

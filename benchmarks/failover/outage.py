@@ -78,7 +78,8 @@ def _tell_total(results: Results, fault: str, targets: int, way: Way, made: list
             "≤ 1.10",
             steady <= 1.10,
         ),
-        [("llmswitch", number, value, "requests") for number, value in enumerate(sent)],
+        "requests",
+        {"llmswitch": sent},
     )
 
 
@@ -97,7 +98,8 @@ def breaker(settings: Settings, results: Results) -> None:
                     "≤ 5",
                     one <= 5,
                 ),
-                [("llmswitch", 0, one, "requests")],
+                "requests",
+                {"llmswitch": [one]},
             )
             many = _reached(settings, fault, way, measure="crowd", calls=count, at_once=at_once)
             results.add(
@@ -109,7 +111,8 @@ def breaker(settings: Settings, results: Results) -> None:
                     f"≤ 5 + {at_once} in flight",
                     many <= 5 + at_once,
                 ),
-                [("llmswitch", 0, many, "requests")],
+                "requests",
+                {"llmswitch": [many]},
             )
 
 

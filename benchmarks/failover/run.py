@@ -6,7 +6,7 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
@@ -17,7 +17,7 @@ __all__ = ["CSV_COLUMNS", "HEAD", "WAYS", "Figure", "Results", "Settings", "Way"
 ROOT = Path(__file__).parents[2]
 _MOST_SECONDS = 600.0
 
-CSV_COLUMNS = ("figure", "fault", "way", "who", "call", "value", "unit")
+CSV_COLUMNS = ("figure", "fault", "way", "who", "unit", "values")
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,15 @@ class Results:
     figures: list[Figure] = field(default_factory=list)
     values: list[Sequence[object]] = field(default_factory=list)
 
-    def add(self, figure: Figure, values: Iterable[Sequence[object]] = ()) -> None:
-        """`values`: who, number of the call, value, unit."""
+    def add(self, figure: Figure, unit: str = "", values: Mapping[str, Sequence[float]] | None = None) -> None:
+        """`values`: by who was measured, in the order of the calls."""
         self.figures.append(figure)
-        self.keep(figure.figure, figure.fault, figure.way, values)
+        self.keep(figure.figure, figure.fault, figure.way, unit, values or {})
 
-    def keep(self, figure: str, fault: str, way: str, values: Iterable[Sequence[object]]) -> None:
-        """Values alone, for the CSV."""
-        self.values.extend((figure, fault, way, *value) for value in values)
+    def keep(self, figure: str, fault: str, way: str, unit: str, values: Mapping[str, Sequence[float]]) -> None:
+        """Values alone, for the CSV: a row for each series."""
+        for who, series in values.items():
+            self.values.append((figure, fault, way, who, unit, " ".join(str(round(value, 3)) for value in series)))
 
     def write(self, path: Path) -> None:
         """Every value as CSV."""

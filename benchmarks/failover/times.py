@@ -120,12 +120,8 @@ def _tell(results: Results, fault: Fault, way: Way, spent: _Spent) -> None:
         goal,
         half <= goals[0] and most <= goals[1],
     )
-    results.add(figure, _values(spent.switch))
-    results.keep("CPU of a call", fault.name, str(way), _values(spent.cpu))
-
-
-def _values(times: dict[str, list[float]]) -> list[tuple[str, int, float, str]]:
-    return [(who, number, round(value, 3), "ms") for who, spent in times.items() for number, value in enumerate(spent)]
+    results.add(figure, "ms", spent.switch)
+    results.keep("CPU of a call", fault.name, str(way), "ms", spent.cpu)
 
 
 def _order(count: int, seed: int) -> list[str]:
@@ -201,7 +197,8 @@ def _tell_silence(results: Results, way: Way, made: Sequence[Sequence[Any]], ask
             "≤ 20 ms",
             max(over) <= 20,
         ),
-        _values(spent),
+        "ms",
+        spent,
     )
     results.add(
         Figure(
