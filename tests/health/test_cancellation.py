@@ -24,6 +24,7 @@ from tests.health.test_chain_simulation import always, committed
 from tests.health.vendors import AFTER, BEFORE, Weather
 from tests.health.virtual import PROMPT, chain, configuration, keys
 
+_CANCELLATIONS = int(os.environ.get("LLMSWITCH_CANCELLATIONS", "10000"))
 NAMES = ("a-x:m", "a-y:m", "b-x:m", "z-x:always")
 
 
@@ -275,9 +276,9 @@ def test_tasks_may_be_cancelled_at_any_turn() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("_waits_are_turns")
 @pytest.mark.parametrize("seed", range(5))
-def test_tasks_may_be_cancelled_a_hundred_thousand_times(seed: int) -> None:
-    """The same for 100,000 cancellations in all."""
-    asyncio.run(storm(20_000, seed=seed))
+def test_tasks_may_be_cancelled_ten_thousand_times(seed: int) -> None:
+    """The same for 10,000 cancellations in all; `LLMSWITCH_CANCELLATIONS=100000` asks for more, and takes its time."""
+    asyncio.run(storm(_CANCELLATIONS // 5, seed=seed))
 
 
 # What is held by an exception that is kept
