@@ -99,6 +99,10 @@ class ModelIdentity:
             and (not same_model or vendor.model == self.model)
         )
 
+    def wrote(self, vendor: VendorData | None) -> bool:
+        """Whether plain thoughts can go back as its own: they came from this provider, or the caller named nobody."""
+        return vendor is None or vendor.provider == self.provider
+
 
 class StreamDecoder(Protocol):
     """

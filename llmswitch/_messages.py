@@ -142,13 +142,18 @@ class Audio(Blob):
 
 @dataclass(slots=True)
 class Reasoning:
-    """What the model thought. `text` may be empty where the vendor shows only a signature (in `vendor`)."""
+    """
+    What the model thought. `text` may be empty where the vendor shows only a signature (in `vendor`).
+
+    Whose thoughts they are, `vendor` says too: they go back to that provider, and are left out for any other. Without
+    it they go to every vendor who wants thoughts back.
+    """
 
     text: str
     vendor: VendorData | None = None
 
     def __repr__(self) -> str:
-        return f"Reasoning({len(self.text)} characters{', signed' if self.vendor else ''})"
+        return f"Reasoning({len(self.text)} characters{', signed' if self.vendor and self.vendor.data else ''})"
 
 
 @dataclass(slots=True)
