@@ -19,7 +19,11 @@ __all__ = ["Answer", "Heard", "VendorWire"]
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. `needs` names what a provider must be able to do to give it."""
+    """
+    One answer. `needs` names what a provider must be able to do to give it.
+
+    `Reasoning("")` is a thought that the vendor hides, or nothing where the dialect has no form for that.
+    """
 
     parts: tuple[Text | Reasoning | ToolCall, ...]
     finish_reason: FinishReason = "stop"
@@ -30,7 +34,12 @@ class Answer:
 
 @dataclass
 class Heard:
-    """What a vendor understands of a request. `reasoning` is what the body says of thinking, in the vendor's words."""
+    """
+    What a vendor understands of a request. `reasoning` is what the body says of thinking, in the vendor's words.
+
+    In `messages`, `Reasoning` is a thought that came back; `opaque` is what nobody but the vendor understands, each
+    with the number of its message, as JSON.
+    """
 
     model: str
     messages: list[tuple[str, list[Part]]]
@@ -46,6 +55,7 @@ class Heard:
     stop: tuple[str, ...] = ()
     seed: int | None = None
     reasoning: dict[str, Any] = field(default_factory=dict)
+    opaque: list[tuple[int, Any]] = field(default_factory=list)
 
 
 class VendorWire(ABC):
@@ -53,7 +63,9 @@ class VendorWire(ABC):
     The other side of a dialect: the mirror image of its adapter, written from the vendor's documentation.
 
     `options` are the provider's departures, as the adapter has them. `says_filtered`: whether the dialect has a word
-    for an answer that a content filter cut. `joins_text`: several texts of one message arrive as one.
+    for an answer that a content filter cut. `joins_text`: several texts of one message arrive as one. `keeps_thoughts`:
+    thoughts are taken back with the turn that they belong to. `seal` is written into all that is opaque, and nothing
+    opaque without it is taken back; `sealed_by_model`: that is so for each model by itself.
     """
 
     content_type = "text/event-stream"
@@ -61,6 +73,9 @@ class VendorWire(ABC):
     shows_reasoning = True
     several_calls = True
     joins_text = False
+    keeps_thoughts = False
+    seal = "c2VhbA"
+    sealed_by_model = False
 
     def __init__(self, options: Any, capabilities: Any) -> None:
         self.options = options

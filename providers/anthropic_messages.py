@@ -77,7 +77,7 @@ def build_messages(request: ChatRequest, options: MessagesOptions, identity: Mod
 
 
 def may_be_changed(messages: Sequence[Message]) -> bool:
-    """Whether it may not go over the wire as it is, for a later system message or the assistant's having the first word."""
+    """Whether it may not go over the wire as it is: for a later system message, or a first word of the assistant's."""
     turns = messages[_count_leading(messages) :]
     return any(message.role == "system" for message in turns) or (bool(turns) and turns[0].role != "user")
 
