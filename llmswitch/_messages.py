@@ -251,6 +251,23 @@ class Message:
         """The tool calls of an assistant message, in order."""
         return [part for part in self.parts if isinstance(part, ToolCall)]
 
+    def to_dict(self) -> dict[str, Any]:
+        """
+        The message as an object of JSON that holds all of it, vendor data included; `from_dict` makes it again.
+
+        It is this library's own form, not a vendor's. An account in it is a fingerprint, and no secret.
+        """
+        from ._stored import write_message
+
+        return write_message(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Message:
+        """The message of `to_dict`. Raises `InvalidRequest` that names the place where the object is none."""
+        from ._stored import read_message
+
+        return read_message(value)
+
     def __iter__(self) -> Iterator[Part]:
         return iter(self.parts)
 

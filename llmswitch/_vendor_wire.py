@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ._messages import Part, Reasoning, Text, ToolCall
 from ._reply import FinishReason, Usage
@@ -64,8 +64,8 @@ class VendorWire(ABC):
 
     `options` are the provider's departures, as the adapter has them. `says_filtered`: whether the dialect has a word
     for an answer that a content filter cut. `joins_text`: several texts of one message arrive as one. `keeps_thoughts`:
-    thoughts are taken back with the turn that they belong to. `seal` is written into all that is opaque, and nothing
-    opaque without it is taken back; `sealed_by_model`: that is so for each model by itself.
+    with which turns they are taken back. `seal` is written into all that is opaque, and nothing opaque without it is
+    taken back; `seals_thoughts`: no thought is; `sealed_by_model`: each model has a seal of its own.
     """
 
     content_type = "text/event-stream"
@@ -73,8 +73,9 @@ class VendorWire(ABC):
     shows_reasoning = True
     several_calls = True
     joins_text = False
-    keeps_thoughts = False
+    keeps_thoughts: Literal["never", "with_calls", "always"] = "never"
     seal = "c2VhbA"
+    seals_thoughts = False
     sealed_by_model = False
 
     def __init__(self, options: Any, capabilities: Any) -> None:

@@ -22,7 +22,8 @@ class MessagesWire(VendorWire):
     """Reads requests and writes answers as Anthropic's SDK types say."""
 
     says_filtered = False  # a refusal is a reason of its own, and has its own word
-    keeps_thoughts = True
+    keeps_thoughts = "always"
+    seals_thoughts = True
     sealed_by_model = True
 
     def hear(self, body: dict[str, Any]) -> Heard:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from llmswitch._json import dumps, loads
 from llmswitch._messages import Audio, Document, Image, Part, Reasoning, Text, ToolCall, ToolResult
@@ -37,8 +37,9 @@ class ChatCompletionsWire(VendorWire):
         return bool(self.options.joined_text)
 
     @property
-    def keeps_thoughts(self) -> bool:  # type: ignore[override]
-        return bool(self.options.reasoning_replay != "omit")
+    def keeps_thoughts(self) -> Literal["never", "with_calls", "always"]:  # type: ignore[override]
+        replay = self.options.reasoning_replay
+        return "never" if replay == "omit" else "with_calls" if replay == "with_calls" else "always"
 
     def expected(self, answer: Answer) -> Answer:
         """Where no finish reason is given, an answer has stopped, or has called."""

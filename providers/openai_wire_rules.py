@@ -1,4 +1,4 @@
-"""What Chat Completions vendors refuse in the messages of a request, for the suite: by the dialect, and by themselves."""
+"""What Chat Completions vendors refuse in the messages of a request, for the suite: all of them, and each."""
 
 from __future__ import annotations
 

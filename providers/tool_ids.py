@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import string
 from collections import defaultdict, deque
 from typing import Annotated, Literal
 
@@ -17,15 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = ["ToolIds", "WireIds"]
 
-_DIGITS = string.ascii_letters + string.digits
-
 
 class ToolIds(BaseModel):
     """
     Which ids a vendor takes.
 
-    `pattern`: what an id has to match as a whole. `length`: of an id that stands for another, made of letters and
-    digits; it has to match the pattern as well. `unique`: where no id may be there twice.
+    `pattern`: what an id has to match as a whole. `length`: of an id that stands for another, made of digits and the
+    letters a to f; it has to match the pattern as well. `unique`: where no id may be there twice.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -41,7 +38,7 @@ class ToolIds(BaseModel):
         except re.error:
             raise ValueError("tool_ids.pattern is no regular expression") from None
         if not fits:
-            raise ValueError(f"tool_ids: {self.length} letters and digits do not match the pattern")
+            raise ValueError(f"tool_ids: {self.length} digits and letters do not match the pattern")
         return self
 
     def fits(self, call_id: str) -> bool:
@@ -50,13 +47,7 @@ class ToolIds(BaseModel):
 
     def stand_in(self, call_id: str, again: int) -> str:
         """An id that stands for another, the same in every request; `again` makes it a different one."""
-        digest = hashlib.sha256(f"{again}:{call_id}".encode("utf-8", "surrogatepass")).digest()
-        number = int.from_bytes(digest + hashlib.sha256(digest).digest(), "big")
-        digits = []
-        for _ in range(self.length):
-            number, digit = divmod(number, len(_DIGITS))
-            digits.append(_DIGITS[digit])
-        return "".join(digits)
+        return hashlib.sha256(f"{again}:{call_id}".encode("utf-8", "surrogatepass")).hexdigest()[: self.length]
 
 
 class WireIds:
