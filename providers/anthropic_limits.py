@@ -19,7 +19,7 @@ from llmswitch._capabilities import Capabilities
 from llmswitch._errors import CapabilityMismatch
 from llmswitch._reply import ChatWarning
 from llmswitch._request import ChatRequest
-from llmswitch.providers.anthropic_messages import lacks_thought
+from llmswitch.providers.anthropic_messages import build_messages
 
 if TYPE_CHECKING:
     from llmswitch.providers.anthropic import MessagesOptions
@@ -96,7 +96,7 @@ def _thinking(
     limit = settling.request.max_tokens
     if budget is None:
         return fields, limit or options.default_max_tokens
-    if lacks_thought(settling.request.messages, identity):
+    if build_messages(settling.request, options, identity).lacks_thought:
         settling.warn("thinking_off", "reasoning: left out, for another model made the calls that are being answered")
         return {}, limit or options.default_max_tokens
     if limit is None:

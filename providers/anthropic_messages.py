@@ -6,7 +6,6 @@ import base64
 import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from llmswitch._adapter import ModelIdentity
@@ -18,7 +17,7 @@ from llmswitch.providers.tool_ids import WireIds
 if TYPE_CHECKING:
     from llmswitch.providers.anthropic import MessagesOptions
 
-__all__ = ["Conversation", "build_messages", "lacks_thought", "may_be_changed"]
+__all__ = ["Conversation", "build_messages", "may_be_changed"]
 
 _Block: TypeAlias = dict[str, Any]
 _Turn: TypeAlias = tuple[str, list[_Block]]
@@ -40,6 +39,7 @@ class Conversation:
     prefill: bool
     system_moved: bool
     note_added: bool
+    lacks_thought: bool
 
 
 def build_messages(request: ChatRequest, options: MessagesOptions, identity: ModelIdentity) -> Conversation:
@@ -73,39 +73,30 @@ def build_messages(request: ChatRequest, options: MessagesOptions, identity: Mod
         merged.insert(0, ("user", [{"type": "text", "text": _NOTE}]))
     prefill = _is_prefill(merged[-1])
     messages = [{"role": role, "content": _content(blocks)} for role, blocks in merged]
-    return Conversation(_content(system), messages, prefill, moved, note_added)
+    return Conversation(_content(system), messages, prefill, moved, note_added, _lacks_thought(merged))
 
 
 def may_be_changed(messages: Sequence[Message]) -> bool:
     """Whether it may not go over the wire as it is: for a later system message, or a first word of the assistant's."""
     turns = messages[_count_leading(messages) :]
-    return any(message.role == "system" for message in turns) or (bool(turns) and turns[0].role != "user")
+    first = turns[0] if turns else None
+    spoken = first is None or (first.role == "user" and bool(first.text.strip()))
+    return not spoken or any(message.role == "system" for message in turns)
 
 
-def _says(part: Part) -> bool:
-    return not isinstance(part, Reasoning) and (not isinstance(part, Text) or bool(part.text.strip()))
+def _lacks_thought(turns: Sequence[_Turn]) -> bool:
+    """Whether the calls that the last turn answers did not begin with a thought."""
+    if not _answers_calls(turns[-1]):
+        return False
+    begun = len(turns)
+    while begun and (turns[begun - 1][0] != "user" or _answers_calls(turns[begun - 1])):
+        begun -= 1
+    first = next(blocks for role, blocks in turns[begun:] if role == "assistant")
+    return first[0]["type"] not in ("thinking", "redacted_thinking")
 
 
-def lacks_thought(messages: Sequence[Message], identity: ModelIdentity) -> bool:
-    """
-    Whether the model is in the midst of calls that did not begin with a thought of its own, as where another vendor
-    made them. It then can't think with a budget: "a final assistant message must start with a thinking block".
-    """
-    first: list[Message] = []
-    for answers, run in groupby(reversed(messages), lambda message: message.role == "assistant"):
-        group = list(run)
-        if answers:
-            first = group[::-1]
-        elif all(message.role != "tool" for message in group):
-            break
-    called = bool(messages) and messages[-1].role != "assistant" and bool(first)
-    parts = (part for message in first for part in message.parts)
-    begun = next((part for part in parts if _says(part) or _signed(part, identity)), None)
-    return called and begun is not None and not _signed(begun, identity)
-
-
-def _signed(part: Part, identity: ModelIdentity) -> bool:
-    return isinstance(part, Reasoning) and identity.owns(part.vendor, same_model=True)
+def _answers_calls(turn: _Turn) -> bool:
+    return any(block["type"] == "tool_result" for block in turn[1])
 
 
 def _count_leading(messages: Sequence[Message]) -> int:

@@ -38,9 +38,8 @@ def _check_begun(turns: list[dict[str, Any]], body: dict[str, Any]) -> None:
     begun = len(turns) - 1
     while _holds_results(turns[begun]) or turns[begun]["role"] != "user":
         begun -= 1
-    assert _blocks(turns[begun + 1])[0]["type"] in THOUGHTS, (
-        "a final assistant message must start with a thinking block"
-    )
+    first = next(turn for turn in turns[begun + 1 :] if turn["role"] == "assistant")
+    assert _blocks(first)[0]["type"] in THOUGHTS, "a final assistant message must start with a thinking block"
 
 
 def _holds_results(turn: dict[str, Any]) -> bool:

@@ -218,9 +218,9 @@ def _read_calls(parts: list[Part]) -> list[Part]:
     out: list[Part] = []
     for part in parts:
         assert isinstance(part, Text)
-        for line in part.text.splitlines():
-            if line.startswith('{"name": '):
-                call = loads(line)
+        for line in part.text.split("\n"):
+            call = loads(line) if line.startswith('{"name": "') else {}
+            if "arguments" in call:
                 out.append(ToolCall("", call["name"], call["arguments"]))
             else:
                 out.append(Text(line))
