@@ -35,12 +35,12 @@ def build_messages(
     """
     The messages as they go over the wire.
 
-    What is empty is left out, for some refuse it; so is what another vendor thought. Raises `CapabilityMismatch` where
+    What is blank is left out, for some refuse it; so is what another vendor thought. Raises `CapabilityMismatch` where
     nothing is left, and for content that the dialect has no part for.
     """
     out = _Writer(options, identity).messages(request.messages)
     if not out:
-        raise CapabilityMismatch("messages: all of them are empty, so there is nothing to answer")
+        raise CapabilityMismatch("messages: all of them are blank, so there is nothing to answer")
     instruction = _instruction(request, options)
     if instruction:
         out.insert(0, {"role": options.system_role, "content": instruction})
@@ -115,7 +115,7 @@ class _Writer:
         options = self._options
         role = options.system_role if message.role == "system" else message.role
         parts = [part for part in message.parts if not isinstance(part, Text) or part.text]
-        if not parts:
+        if all(isinstance(part, Text) and not part.text.strip() for part in parts):
             return None
         content: str | list[dict[str, Any]]
         if (options.joined_text or len(parts) == 1) and all(isinstance(part, Text) for part in parts):
@@ -126,7 +126,8 @@ class _Writer:
 
     def _assistant(self, message: Message) -> dict[str, Any] | None:
         options = self._options
-        text, calls = message.text, message.tool_calls
+        text = message.text if message.text.strip() else ""
+        calls = message.tool_calls
         for part in message.parts:
             if isinstance(part, (Image, Audio)):
                 raise CapabilityMismatch(f"an assistant message with {type(part).__name__}: this dialect takes none")

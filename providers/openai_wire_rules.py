@@ -32,7 +32,7 @@ def _check_content(message: dict[str, Any], options: Any, capabilities: Any) -> 
         assert "content" not in message or options.calls_content == "null", "content may not be null, nor empty"
         assert content is None or "content" not in message, "content is null where there is none"
         return
-    assert content, "an empty message is refused"
+    assert content.strip() if isinstance(content, str) else content, "an empty message is refused"
     parts = content if isinstance(content, list) else []
     kinds = {part["type"] for part in parts}
     assert kinds != {"text"} or not options.joined_text, "text comes as a string"

@@ -520,6 +520,36 @@ def test_an_id_that_returns_in_a_later_turn_is_told_apart(ask: Ask) -> None:
     assert ["one", "two"] == [first_result["content"], second_result["content"]]
 
 
+GREETING = [Message("assistant", "How can I help?"), Message("user", "Name a river.")]
+
+
+def test_the_first_word_is_the_users(ask: Ask) -> None:
+    """A conversation that the assistant begins is refused, or begins with a note where the caller allows that."""
+    with pytest.raises(CapabilityMismatch, match="first one is the assistant's"):
+        ask(GREETING)
+    for said in (GREETING, [Message("system", "Brief."), Message("user", " "), *GREETING]):
+        sent = ask(said, degrade=True)
+        assert ["user", "assistant", "user"] == [turn["role"] for turn in sent.body["messages"]]
+        assert ["degraded"] == sent.warnings
+    sent = ask(GREETING, own={"options": {"user_first": False}})
+    assert ["assistant", "user"] == [turn["role"] for turn in sent.body["messages"]]
+    assert [] == sent.warnings
+
+
+def test_calls_are_named_where_no_tools_are_offered(ask: Ask) -> None:
+    """Calls without their tools are refused: those are named once each, and can't be called."""
+    loop = [
+        Message("assistant", [ToolCall("a", "now", {}), ToolCall("b", "now", {})]),
+        Message("tool", [ToolResult("a", "x"), ToolResult("b", "y")]),
+    ]
+    sent = ask([Message("user", "Go"), *loop])
+    assert [{"name": "now", "input_schema": {"type": "object"}}] == sent.body["tools"]
+    assert {"type": "none"} == sent.body["tool_choice"]
+    sent = ask([Message("user", "Go"), *loop], tools=[WEATHER])
+    assert ["get_weather"] == [tool["name"] for tool in sent.body["tools"]]
+    assert "tool_choice" not in sent.body
+
+
 # What only the vendor understands
 
 SIGNED = {"type": "thinking", "signature": "c2ln"}

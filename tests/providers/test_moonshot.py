@@ -162,7 +162,7 @@ CALLED = [
 
 
 def test_thoughts_and_no_empty_content_beside_calls(one_vendor):
-    """A call carries its thoughts, an empty one from elsewhere too, and no content where it said nothing; K3 demands thoughts always."""
+    """A call carries its thoughts, be they empty, and no content where it said nothing; K3 wants thoughts always."""
     messages = one_vendor(K26).sent(CALLED, tools=[NOW])["messages"]
     assert {"role", "reasoning_content", "tool_calls"} == set(messages[1])
     assert "I must look." == messages[1]["reasoning_content"]
