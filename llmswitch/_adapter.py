@@ -18,12 +18,12 @@ from pydantic import BaseModel
 
 from ._capabilities import Capabilities
 from ._events import ChatEvent
+from ._messages import VendorData
 from ._request import ChatRequest
 
 if TYPE_CHECKING:
     from ._assembly import ReplyAssembly
     from ._framing import EventStreamMessage, ServerSentEvent
-    from ._messages import VendorData
 
 __all__ = [
     "Adapter",
@@ -103,6 +103,14 @@ class ModelIdentity:
             and vendor.account == self.account
             and (not same_model or vendor.model == self.model)
         )
+
+    def signature(self) -> VendorData:
+        """Its name, with nothing opaque."""
+        return VendorData(self.provider, self.account, self.model, {})
+
+    def wrote(self, vendor: VendorData | None) -> bool:
+        """Whether plain thoughts can go back as its own: they came from this provider, or the caller named nobody."""
+        return vendor is None or vendor.provider == self.provider
 
 
 class StreamDecoder(Protocol):

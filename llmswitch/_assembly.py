@@ -32,8 +32,10 @@ class _OpenText:
         self.pieces: list[str] = []
         self.vendor: VendorData | None = None
 
-    def close(self) -> Part:
-        return self.kind("".join(self.pieces), self.vendor)
+    def close(self, author: VendorData | None) -> Part:
+        """What it is; a thought that nobody signed is its author's, so that it goes to nobody else."""
+        vendor = author if self.vendor is None and self.kind is Reasoning else self.vendor
+        return self.kind("".join(self.pieces), vendor)
 
 
 class _OpenCall:
@@ -232,22 +234,22 @@ class ReplyAssembly:
         pieces = ["".join(call.pieces) for call in self._calls.values() if call.done is None]
         return any(not text.strip() or read_arguments(text) is None for text in pieces)
 
-    def message(self) -> Message:
-        """The answer as a message; calls that were not closed are left out."""
+    def message(self, author: VendorData | None = None) -> Message:
+        """The answer as a message; calls that were not closed are left out. `author` is named in plain thoughts."""
         parts: list[Part] = []
         for part in self._parts:
             if isinstance(part, _OpenText):
-                parts.append(part.close())
+                parts.append(part.close(author))
             elif isinstance(part, VendorPart):
                 parts.append(part)
             elif part.done is not None:
                 parts.append(part.done)
         return Message("assistant", parts)
 
-    def reply(self) -> ChatReply:
+    def reply(self, author: VendorData | None = None) -> ChatReply:
         """The answer so far, whole or not."""
         return ChatReply(
-            message=self.message(),
+            message=self.message(author),
             finish_reason=self.finish_reason or "other",
             usage=self.usage,
             served_model=self.served_model,

@@ -174,9 +174,14 @@ def _tool_results(messages: tuple[Message, ...], able: Capabilities) -> list[_La
 
 
 def _tools(request: ChatRequest, able: Capabilities) -> list[_Lack]:
-    lacks = []
-    if request.tools and not able.tools:
-        return [_Lack("tools", "this model calls no tools", None)]
+    lacks: list[_Lack] = []
+    if not able.tools:
+        lacks += [
+            _Lack(f"messages[{index}]", "this model calls no tools", None)
+            for index, message in enumerate(request.messages)
+            if message.tool_calls
+        ]
+        return [_Lack("tools", "this model calls no tools", None), *lacks] if request.tools else lacks
     if request.tool_choice is not None:
         form = request.tool_choice if request.tool_choice in ("auto", "none", "required") else "named"
         if form not in able.tool_choice:

@@ -14,7 +14,7 @@ from ._json import JSONInvalid, loads
 from ._messages import Audio, Document, Image, Message, Part, Reasoning, Text, ToolCall, ToolResult
 from ._nearest import nearest
 
-__all__ = ["read_arguments", "read_messages"]
+__all__ = ["deepest_problem", "read_arguments", "read_messages"]
 
 _strict = with_config(ConfigDict(extra="forbid"))
 
@@ -144,7 +144,7 @@ def _read_one(message: object, index: int) -> Message:
         given = {key: value for key, value in message.items() if value is not None and value != []}
         return _convert(_adapter().validate_python(given))
     except ValidationError as problem:
-        place, said = _first_problem(problem)
+        place, said = deepest_problem(problem, _PART_TYPES, _KNOWN_KEYS)
         where = f"messages[{index}]{place}"
         raise InvalidRequest(f"{where}: {said}", field=where) from None
     except InvalidRequest as problem:
@@ -152,8 +152,12 @@ def _read_one(message: object, index: int) -> Message:
         raise InvalidRequest(f"{where}: {problem.message}", field=where) from None
 
 
-def _first_problem(problem: ValidationError) -> tuple[str, str]:
-    """The deepest place at fault and the complaint, without the value that stood there."""
+def deepest_problem(problem: ValidationError, kinds: Iterable[str], keys: Iterable[str]) -> tuple[str, str]:
+    """
+    The deepest place at fault and the complaint, without the value that stood there.
+
+    `kinds` are the types that a part may have, `keys` those that may have been meant by an unknown one.
+    """
     errors = problem.errors(include_input=False, include_url=False, include_context=False)
     error = max(errors, key=lambda item: len(item["loc"]))
     steps: list[str | int] = []
@@ -161,15 +165,15 @@ def _first_problem(problem: ValidationError) -> tuple[str, str]:
     for step in error["loc"]:
         # pydantic names the branch of a union it went into; that is no part of the caller's path
         branch = isinstance(step, str) and (step == "str" or step.startswith(("list[", "dict[")))
-        tag = isinstance(previous, int) and steps[0] == "content"
+        tag = isinstance(previous, int) and "content" in steps
         if not branch and not tag:
             steps.append(step)
         previous = step
     place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
     if error["type"] == "union_tag_invalid":
-        return f"{place}.type", f"must be one of {', '.join(_PART_TYPES)}"
+        return f"{place}.type", f"must be one of {', '.join(kinds)}"
     if error["type"] == "extra_forbidden":
-        return place, f"unknown field{nearest(str(steps[-1]), _KNOWN_KEYS)}"
+        return place, f"unknown field{nearest(str(steps[-1]), keys)}"
     return place, error["msg"][:1].lower() + error["msg"][1:]
 
 

@@ -61,7 +61,7 @@ def _is_text(message: Message) -> bool:
     if not message.parts:
         return False
     *before, last = message.parts
-    plain = all(isinstance(part, Reasoning) and part.vendor is None for part in before)
+    plain = all(isinstance(part, Reasoning) and not (part.vendor and part.vendor.data) for part in before)
     return plain and isinstance(last, Text) and last.vendor is None and bool(last.text.strip())
 
 

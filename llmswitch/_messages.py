@@ -142,13 +142,18 @@ class Audio(Blob):
 
 @dataclass(slots=True)
 class Reasoning:
-    """What the model thought. `text` may be empty where the vendor shows only a signature (in `vendor`)."""
+    """
+    What the model thought. `text` may be empty where the vendor shows only a signature (in `vendor`).
+
+    Whose thoughts they are, `vendor` says too: they go back to that provider, and are left out for any other. Without
+    it they go to every vendor who wants thoughts back.
+    """
 
     text: str
     vendor: VendorData | None = None
 
     def __repr__(self) -> str:
-        return f"Reasoning({len(self.text)} characters{', signed' if self.vendor else ''})"
+        return f"Reasoning({len(self.text)} characters{', signed' if self.vendor and self.vendor.data else ''})"
 
 
 @dataclass(slots=True)
@@ -245,6 +250,23 @@ class Message:
     def tool_calls(self) -> list[ToolCall]:
         """The tool calls of an assistant message, in order."""
         return [part for part in self.parts if isinstance(part, ToolCall)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """
+        The message as an object of JSON that holds all of it, vendor data included; `from_dict` makes it again.
+
+        It is this library's own form, not a vendor's. An account in it is a fingerprint, and no secret.
+        """
+        from ._stored import write_message
+
+        return write_message(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Message:
+        """The message of `to_dict`. Raises `InvalidRequest` that names the place where the object is none."""
+        from ._stored import read_message
+
+        return read_message(value)
 
     def __iter__(self) -> Iterator[Part]:
         return iter(self.parts)

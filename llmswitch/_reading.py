@@ -124,7 +124,7 @@ class Reading:
 
     def reply(self) -> ChatReply:
         """The answer so far, as the caller has it."""
-        reply = self.assembly.reply()
+        reply = self.assembly.reply(self.target.adapter.identity.signature())
         return reply if self.joint is None else self.joint.stitch(reply)
 
     def whole(self) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from ._chat_shape import read_messages
 from ._errors import InvalidRequest
-from ._messages import Message, Reasoning, Text, ToolCall, ToolResult
+from ._messages import Message, Reasoning, Text, ToolResult
 from ._nearest import nearest
 from ._structured import ResponseFormat
 from ._tools import Tool, ToolLike, read_tools
@@ -124,9 +125,9 @@ class ChatRequest:
             **settings,
         )
         _check_numbers(request)
-        _check_results(request.messages)
         if request.prefill:
             _check_unfinished(request.messages[-1], f"messages[{len(request.messages) - 1}]")
+        _check_results(request.messages)
         return request
 
     def overridden(self, settings: Mapping[str, Any]) -> ChatRequest:
@@ -227,16 +228,31 @@ def _check_numbers(request: ChatRequest) -> None:
 
 
 def _check_results(messages: Sequence[Message]) -> None:
-    """Every tool result must answer a call that stands before it: all vendors refuse it otherwise."""
-    calls: set[str] = set()
+    """The calls of an assistant message are answered right after it, each once: all vendors refuse it otherwise."""
+    unanswered: Counter[str] = Counter()
     for index, message in enumerate(messages):
-        if message.role == "assistant":
-            calls.update(part.id for part in message.parts if isinstance(part, ToolCall))
-        elif message.role == "tool":
+        if message.role == "tool":
             for part in message.parts:
-                if isinstance(part, ToolResult) and part.tool_call_id not in calls:
+                assert isinstance(part, ToolResult)
+                if not unanswered[part.tool_call_id]:
                     raise InvalidRequest(
-                        f"messages[{index}] answers the tool call {part.tool_call_id[:64]!r}, which no earlier "
-                        "assistant message made",
+                        f"messages[{index}] answers the tool call {part.tool_call_id[:64]!r}, which the assistant "
+                        "message before it did not make, or which is answered already",
                         field=f"messages[{index}].tool_call_id",
                     )
+                unanswered[part.tool_call_id] -= 1
+            continue
+        _check_answered(unanswered, index)
+        unanswered = Counter(call.id for call in message.tool_calls)
+    _check_answered(unanswered, len(messages))
+
+
+def _check_answered(unanswered: Counter[str], index: int) -> None:
+    """Raises `InvalidRequest` for calls that the messages before this place leave without a result."""
+    left = next((call_id for call_id, count in unanswered.items() if count), None)
+    if left is not None:
+        raise InvalidRequest(
+            f"the tool call {left[:64]!r} has no result before messages[{index}]; put a tool message with its result "
+            "right after the assistant message that made it (is_error=True where there is none to give)",
+            field=f"messages[{index - 1}]",
+        )

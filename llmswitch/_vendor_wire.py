@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ._adapter import HTTPRequest
 from ._json import loads
@@ -21,7 +21,11 @@ __all__ = ["Answer", "Heard", "VendorWire"]
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. `needs` names what a provider must be able to do to give it."""
+    """
+    One answer. `needs` names what a provider must be able to do to give it.
+
+    `Reasoning("")` is a thought that the vendor hides, or nothing where the dialect has no form for that.
+    """
 
     parts: tuple[Text | Reasoning | ToolCall, ...]
     finish_reason: FinishReason = "stop"
@@ -35,6 +39,9 @@ class Heard:
     """
     What a vendor understands of a request. `reasoning` is what the body says of thinking, in the vendor's words;
     `prefill`, whether the last message is to be gone on with.
+
+    In `messages`, `Reasoning` is a thought that came back; `opaque` is what nobody but the vendor understands, each
+    with the number of its message, as JSON.
     """
 
     model: str
@@ -52,6 +59,7 @@ class Heard:
     seed: int | None = None
     reasoning: dict[str, Any] = field(default_factory=dict)
     prefill: bool = False
+    opaque: list[tuple[int, Any]] = field(default_factory=list)
 
 
 class VendorWire(ABC):
@@ -60,6 +68,9 @@ class VendorWire(ABC):
 
     `options` are the provider's departures, as the adapter has them. `says_filtered`: whether the dialect has a word
     for an answer that a content filter cut. `joins_text`: several texts of one message arrive as one.
+    `parts_calls`: calls that were made at once come one after another, each with its result. `keeps_thoughts`: with
+    which turns they are taken back. `seal` is written into all that is opaque, and nothing opaque without it is
+    taken back; `seals_thoughts`: no thought is; `sealed_by_model`: each model has a seal of its own.
     """
 
     content_type = "text/event-stream"
@@ -67,6 +78,11 @@ class VendorWire(ABC):
     shows_reasoning = True
     several_calls = True
     joins_text = False
+    parts_calls = False
+    keeps_thoughts: Literal["never", "with_calls", "always"] = "never"
+    seal = "c2VhbA"
+    seals_thoughts = False
+    sealed_by_model = False
 
     def __init__(self, options: Any, capabilities: Any) -> None:
         self.options = options

@@ -20,9 +20,10 @@ from llmswitch._reply import ChatWarning
 from llmswitch._request import ChatRequest
 from llmswitch.providers.anthropic_errors import read_error
 from llmswitch.providers.anthropic_limits import Plan, plan
-from llmswitch.providers.anthropic_messages import build_messages, has_later_system
+from llmswitch.providers.anthropic_messages import build_messages, may_be_changed
 from llmswitch.providers.anthropic_reply import MessagesDecoder, parse_message
 from llmswitch.providers.anthropic_schema import closed_schema
+from llmswitch.providers.tool_ids import ToolIds
 
 __all__ = ["ADAPTER", "MessagesAdapter", "MessagesOptions"]
 
@@ -37,8 +38,10 @@ class MessagesOptions(BaseModel):
     caller's `max_tokens`, and the reply warns where it was made smaller (`reasoning_cut`). `system_turns`: a system
     message may stand in the middle of the conversation, between a user's turn and the assistant's; without it, and in
     any other place, its text goes into a user's turn between `<system>` tags, and the reply warns of it
-    (`system_in_user_turn`). `one_sampling_value`: temperature and top_p are refused together. `body`: sent with every
-    request.
+    (`system_in_user_turn`). `user_first`: the first turn has to be the user's; where it is not, a note that says so
+    stands before it if the request allows that (`degrade=True`), and the reply warns of it. `one_sampling_value`:
+    temperature and top_p are refused together. `tool_ids`: which ids of tool calls are taken; others are replaced.
+    `body`: sent with every request.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -47,7 +50,9 @@ class MessagesOptions(BaseModel):
     default_max_tokens: Annotated[int, Field(ge=1)] = 4096
     reasoning: dict[Literal["off", "low", "medium", "high"], dict[str, Any]] = {}
     system_turns: bool = False
+    user_first: bool = True
     one_sampling_value: bool = False
+    tool_ids: ToolIds = ToolIds(pattern="[a-zA-Z0-9_-]{1,64}", unique="conversation")
     body: dict[str, Any] = {}
 
 
@@ -116,9 +121,16 @@ class MessagesAdapter(Adapter):
         return plan(request, self.options, self.capabilities, self.identity)
 
     def prepare_tools(self, request: ChatRequest) -> dict[str, Any]:
-        """The fields of the body that concern tools. Whether several calls may come stands inside the choice."""
+        """
+        The fields of the body that concern tools. Whether several calls may come stands inside the choice.
+
+        Calls in the conversation are refused without their tools: where none are offered, those are named, and not to
+        be called.
+        """
         if not request.tools:
-            return {}
+            called = dict.fromkeys(call.name for message in request.messages for call in message.tool_calls)
+            named = [{"name": name, "input_schema": {"type": "object"}} for name in called]
+            return {"tools": named, "tool_choice": {"type": "none"}} if named else {}
         fields: dict[str, Any] = {
             "tools": [
                 {
@@ -153,11 +165,14 @@ class MessagesAdapter(Adapter):
     def _warnings(self, request: ChatRequest) -> Iterator[ChatWarning]:
         """What `build` changed in the conversation: it has to be said on the reply."""
         target = f"{self.identity.provider}:{self.identity.model}"
-        if has_later_system(request.messages):
+        if may_be_changed(request.messages):
             conversation = build_messages(request, self.options, self.identity)
             if conversation.system_moved:
                 said = "a system message inside the conversation went into a user's turn, between <system> tags"
                 yield ChatWarning("system_in_user_turn", f"{target}: {said}")
+            if conversation.note_added:
+                said = "messages: the first one is the assistant's, which is refused; a note stands before it"
+                yield ChatWarning("degraded", f"{target}: {said}")
         if any(message.name for message in request.messages):
             yield ChatWarning("name_left_out", f"{target}: messages[].name: there is no such field here; left out")
 

@@ -3,7 +3,9 @@ What can't stand together in one Messages request, and the room that thinking ta
 
 Checked 2026-11-23 in Anthropic's SDK 2.12.0 and documentation: a budget is at least 1024 and less than `max_tokens`,
 which includes it; a forced tool is refused beside a budget. From the API's own error messages in public issue threads:
-while the model thinks, temperature may only be 1 and top_p not under 0.95.
+while the model thinks, temperature may only be 1 and top_p not under 0.95; with a budget, calls that are being answered
+have to begin with a thought of the model's own (anomalyco/opencode#3077), which holds for no other way of
+thinking (llmmanorg/llmman#507).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from llmswitch._capabilities import Capabilities
 from llmswitch._errors import CapabilityMismatch
 from llmswitch._reply import ChatWarning
 from llmswitch._request import ChatRequest
+from llmswitch.providers.anthropic_messages import build_messages
 
 if TYPE_CHECKING:
     from llmswitch.providers.anthropic import MessagesOptions
@@ -63,11 +66,12 @@ def plan(request: ChatRequest, options: MessagesOptions, able: Capabilities, ide
     """
     The request with everything in it that this model takes together.
 
-    Nothing is changed unless the request allows it (`degrade=True`), and never without a warning. Raises
-    `CapabilityMismatch` that names every field in the way.
+    Nothing is changed unless the request allows it (`degrade=True`), and never without a warning. Only a budget for
+    thinking gives way unasked where the conversation came from elsewhere in the midst of its calls: to go on without it
+    is the one way to go on. Raises `CapabilityMismatch` that names every field in the way.
     """
     settling = _Settling(request, f"{identity.provider}:{identity.model}")
-    fields, max_tokens = _thinking(settling, options, able)
+    fields, max_tokens = _thinking(settling, options, able, identity)
     _sampling(settling, options, fields)
     if settling.refused:
         way_out = "; pass degrade=True to go on without, or choose another model"
@@ -75,7 +79,9 @@ def plan(request: ChatRequest, options: MessagesOptions, able: Capabilities, ide
     return Plan(settling.request, max_tokens, fields, tuple(settling.warnings))
 
 
-def _thinking(settling: _Settling, options: MessagesOptions, able: Capabilities) -> tuple[Mapping[str, Any], int]:
+def _thinking(
+    settling: _Settling, options: MessagesOptions, able: Capabilities, identity: ModelIdentity
+) -> tuple[Mapping[str, Any], int]:
     """What the body says of thinking, and `max_tokens` with room for it."""
     wanted = settling.request.reasoning
     if isinstance(wanted, int):
@@ -90,6 +96,9 @@ def _thinking(settling: _Settling, options: MessagesOptions, able: Capabilities)
     limit = settling.request.max_tokens
     if budget is None:
         return fields, limit or options.default_max_tokens
+    if build_messages(settling.request, options, identity).lacks_thought:
+        settling.warn("thinking_off", "reasoning: left out, for another model made the calls that are being answered")
+        return {}, limit or options.default_max_tokens
     if limit is None:
         limit = min(options.default_max_tokens + budget, able.max_output or options.default_max_tokens + budget)
     elif isinstance(wanted, str):

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import re
-from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,18 +12,19 @@ from llmswitch._adapter import ModelIdentity
 from llmswitch._errors import CapabilityMismatch
 from llmswitch._messages import Document, Image, Message, Part, Reasoning, Text, ToolCall, ToolResult, VendorPart
 from llmswitch._request import ChatRequest
+from llmswitch.providers.tool_ids import WireIds
 
 if TYPE_CHECKING:
     from llmswitch.providers.anthropic import MessagesOptions
 
-__all__ = ["Conversation", "build_messages", "has_later_system", "wire_id"]
+__all__ = ["Conversation", "build_messages", "may_be_changed"]
 
 _Block: TypeAlias = dict[str, Any]
 _Turn: TypeAlias = tuple[str, list[_Block]]
 
-_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _OWN = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
+_NOTE = "(The conversation begins with the assistant's message.)"
 
 
 @dataclass(slots=True)
@@ -40,6 +38,8 @@ class Conversation:
     messages: list[dict[str, Any]]
     prefill: bool
     system_moved: bool
+    note_added: bool
+    lacks_thought: bool
 
 
 def build_messages(request: ChatRequest, options: MessagesOptions, identity: ModelIdentity) -> Conversation:
@@ -50,7 +50,7 @@ def build_messages(request: ChatRequest, options: MessagesOptions, identity: Mod
     it is refused; so is what only another vendor, account or model understands. Raises `CapabilityMismatch` that names
     the message for content that the dialect has no block for.
     """
-    writer = _Writer(identity)
+    writer = _Writer(options, identity)
     written = [writer.blocks(message, f"messages[{index}]") for index, message in enumerate(request.messages)]
     leading = _count_leading(request.messages)
     system = [block for blocks in written[:leading] for block in blocks]
@@ -63,14 +63,40 @@ def build_messages(request: ChatRequest, options: MessagesOptions, identity: Mod
     merged = _merge(placed)
     if not merged:
         raise CapabilityMismatch("messages: besides system messages there is nothing to answer here, or it is blank")
+    note_added = options.user_first and merged[0][0] == "assistant"
+    if note_added:
+        if not request.degrade:
+            raise CapabilityMismatch(
+                "messages: the first one is the assistant's, which is refused here; begin with a user message, or pass "
+                "degrade=True to have a note put before it"
+            )
+        merged.insert(0, ("user", [{"type": "text", "text": _NOTE}]))
     prefill = _is_prefill(merged[-1])
     messages = [{"role": role, "content": _content(blocks)} for role, blocks in merged]
-    return Conversation(_content(system), messages, prefill, moved)
+    return Conversation(_content(system), messages, prefill, moved, note_added, _lacks_thought(merged))
 
 
-def has_later_system(messages: Sequence[Message]) -> bool:
-    """Whether a system message follows a message of another role."""
-    return any(message.role == "system" for message in messages[_count_leading(messages) :])
+def may_be_changed(messages: Sequence[Message]) -> bool:
+    """Whether it may not go over the wire as it is: for a later system message, or a first word of the assistant's."""
+    turns = messages[_count_leading(messages) :]
+    first = turns[0] if turns else None
+    spoken = first is None or (first.role == "user" and bool(first.text.strip()))
+    return not spoken or any(message.role == "system" for message in turns)
+
+
+def _lacks_thought(turns: Sequence[_Turn]) -> bool:
+    """Whether the calls that the last turn answers did not begin with a thought."""
+    if not _answers_calls(turns[-1]):
+        return False
+    begun = len(turns)
+    while begun and (turns[begun - 1][0] != "user" or _answers_calls(turns[begun - 1])):
+        begun -= 1
+    first = next(blocks for role, blocks in turns[begun:] if role == "assistant")
+    return first[0]["type"] not in ("thinking", "redacted_thinking")
+
+
+def _answers_calls(turn: _Turn) -> bool:
+    return any(block["type"] == "tool_result" for block in turn[1])
 
 
 def _count_leading(messages: Sequence[Message]) -> int:
@@ -132,9 +158,9 @@ def _content(blocks: list[_Block]) -> str | list[_Block]:
 class _Writer:
     """Parts to blocks, for one request."""
 
-    def __init__(self, identity: ModelIdentity) -> None:
+    def __init__(self, options: MessagesOptions, identity: ModelIdentity) -> None:
         self._identity = identity
-        self._ids = _WireIds()
+        self._ids = WireIds(options.tool_ids)
 
     def blocks(self, message: Message, where: str) -> list[_Block]:
         found = (self._block(part, message.role, where) for part in message.parts)
@@ -218,40 +244,3 @@ def _document(part: Document, where: str) -> _Block:
     else:
         raise CapabilityMismatch(f"{where}: documents are taken as PDF or text, not as {kind}")
     return {"type": "document", "source": dict(source), **({"title": part.name} if part.name else {})}
-
-
-def wire_id(call_id: str, again: int = 0) -> str:
-    """
-    A tool call's id as the wire takes it: letters, digits, _ and -, at most 64, each of them once.
-
-    An id of that form stays as it is. Any other, and one that comes `again`, becomes a hash of itself, the same in
-    every request; the conversation keeps its own.
-    """
-    if not again and _ID.fullmatch(call_id):
-        return call_id
-    digest = hashlib.sha256(f"{again}:{call_id}".encode("utf-8", "surrogatepass")).hexdigest()
-    return f"call_{digest[:32]}"
-
-
-class _WireIds:
-    """
-    The ids of one request. Some vendors number their calls anew in every turn; here each id has to be unique.
-
-    A result belongs to the first call of its id that has none yet.
-    """
-
-    def __init__(self) -> None:
-        self._count: defaultdict[str, int] = defaultdict(int)
-        self._open: defaultdict[str, deque[str]] = defaultdict(deque)
-        self._answered: dict[str, str] = {}
-
-    def of_call(self, call_id: str) -> str:
-        wire = wire_id(call_id, self._count[call_id])
-        self._count[call_id] += 1
-        self._open[call_id].append(wire)
-        return wire
-
-    def of_result(self, call_id: str) -> str:
-        if self._open[call_id]:
-            self._answered[call_id] = self._open[call_id].popleft()
-        return self._answered.get(call_id) or wire_id(call_id)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import base64
-import re
+import hashlib
 from typing import Any
 
 from llmswitch._json import dumps
 from llmswitch._messages import Document, Image, Part, Reasoning, Text, ToolCall, ToolResult
 from llmswitch._vendor_wire import Answer, Heard, VendorWire
+from llmswitch.providers.anthropic_wire_rules import THOUGHTS, check_turns
 
 __all__ = ["MessagesWire"]
 
 _FINISH = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 _CHOICES = {"auto": "auto", "none": "none", "any": "required"}
-_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _PIECE = 7  # characters of text, and of arguments, in one event
 
 
@@ -22,19 +22,22 @@ class MessagesWire(VendorWire):
     """Reads requests and writes answers as Anthropic's SDK types say."""
 
     says_filtered = False  # a refusal is a reason of its own, and has its own word
+    keeps_thoughts = "always"
+    seals_thoughts = True
+    sealed_by_model = True
 
     def hear(self, body: dict[str, Any]) -> Heard:
         left = dict(body)
         for name, value in self.options.body.items():
             assert left.pop(name, value) == value
         turns = left.pop("messages")
-        assert turns, "at least one message is required"
         assert turns[-1]["role"] != "assistant" or self.capabilities.prefill
         system = left.pop("system", [])
         heard = Heard(left.pop("model"), [("system", _parts(system))] if system else [])
-        for before, turn in zip([None, *turns], turns, strict=False):
-            _check_turn(turn, before)
+        check_turns(turns, left, self.options)
+        for turn in turns:
             heard.messages += _messages(turn)
+            heard.opaque += [(len(heard.messages) - 1, block) for block in self._thoughts(turn)]
         heard.prefill = turns[-1]["role"] == "assistant"
         heard.stream = left.pop("stream", False)
         limit = left.pop("max_tokens")
@@ -48,6 +51,14 @@ class MessagesWire(VendorWire):
         left.pop("suite_field", None)
         assert left == {}, f"fields that are not of this dialect: {sorted(left)}"
         return heard
+
+    def _thoughts(self, turn: dict[str, Any]) -> list[dict[str, Any]]:
+        """The model's own thoughts in a turn. Raises `AssertionError` for one that is not as this model gave it."""
+        blocks = [] if isinstance(turn["content"], str) else turn["content"]
+        thoughts = [block for block in blocks if block["type"] in THOUGHTS]
+        for block in thoughts:
+            assert block == self._block(Reasoning(block.get("thinking", ""))), "a thought that is not as it was given"
+        return thoughts
 
     def _tools(self, left: dict[str, Any], heard: Heard) -> None:
         for tool in left.pop("tools", []):
@@ -76,7 +87,7 @@ class MessagesWire(VendorWire):
             assert heard.temperature in (None, 1)
 
     def reply(self, answer: Answer) -> dict[str, Any]:
-        blocks = [_block(part) for part in answer.parts]
+        blocks = [self._block(part) for part in answer.parts]
         return _message(blocks, _FINISH[answer.finish_reason], _usage(answer))
 
     def stream(self, answer: Answer) -> list[bytes]:
@@ -84,12 +95,12 @@ class MessagesWire(VendorWire):
         first = {**whole, "output_tokens": 1}
         events: list[dict[str, Any]] = [{"type": "message_start", "message": _message([], None, first)}]
         for index, part in enumerate(answer.parts):
-            block = _block(part)
+            block = self._block(part)
             empty = {"text": "", "thinking": "", "signature": "", "input": {}}
             begin = {key: empty.get(key, value) for key, value in block.items()}
             events.append({"type": "content_block_start", "index": index, "content_block": begin})
             events.append({"type": "ping"})
-            events += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in _deltas(part)]
+            events += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in _deltas(block)]
             events.append({"type": "content_block_stop", "index": index})
         end = {"stop_reason": _FINISH[answer.finish_reason], "stop_sequence": None}
         events.append({"type": "message_delta", "delta": end, "usage": {"output_tokens": whole["output_tokens"]}})
@@ -97,6 +108,19 @@ class MessagesWire(VendorWire):
             events[-1]["usage"]["output_tokens_details"] = whole["output_tokens_details"]
         events.append({"type": "message_stop"})
         return [_event(event) for event in events]
+
+    def _block(self, part: Part) -> dict[str, Any]:
+        match part:
+            case Reasoning(text=""):
+                return {"type": "redacted_thinking", "data": self.seal}
+            case Reasoning():
+                digest = hashlib.sha256(part.text.encode()).hexdigest()[:16]  # a changed text shows
+                return {"type": "thinking", "thinking": part.text, "signature": f"{self.seal}{digest}"}
+            case ToolCall():
+                return {"type": "tool_use", "id": part.id, "name": part.name, "input": part.arguments}
+            case Text():
+                return {"type": "text", "text": part.text}
+        raise AssertionError(part)
 
     def error(self, status: int, code: str | None, kind: str | None, message: str) -> bytes:
         details = {"details": {"error_code": code}} if code else {}
@@ -139,45 +163,22 @@ def _usage(answer: Answer) -> dict[str, Any]:
     return usage
 
 
-def _block(part: Part) -> dict[str, Any]:
-    match part:
-        case Reasoning():
-            return {"type": "thinking", "thinking": part.text, "signature": "c2ln"}
-        case ToolCall():
-            return {"type": "tool_use", "id": part.id, "name": part.name, "input": part.arguments}
-        case Text():
-            return {"type": "text", "text": part.text}
-    raise AssertionError(part)
-
-
-def _deltas(part: Part) -> list[dict[str, Any]]:
-    match part:
-        case Reasoning():
-            pieces = [{"type": "thinking_delta", "thinking": piece} for piece in _pieces(part.text)]
-            return [*pieces, {"type": "signature_delta", "signature": "c2ln"}]
-        case ToolCall():
-            written = dumps(part.arguments).decode() if part.arguments else ""
+def _deltas(block: dict[str, Any]) -> list[dict[str, Any]]:
+    match block["type"]:
+        case "thinking":
+            pieces = [{"type": "thinking_delta", "thinking": piece} for piece in _pieces(block["thinking"])]
+            return [*pieces, {"type": "signature_delta", "signature": block["signature"]}]
+        case "tool_use":
+            written = dumps(block["input"]).decode() if block["input"] else ""
             pieces = [{"type": "input_json_delta", "partial_json": piece} for piece in _pieces(written)]
             return [{"type": "input_json_delta", "partial_json": ""}, *pieces]
-        case Text():
-            return [{"type": "text_delta", "text": piece} for piece in _pieces(part.text)]
-    raise AssertionError(part)
+        case "text":
+            return [{"type": "text_delta", "text": piece} for piece in _pieces(block["text"])]
+    return []  # what is hidden comes whole
 
 
 def _pieces(text: str) -> list[str]:
     return [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
-
-
-def _check_turn(turn: dict[str, Any], before: dict[str, Any] | None) -> None:
-    """What the API refuses about the order of blocks, and about the ids of calls."""
-    blocks = [] if isinstance(turn["content"], str) else turn["content"]
-    kinds = [block["type"] for block in blocks]
-    results = kinds.count("tool_result")
-    assert kinds[:results] == ["tool_result"] * results, "results come before everything else"
-    calls = before["content"] if before is not None and isinstance(before["content"], list) else []
-    called = {block["id"] for block in calls if block["type"] == "tool_use"}
-    assert {block["tool_use_id"] for block in blocks if block["type"] == "tool_result"} == called
-    assert all(_ID.fullmatch(name) for name in called)
 
 
 def _messages(turn: dict[str, Any]) -> list[tuple[str, list[Part]]]:
@@ -205,6 +206,8 @@ def _part(block: dict[str, Any]) -> Part:
             return _blob(Image, block["source"])
         case "document":
             return _blob(Document, block["source"])
+        case "thinking" | "redacted_thinking":
+            return Reasoning(block.get("thinking", ""))
         case "tool_use":
             assert isinstance(block["input"], dict)
             return ToolCall(block["id"], block["name"], block["input"])

@@ -86,7 +86,7 @@ class DashScopeAdapter(Adapter):
             parameters["incremental_output"] = True
         body: dict[str, Any] = {
             "model": self.identity.model,
-            "input": {"messages": build_messages(request, options)},
+            "input": {"messages": build_messages(request, options, self.identity)},
             "parameters": parameters,
         }
         for name, value in request.extra.get(self.identity.provider, {}).items():

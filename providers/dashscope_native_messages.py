@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from llmswitch._adapter import ModelIdentity
 from llmswitch._errors import CapabilityMismatch
-from llmswitch._messages import Audio, Image, Message, Part, Reasoning, Text, ToolResult
+from llmswitch._messages import Audio, Image, Message, Part, Reasoning, Text, ToolResult, VendorPart
 from llmswitch._request import ChatRequest
 from llmswitch.providers.json_in_words import json_instruction
 from llmswitch.providers.openai_messages import call_arguments
@@ -24,8 +25,12 @@ def is_multimodal(request: ChatRequest, options: DashScopeOptions) -> bool:
     return any(isinstance(part, (Image, Audio)) for message in request.messages for part in message.parts)
 
 
-def build_messages(request: ChatRequest, options: DashScopeOptions) -> list[dict[str, Any]]:
-    """The messages as they go over the wire. Opaque parts of other vendors are left out."""
+def build_messages(request: ChatRequest, options: DashScopeOptions, identity: ModelIdentity) -> list[dict[str, Any]]:
+    """
+    The messages as they go over the wire. What is blank is left out, and so is what another vendor thought.
+
+    Raises `CapabilityMismatch` where nothing is left.
+    """
     parted = is_multimodal(request, options)
     out: list[dict[str, Any]] = []
     instruction = json_instruction(request, insists=True)
@@ -35,14 +40,23 @@ def build_messages(request: ChatRequest, options: DashScopeOptions) -> list[dict
         if message.role == "tool":
             out += [_result(part, parted=parted) for part in message.parts if isinstance(part, ToolResult)]
         else:
-            out.append(_message(message, options, parted=parted))
+            written = _message(message, options, identity, parted=parted)
+            out += [written] if written is not None else []
+    if all(message["role"] == "system" for message in out):
+        raise CapabilityMismatch("messages: besides system messages there is nothing to answer here, or it is blank")
     return out
 
 
-def _message(message: Message, options: DashScopeOptions, *, parted: bool) -> dict[str, Any]:
+def _message(
+    message: Message, options: DashScopeOptions, identity: ModelIdentity, *, parted: bool
+) -> dict[str, Any] | None:
+    said = [part for part in message.parts if not isinstance(part, Text) or part.text.strip()]
+    if all(isinstance(part, (Reasoning, VendorPart)) for part in said):
+        return None
     out: dict[str, Any] = {"role": message.role, "content": _content(message.parts, parted=parted)}
     if message.role == "assistant":
-        thoughts = "".join(part.text for part in message.parts if isinstance(part, Reasoning))
+        own = [part for part in message.parts if isinstance(part, Reasoning) and identity.wrote(part.vendor)]
+        thoughts = "".join(part.text for part in own)
         if thoughts and options.reasoning_replay == "optional":
             out["reasoning_content"] = thoughts
         if message.tool_calls:
@@ -60,7 +74,7 @@ def _message(message: Message, options: DashScopeOptions, *, parted: bool) -> di
 def _content(parts: Sequence[Part], *, parted: bool) -> str | list[dict[str, Any]]:
     if not parted:
         return "".join(part.text for part in parts if isinstance(part, Text))
-    return [_part(part) for part in parts if isinstance(part, (Text, Image, Audio))]
+    return [_part(part) for part in parts if isinstance(part, (Image, Audio)) or (isinstance(part, Text) and part.text)]
 
 
 def _part(part: Text | Image | Audio) -> dict[str, Any]:

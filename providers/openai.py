@@ -25,6 +25,7 @@ from llmswitch.providers.openai_reply import ChatCompletionsDecoder, parse_compl
 from llmswitch.providers.openai_schema import strict_schema, typed_schema
 from llmswitch.providers.openai_status import AnswerStatus, CodePattern, vendor_facts
 from llmswitch.providers.openai_tools_as_schema import tool_schema
+from llmswitch.providers.tool_ids import ToolIds
 
 __all__ = ["ADAPTER", "ChatCompletionsAdapter", "ChatCompletionsOptions"]
 
@@ -39,9 +40,10 @@ class ChatCompletionsOptions(BaseModel):
     sent. `reasoning`: by level, what goes into the body; `reasoning_budget`: the field for a budget in tokens.
     `reasoning_fields`: where the model's thinking is read from, the first also being where it is sent back.
     `reasoning_replay`: whether it is sent back: `omit`, `optional` (where there is some), `with_calls` (beside tool
-    calls and nowhere else, an empty one too), `required` (always). `reasoning_parts`: it travels as a list of parts,
-    and this stands in each that is sent, beside its text. `reasoning_grows`: an event may repeat the thinking that was
-    sent before it.
+    calls and nowhere else), `required` (always); the last two demand it. `reasoning_stand_in`: what is sent for a turn
+    that has none, as one of another vendor's. `reasoning_parts`: it travels as a list of parts, which go back as they
+    came; this stands beside the text in one that is made here. `reasoning_grows`: an event may repeat the thinking that
+    was sent before it. `tool_ids`: which ids of tool calls are taken; others are replaced.
     `finish_reasons`: words beyond the usual ones; `finish_errors`: words that mean that the answer failed, each
     with the code it is classified by. `body`: sent with every request; `tools_body`: with tools; `stream_tools_body`:
     with tools in a stream. `unit_interval`: temperature and top_p lie strictly between 0 and 1, and the nearest legal
@@ -73,8 +75,10 @@ class ChatCompletionsOptions(BaseModel):
     reasoning_budget: str | None = None
     reasoning_fields: tuple[str, ...] = ("reasoning_content", "reasoning")
     reasoning_replay: Literal["omit", "optional", "with_calls", "required"] = "omit"
+    reasoning_stand_in: str = ""
     reasoning_parts: dict[str, Any] = {}
     reasoning_grows: bool = False
+    tool_ids: ToolIds = ToolIds()
     finish_reasons: dict[str, Literal["stop", "length", "tool_calls", "content_filter", "refusal", "other"]] = {}
     finish_errors: dict[str, str] = {}
     body: dict[str, Any] = {}
@@ -125,7 +129,7 @@ class ChatCompletionsAdapter(Adapter):
         stream = self.asks_stream(stream=stream)
         body: dict[str, Any] = {
             "model": self.identity.model,
-            "messages": build_messages(request, options),
+            "messages": build_messages(request, options, self.identity),
             **options.body,
             **self._settings(request),
             **self.prepare_tools(request, stream=stream),
@@ -204,12 +208,16 @@ class ChatCompletionsAdapter(Adapter):
 
     def parse(self, body: Any, request: ChatRequest) -> ReplyAssembly:
         schema = self._as_schema(request)
-        return parse_completion(body, self.options, tools_as_schema=schema, echo=self._echo(request))
+        return parse_completion(body, self.options, self.identity, tools_as_schema=schema, echo=self._echo(request))
 
     def decoder(self, request: ChatRequest) -> ChatCompletionsDecoder:
-        names = [tool.name for tool in request.tools]
-        schema = self._as_schema(request)
-        return ChatCompletionsDecoder(self.options, tools=names, tools_as_schema=schema, echo=self._echo(request))
+        return ChatCompletionsDecoder(
+            self.options,
+            self.identity,
+            tools=[tool.name for tool in request.tools],
+            tools_as_schema=self._as_schema(request),
+            echo=self._echo(request),
+        )
 
     def _echo(self, request: ChatRequest) -> str:
         """The text that the answer will begin with, although the caller has it."""

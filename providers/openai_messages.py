@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from llmswitch._adapter import ModelIdentity
 from llmswitch._errors import CapabilityMismatch
 from llmswitch._json import dumps
 from llmswitch._messages import (
@@ -20,6 +21,7 @@ from llmswitch._messages import (
 from llmswitch._request import ChatRequest
 from llmswitch.providers.openai_thoughts import thought_fields
 from llmswitch.providers.openai_tools_as_schema import offer_tools
+from llmswitch.providers.tool_ids import WireIds
 
 if TYPE_CHECKING:
     from llmswitch.providers.openai import ChatCompletionsOptions
@@ -27,16 +29,18 @@ if TYPE_CHECKING:
 __all__ = ["build_messages", "call_arguments"]
 
 
-def build_messages(request: ChatRequest, options: ChatCompletionsOptions) -> list[dict[str, Any]]:
-    """The messages as they go over the wire. Foreign vendors' opaque parts are left out."""
-    out: list[dict[str, Any]] = []
-    for message in request.messages:
-        if message.role == "assistant":
-            out.append(_assistant(message, options))
-        elif message.role == "tool":
-            out.extend(_results(message, options))
-        else:
-            out.append(_plain(message, options))
+def build_messages(
+    request: ChatRequest, options: ChatCompletionsOptions, identity: ModelIdentity
+) -> list[dict[str, Any]]:
+    """
+    The messages as they go over the wire.
+
+    What is blank is left out, for some refuse it; so is what another vendor thought. Raises `CapabilityMismatch` where
+    nothing is left, and for content that the dialect has no part for.
+    """
+    out = _Writer(options, identity, request.messages[-1] if request.prefill else None).messages(request.messages)
+    if not out:
+        raise CapabilityMismatch("messages: all of them are blank, so there is nothing to answer")
     instruction = _instruction(request, options)
     if instruction:
         out.insert(0, {"role": options.system_role, "content": instruction})
@@ -49,20 +53,6 @@ def _one_system(messages: list[dict[str, Any]], role: str) -> list[dict[str, Any
     texts = [content if isinstance(content, str) else "".join(part["text"] for part in content) for content in said]
     rest = [message for message in messages if message["role"] != role]
     return [{"role": role, "content": "\n\n".join(texts)}, *rest] if texts else rest
-
-
-def _plain(message: Message, options: ChatCompletionsOptions) -> dict[str, Any]:
-    role = options.system_role if message.role == "system" else message.role
-    content: str | list[dict[str, Any]]
-    if isinstance(message.content, str) or _only_text(message.content, several=options.joined_text):
-        content = message.text
-    else:
-        content = [_part(part, options) for part in message.content]
-    return {"role": role, "content": content, **({"name": message.name} if message.name else {})}
-
-
-def _only_text(parts: Sequence[Part], *, several: bool) -> bool:
-    return (several or len(parts) == 1) and all(isinstance(part, Text) for part in parts)
 
 
 def _text_of(parts: Sequence[Part]) -> str:
@@ -95,54 +85,89 @@ def _part(part: Part, options: ChatCompletionsOptions) -> dict[str, Any]:
     raise CapabilityMismatch(f"{type(part).__name__}: this model does not take it")
 
 
-def _assistant(message: Message, options: ChatCompletionsOptions) -> dict[str, Any]:
-    text = message.text
-    calls = message.tool_calls
-    if calls and options.tools_as_schema:
-        written = "\n".join(f'{{"name": "{call.name}", "arguments": {call_arguments(call)}}}' for call in calls)
-        return {"role": "assistant", "content": f"{text}\n{written}" if text else written}
-    out: dict[str, Any] = {"role": "assistant", "content": text or (None if calls else "")}
-    if calls and not text and options.calls_content == "omit":
-        del out["content"]
-    out.update(thought_fields(message, options))
-    if calls:
-        out["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call_arguments(call)},
-            }
-            for call in calls
-        ]
-    return out
+class _Writer:
+    """Messages to messages of the wire, for one request."""
+
+    def __init__(
+        self, options: ChatCompletionsOptions, identity: ModelIdentity, unfinished: Message | None = None
+    ) -> None:
+        self._options = options
+        self._unfinished = unfinished
+        self._identity = identity
+        self._ids = WireIds(options.tool_ids)
+
+    def messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        """Results stand together after their calls; pictures can't stand in one, and follow in a user's message."""
+        out: list[dict[str, Any]] = []
+        shown: list[dict[str, Any]] = []
+        for message in messages:
+            if message.role == "tool":
+                for result in message.parts:
+                    assert isinstance(result, ToolResult)
+                    out.append(self._result(result, shown))
+                continue
+            if shown:
+                out.append({"role": "user", "content": shown})
+                shown = []
+            written = self._assistant(message) if message.role == "assistant" else self._plain(message)
+            if written is not None:
+                out.append(written)
+        return [*out, {"role": "user", "content": shown}] if shown else out
+
+    def _plain(self, message: Message) -> dict[str, Any] | None:
+        options = self._options
+        role = options.system_role if message.role == "system" else message.role
+        parts = [part for part in message.parts if not isinstance(part, Text) or part.text]
+        if all(isinstance(part, Text) and not part.text.strip() for part in parts):
+            return None
+        content: str | list[dict[str, Any]]
+        if (options.joined_text or len(parts) == 1) and all(isinstance(part, Text) for part in parts):
+            content = _text_of(parts)
+        else:
+            content = [_part(part, options) for part in parts]
+        return {"role": role, "content": content, **({"name": message.name} if message.name else {})}
+
+    def _assistant(self, message: Message) -> dict[str, Any] | None:
+        options = self._options
+        text = message.text if message.text.strip() else ""
+        calls = message.tool_calls
+        for part in message.parts:
+            if isinstance(part, (Image, Audio)):
+                raise CapabilityMismatch(f"an assistant message with {type(part).__name__}: this dialect takes none")
+        if not text and not calls:
+            return None
+        if calls and options.tools_as_schema:
+            written = "\n".join(f'{{"name": "{call.name}", "arguments": {call_arguments(call)}}}' for call in calls)
+            return {"role": "assistant", "content": f"{text}\n{written}" if text else written}
+        out: dict[str, Any] = {"role": "assistant", "content": text or None}
+        if not text and options.calls_content == "omit":
+            del out["content"]
+        out.update(thought_fields(message, options, self._identity, unfinished=message is self._unfinished))
+        if calls:
+            self._ids.new_turn()
+            out["tool_calls"] = [
+                {
+                    "id": self._ids.of_call(call.id),
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call_arguments(call)},
+                }
+                for call in calls
+            ]
+        return out
+
+    def _result(self, result: ToolResult, shown: list[dict[str, Any]]) -> dict[str, Any]:
+        """The message of one result; what is no text in it is added to `shown`."""
+        wire_id, text = self._ids.of_result(result.tool_call_id), _text_of(result.parts)
+        pictures = [part for part in result.parts if not isinstance(part, Text)]
+        if pictures:
+            shown.append({"type": "text", "text": f"Returned by the tool call {wire_id}:"})
+            shown.extend(_part(part, self._options) for part in pictures)
+        return {"role": "tool", "tool_call_id": wire_id, "content": f"Error: {text}" if result.is_error else text}
 
 
 def call_arguments(call: ToolCall) -> str:
     """The arguments as JSON text: the vendor's own where it is there, so that a cached prompt stays the same."""
-    return call.raw_arguments or dumps(call.arguments).decode()
-
-
-def _results(message: Message, options: ChatCompletionsOptions) -> list[dict[str, Any]]:
-    """A message for each result. Images can't stand in one: they follow in a message of the user's."""
-    out: list[dict[str, Any]] = []
-    shown: list[dict[str, Any]] = []
-    for result in message.parts:
-        assert isinstance(result, ToolResult)
-        text = _text_of(result.parts)
-        out.append(
-            {
-                "role": "tool",
-                "tool_call_id": result.tool_call_id,
-                "content": f"Error: {text}" if result.is_error else text,
-            }
-        )
-        pictures = [part for part in result.parts if not isinstance(part, Text)]
-        if pictures:
-            shown.append({"type": "text", "text": f"Returned by the tool call {result.tool_call_id}:"})
-            shown.extend(_part(part, options) for part in pictures)
-    if shown:
-        out.append({"role": "user", "content": shown})
-    return out
+    return call.raw_arguments if call.raw_arguments.strip() else dumps(call.arguments).decode()
 
 
 def _instruction(request: ChatRequest, options: ChatCompletionsOptions) -> str | None:

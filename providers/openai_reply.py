@@ -7,16 +7,17 @@ import secrets
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from llmswitch._adapter import BrokenEvent, NotAnAnswer, VendorFault
+from llmswitch._adapter import BrokenEvent, ModelIdentity, NotAnAnswer, VendorFault
 from llmswitch._assembly import ReplyAssembly
 from llmswitch._events import ChatEvent
 from llmswitch._framing import EventStreamMessage, ServerSentEvent
 from llmswitch._json import JSONInvalid, dumps, loads
+from llmswitch._messages import Reasoning
 from llmswitch._reply import FinishReason, Usage
 from llmswitch.providers.openai_errors import facts_of
 from llmswitch.providers.openai_prefill import Echo
 from llmswitch.providers.openai_status import check_status, is_withdrawn, vendor_facts
-from llmswitch.providers.openai_thoughts import GrowingThought, read_thought
+from llmswitch.providers.openai_thoughts import Thought
 from llmswitch.providers.openai_tools_as_schema import read_held
 
 if TYPE_CHECKING:
@@ -89,7 +90,12 @@ def _count(value: Any) -> int | None:
 
 
 def parse_completion(
-    body: Any, options: ChatCompletionsOptions, *, tools_as_schema: bool = False, echo: str = ""
+    body: Any,
+    options: ChatCompletionsOptions,
+    identity: ModelIdentity,
+    *,
+    tools_as_schema: bool = False,
+    echo: str = "",
 ) -> ReplyAssembly:
     """A whole answer. It is put together by the same steps as a stream of one chunk."""
     if not isinstance(body, Mapping):
@@ -106,7 +112,7 @@ def parse_completion(
     if not isinstance(message, Mapping):
         raise NotAnAnswer("choices[0] has no message")
     # calls are closed by the reader of the whole answer, who has the rest of it when one turns out to be cut
-    decoder = ChatCompletionsDecoder(options, tools_as_schema=tools_as_schema, closes_calls=False, echo=echo)
+    decoder = ChatCompletionsDecoder(options, identity, tools_as_schema=tools_as_schema, closes_calls=False, echo=echo)
     calls = message.get("tool_calls")
     if isinstance(calls, list):  # in one piece they stand in order and need no numbers; a chunk does
         numbered = [{**call, "index": index} for index, call in enumerate(calls) if isinstance(call, Mapping)]
@@ -133,6 +139,7 @@ class ChatCompletionsDecoder:
     def __init__(
         self,
         options: ChatCompletionsOptions,
+        identity: ModelIdentity,
         *,
         tools: Collection[str] = (),
         tools_as_schema: bool = False,
@@ -142,14 +149,13 @@ class ChatCompletionsDecoder:
         self.assembly = ReplyAssembly()
         self.ended = False
         self._options = options
-        self._fields = options.reasoning_fields
+        self._thought = Thought(identity, grows=options.reasoning_grows)
         self._tools = tools
         self._echo = Echo(echo) if echo else None
         self._closes_calls = closes_calls
         self._began_together = False  # the calls that began last came in one chunk
         self._refused = False
         self._withdrawn = False
-        self._growing = GrowingThought() if options.reasoning_grows else None
         self._held: list[str] | None = [] if tools_as_schema else None
 
     def feed(self, event: ServerSentEvent | EventStreamMessage) -> Iterable[ChatEvent]:
@@ -220,11 +226,12 @@ class ChatCompletionsDecoder:
 
     def _delta(self, delta: Mapping[str, Any], events: list[ChatEvent]) -> None:
         assembly = self.assembly
-        thought = read_thought(delta, self._fields)
-        if self._growing is not None:
-            thought = self._growing.new(thought) if thought else ""
-        if thought:
-            events.append(assembly.reasoning(thought))
+        thought = self._thought.read(delta, self._options.reasoning_fields)
+        if thought is not None:
+            if thought:
+                events.append(assembly.reasoning(thought))
+            assembly.sign(Reasoning, self._thought.vendor)
+        thoughts = len(events)
         content = delta.get("content")
         if isinstance(content, list):
             texts = [part.get("text") for part in content if isinstance(part, Mapping)]
@@ -243,6 +250,8 @@ class ChatCompletionsDecoder:
         calls = delta.get("tool_calls")
         if calls:
             self._calls(calls if isinstance(calls, list) else [calls], events)
+        if len(events) > thoughts:
+            self._thought.spoken()
 
     def _calls(self, calls: list[Any], events: list[ChatEvent]) -> None:
         """Pieces of tool calls in one chunk."""

@@ -3,7 +3,8 @@ What a model thought, as Chat Completions vendors carry it: read from the fields
 
 Facts: MiniMax's OpenAPI of `/v1/chat/completions` (`reasoning_details`), its issue MiniMax-M2#95 and the example of its
 documentation, which disagree on whether events repeat what came before; DeepSeek's and Moonshot's documentation on what
-must come back with tool calls. Gathered 2026-11-27.
+must come back with tool calls, and public issue threads on what goes for a turn that another vendor made; how pieces of
+`reasoning_details` belong together: OpenRouter's SDK. Gathered 2026-11-27.
 """
 
 from __future__ import annotations
@@ -11,41 +12,47 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from llmswitch._messages import Message, Reasoning
+from llmswitch._adapter import ModelIdentity
+from llmswitch._messages import Message, Reasoning, VendorData
 
 if TYPE_CHECKING:
     from llmswitch.providers.openai import ChatCompletionsOptions
 
-__all__ = ["GrowingThought", "read_thought", "thought_fields"]
+__all__ = ["GrowingThought", "Thought", "thought_fields"]
+
+_GROWING = frozenset({"text", "summary"})  # what a stream brings in pieces; everything else comes whole
 
 
-def read_thought(message: Mapping[str, Any], fields: tuple[str, ...]) -> str:
-    """The thinking in a message or a delta: from the first field that holds some, as text or as parts with text."""
-    for field in fields:
-        found = message.get(field)
-        if isinstance(found, list):
-            texts = [part.get("text") for part in found if isinstance(part, Mapping)]
-            found = "".join(text for text in texts if isinstance(text, str))
-        if isinstance(found, str) and found:
-            return found
-    return ""
+def thought_fields(
+    message: Message, options: ChatCompletionsOptions, identity: ModelIdentity, *, unfinished: bool = False
+) -> dict[str, Any]:
+    """
+    The field that takes an assistant's thinking back, or nothing where the vendor does not want it.
 
-
-def thought_fields(message: Message, options: ChatCompletionsOptions) -> dict[str, Any]:
-    """The field that takes an assistant's thinking back, or nothing where the vendor does not want it."""
-    thoughts = [part.text for part in message.parts if isinstance(part, Reasoning)]
-    wanted = {
-        "omit": False,
-        "optional": bool(thoughts),
-        "with_calls": bool(message.tool_calls),
-        "required": True,
-    }[options.reasoning_replay]
-    if not wanted:
+    Another provider's thoughts are no more than missing ones (DeepSeek was seen to refuse them, hermes-agent#15748).
+    Nothing stands for those of an answer that is `unfinished`: the model would go on with it.
+    """
+    mode, field = options.reasoning_replay, options.reasoning_fields[0] if options.reasoning_fields else ""
+    if mode == "omit" or (mode == "with_calls" and not message.tool_calls):
         return {}
-    text = "".join(thoughts)
-    return {
-        options.reasoning_fields[0]: [{**options.reasoning_parts, "text": text}] if options.reasoning_parts else text
-    }
+    thoughts = [part for part in message.parts if isinstance(part, Reasoning) and identity.wrote(part.vendor)]
+    whole = [part for thought in thoughts for part in _parts_of(thought, field, identity)]
+    if whole:
+        return {field: whole}
+    text = "".join(thought.text for thought in thoughts)
+    if not text:
+        if mode == "optional" or unfinished:
+            return {}
+        text = options.reasoning_stand_in
+    return {field: [{**options.reasoning_parts, "text": text}] if options.reasoning_parts else text}
+
+
+def _parts_of(thought: Reasoning, field: str, identity: ModelIdentity) -> list[Any]:
+    """The parts in which a thought came, for the account that gave them."""
+    if thought.vendor is None or not identity.owns(thought.vendor):
+        return []
+    found = thought.vendor.data.get(field)
+    return found if isinstance(found, list) else []
 
 
 class GrowingThought:
@@ -69,3 +76,67 @@ class GrowingThought:
                 return piece
         self._whole = piece
         return piece
+
+
+class Thought:
+    """
+    What an answer brings of thinking, as text or as parts, whose pieces belong together by index and type.
+
+    The parts are kept as they go back, with the first thought of the answer.
+    """
+
+    def __init__(self, identity: ModelIdentity, *, grows: bool) -> None:
+        self._grows = grows
+        self._identity = identity
+        self._data: dict[str, Any] = {}
+        self._parts: dict[object, dict[str, Any]] = {}
+        self._growing: dict[object, GrowingThought] = {}
+        self._spoken = False
+
+    @property
+    def vendor(self) -> VendorData:
+        """Whose the thought is that is being read, and what it came in."""
+        data = {} if self._spoken else self._data
+        return VendorData(self._identity.provider, self._identity.account, self._identity.model, data)
+
+    def spoken(self) -> None:
+        """What is thought from here on is another thought."""
+        self._spoken = True
+
+    def read(self, message: Mapping[str, Any], fields: tuple[str, ...]) -> str | None:
+        """The text that is new in a message or a delta, from the first field that has any; `None` without thinking."""
+        parted = False
+        for field in fields:
+            found = message.get(field)
+            if isinstance(found, str) and found:
+                return self._new("", found)
+            if isinstance(found, list) and found:
+                parted = True
+                pieces = [self._add(field, position, part) for position, part in enumerate(found)]
+                texts = [text for text in pieces if text is not None]
+                if texts:
+                    return "".join(texts)
+        return "" if parted else None
+
+    def _add(self, field: str, position: int, piece: Any) -> str | None:
+        """A piece of a part; the text that is new in it, or `None` where it has none."""
+        if not isinstance(piece, Mapping):
+            return None
+        index = piece.get("index")
+        key = (index if isinstance(index, int) else f"at {position}", piece.get("type"))
+        part = self._parts.get(key)
+        if part is None:
+            part = self._parts[key] = {}
+            self._data.setdefault(field, []).append(part)
+        text = None
+        for name, value in piece.items():
+            if name in _GROWING and isinstance(value, str):
+                new = self._new((key, name), value) if value else ""
+                part[name] = part.get(name, "") + new
+                text = (text or "") + new if value else text
+            elif value is not None or name not in part:
+                part[name] = value
+        return text
+
+    def _new(self, key: object, piece: str) -> str:
+        return self._growing.setdefault(key, GrowingThought()).new(piece) if self._grows else piece

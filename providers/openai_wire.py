@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from llmswitch._json import dumps, loads
 from llmswitch._messages import Audio, Document, Image, Part, Reasoning, Text, ToolCall, ToolResult
 from llmswitch._vendor_wire import Answer, Heard, VendorWire
 from llmswitch.providers.openai_tools_as_schema import OFFER
+from llmswitch.providers.openai_wire_rules import check_conversation
 
 __all__ = ["ChatCompletionsWire"]
 
@@ -35,6 +36,11 @@ class ChatCompletionsWire(VendorWire):
     def joins_text(self) -> bool:  # type: ignore[override]
         return bool(self.options.joined_text)
 
+    @property
+    def keeps_thoughts(self) -> Literal["never", "with_calls", "always"]:  # type: ignore[override]
+        replay = self.options.reasoning_replay
+        return "never" if replay == "omit" else "with_calls" if replay == "with_calls" else "always"
+
     def expected(self, answer: Answer) -> Answer:
         """Where no finish reason is given, an answer has stopped, or has called."""
         cut = self.options.done_ends and answer.finish_reason != "tool_calls"
@@ -50,8 +56,9 @@ class ChatCompletionsWire(VendorWire):
         offer = messages[0]["content"] if self.options.tools_as_schema else ""
         if isinstance(offer, str) and offer.startswith(OFFER):
             messages = messages[1:]
-        self._conversation(messages)
-        heard = Heard(left.pop("model"), [_heard_message(message) for message in messages])
+        check_conversation(messages, self.options, self.capabilities)
+        heard = Heard(left.pop("model"), [self._heard(message) for message in messages])
+        heard.opaque = [(index, part) for index, message in enumerate(messages) for part in self._sealed(message)]
         heard.prefill = self._goes_on(left, messages[-1])
         if self.options.tools_as_schema:
             heard.messages = [
@@ -80,27 +87,21 @@ class ChatCompletionsWire(VendorWire):
         assert left == {}, f"fields that no provider of this dialect documents: {sorted(left)}"
         return heard
 
-    def _conversation(self, messages: list[dict[str, Any]]) -> None:
-        """What this vendor asks of the messages beyond the dialect."""
-        options = self.options
-        systems = [index for index, message in enumerate(messages) if message["role"] in ("system", "developer")]
-        assert systems in ([], [0]) or not options.one_system, "one system message is taken, the first"
-        for message in messages:
-            content = message.get("content", "")
-            texts = isinstance(content, list) and all(part["type"] == "text" for part in content)
-            assert not texts or not options.joined_text, "text comes as a string"
-            if message["role"] == "assistant":
-                self._assistant(message)
+    def _heard(self, message: dict[str, Any]) -> tuple[str, list[Part]]:
+        role, parts = _heard_message(message)
+        thought = message.get(self.options.reasoning_fields[0]) if self.options.reasoning_fields else None
+        text = "".join(part["text"] for part in thought) if isinstance(thought, list) else thought
+        return role, [Reasoning(text), *parts] if text else parts
 
-    def _assistant(self, message: dict[str, Any]) -> None:
-        options, calls = self.options, message.get("tool_calls")
-        assert message.get("content", "x") is not None or options.calls_content == "null", "content may not be null"
-        field = options.reasoning_fields[0] if options.reasoning_fields else ""
-        here = field in message
-        must = options.reasoning_replay == "required" or (options.reasoning_replay == "with_calls" and calls)
-        assert here or not must, f"{field} is missing"
-        assert not here or options.reasoning_replay != "omit", f"{field} is refused"
-        assert not here or isinstance(message[field], list if options.reasoning_parts else str)
+    def _sealed(self, message: dict[str, Any]) -> list[Any]:
+        """The parts of a thought that were given by this account, each as it was given."""
+        thought = message.get(self.options.reasoning_fields[0]) if self.options.reasoning_fields else None
+        if not isinstance(thought, list):
+            return []
+        sealed = [part for part in thought if part != {**self.options.reasoning_parts, "text": part["text"]}]
+        for part in sealed:
+            assert [part] == self._thought(part["text"])[self.options.reasoning_fields[0]], "not as it was given"
+        return sealed
 
     def _goes_on(self, left: dict[str, Any], last: dict[str, Any]) -> bool:
         """Whether the last message is one that the model is to go on with."""
@@ -166,7 +167,7 @@ class ChatCompletionsWire(VendorWire):
 
     def _thought(self, text: str) -> dict[str, Any]:
         parts = self.options.reasoning_parts
-        return {self.options.reasoning_fields[0]: [{**parts, "text": text}] if parts else text}
+        return {self.options.reasoning_fields[0]: [{**parts, "seal": self.seal, "text": text}] if parts else text}
 
     def _status(self, code: str | None = None, message: str = "") -> dict[str, Any]:
         """The verdict that stands in every answer of some vendors."""
@@ -228,9 +229,9 @@ def _read_calls(parts: list[Part]) -> list[Part]:
     out: list[Part] = []
     for part in parts:
         assert isinstance(part, Text)
-        for line in part.text.splitlines():
-            if line.startswith('{"name": '):
-                call = loads(line)
+        for line in part.text.split("\n"):
+            call = loads(line) if line.startswith('{"name": "') else {}
+            if "arguments" in call:
                 out.append(ToolCall("", call["name"], call["arguments"]))
             else:
                 out.append(Text(line))
@@ -273,7 +274,6 @@ def _heard_message(message: dict[str, Any]) -> tuple[str, list[Part]]:
         assert call["type"] == "function"
         function = call["function"]
         parts.append(ToolCall(call["id"], function["name"], loads(function["arguments"])))
-    assert parts, "an empty message is refused"
     return role, parts
 
 

@@ -28,6 +28,7 @@ class WenxinWire(VendorWire):
 
     shows_reasoning = False
     several_calls = False
+    parts_calls = True
     joins_text = True
 
     def hear_request(self, request: HTTPRequest) -> Heard:
@@ -131,23 +132,15 @@ def _check_turns(messages: list[dict[str, Any]]) -> None:
 
 
 def _heard_turns(messages: list[dict[str, Any]], filler: str) -> list[tuple[str, list[Part]]]:
-    """The turns as they were said: without fillers, and with calls that follow one another as if made at once."""
+    """The turns as they were said: without fillers."""
     out: list[tuple[str, list[Part]]] = []
     for message in messages:
         role, text, call = message["role"], message["content"], message.get("function_call")
-        after_result = bool(out) and out[-1][0] == "tool"
         if role == "function":
-            result: list[Part] = [ToolResult("", text, is_error=text.startswith("Error: "))]
-            if after_result:
-                out[-1][1].extend(result)
-            else:
-                out.append(("tool", result))
+            out.append(("tool", [ToolResult("", text, is_error=text.startswith("Error: "))]))
         elif call is not None:
             made: list[Part] = [ToolCall("", call["name"], loads(call["arguments"]))]
-            if after_result and not text:  # one of several
-                out[-2][1].extend(made)
-            else:
-                out.append((role, [Text(text), *made] if text else made))
+            out.append((role, [Text(text), *made] if text else made))
         elif role == "user" or text != filler:
             out.append((role, [Text(text)]))
     return out

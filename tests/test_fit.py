@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llmswitch import CapabilityMismatch, Tool
+from llmswitch import CapabilityMismatch, Message, Tool, ToolCall, ToolResult
 from llmswitch._capabilities import Capabilities, fit
 from llmswitch._request import ChatRequest
 
@@ -112,3 +112,16 @@ def test_a_stop_string_has_a_length(limit, stop, fits):
         return
     with pytest.raises(CapabilityMismatch, match=r"at most 4 (characters|bytes) each"):
         fitted(able(**limit), stop=["x", stop])
+
+
+def test_a_conversation_with_calls_needs_a_model_that_calls_tools():
+    """What was called before is no less a call: a model without tools is not sent it, and the place is named."""
+    said = [
+        Message("user", "When?"),
+        Message("assistant", [ToolCall("c1", "now", {})]),
+        Message("tool", [ToolResult("c1", "noon")]),
+    ]
+    request = ChatRequest.read(said, degrade=True)
+    with pytest.raises(CapabilityMismatch, match=r"messages\[1\]: this model calls no tools"):
+        fit(request, able(tools=False), provider="p", model="m")
+    assert request is fit(request, able(), provider="p", model="m")[0]

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from llmswitch import Client, Image, InvalidRequest, Message, Text, Tool, ToolCall, ToolResult
 from llmswitch._chat_shape import read_messages
+from llmswitch._request import ChatRequest
 from llmswitch.testing import FakeVendor
 
 CANARY = "CANARY-prompt-0cc175b9c0f1b6a8"
@@ -41,6 +42,9 @@ def get_weather(city: str, unit: Literal["c", "f"] = "c") -> str:
     return f"18 {unit} in {city}"
 
 
+CALLED = {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}]}
+ANSWERED = {"role": "tool", "tool_call_id": "1", "content": CANARY}
+
 BAD_MESSAGES: list[tuple[Any, str]] = [
     ("", "messages"),
     ([], "messages"),
@@ -60,6 +64,10 @@ BAD_MESSAGES: list[tuple[Any, str]] = [
         "messages[0].tool_calls[0].function.arguments",
     ),
     ([{"role": "tool", "tool_call_id": "nobody", "content": CANARY}], "messages[0].tool_call_id"),
+    ([CALLED], "messages[0]"),
+    ([CALLED, {"role": "user", "content": CANARY}, ANSWERED], "messages[0]"),
+    ([CALLED, ANSWERED, ANSWERED], "messages[2].tool_call_id"),
+    ([CALLED, ANSWERED, CALLED, {"role": "user", "content": CANARY}], "messages[2]"),
 ]
 
 
@@ -72,6 +80,17 @@ def test_bad_messages(client, messages, field):
     assert field.split("[")[0] in str(caught.value)
     assert CANARY not in f"{caught.value} {caught.value!r}"
     assert caught.value.attempts == ()
+
+
+def test_calls_that_are_answered_are_taken():
+    """An id may come again in a later turn, results may come in any order, in one message or in several."""
+    calls = [ToolCall("1", "f", {}), ToolCall("2", "f", {}), ToolCall("2", "f", {})]
+    turn = [
+        Message("assistant", calls),
+        Message("tool", [ToolResult("2", "a"), ToolResult("1", "b")]),
+        Message("tool", [ToolResult("2", "c")]),
+    ]
+    assert 7 == len(ChatRequest.read([Message("user", "Go"), *turn, *turn]).messages)
 
 
 def test_the_nearest_key_is_named(client):

@@ -23,7 +23,7 @@ from llmswitch._tools import Tool
 
 __all__ = ["CONVERSATIONS", "Conversation"]
 
-_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 class City(BaseModel):
@@ -70,7 +70,7 @@ CONVERSATIONS: Mapping[str, Conversation] = {
         [Message("user", "Count to five."), Message("assistant", "One, two,")], {"prefill": True}, ("prefill",)
     ),
     "image_data": Conversation(
-        [Message("user", [Text("What is this?"), Image(data=_PIXEL, media_type="image/png")])], needs=("images",)
+        [Message("user", [Text("What is this?"), Image(data=PIXEL, media_type="image/png")])], needs=("images",)
     ),
     "image_url": Conversation(
         [Message("user", [Image(url="https://example.com/a.png"), Text("And this?")])], needs=("images",)

@@ -20,7 +20,7 @@ from llmswitch._endpoints import signer
 from llmswitch._errors import CapabilityMismatch, LLMSwitchError, StreamInterrupted
 from llmswitch._events import Finish, ReasoningDelta, TextDelta, ToolCallDelta, ToolCallDone
 from llmswitch._json import dumps, loads
-from llmswitch._messages import Audio, Document, Image, Message, Part, Reasoning, Text, ToolCall, ToolResult
+from llmswitch._messages import Reasoning, Text, ToolCall
 from llmswitch._registry import provider as find_provider
 from llmswitch._registry import provider_names
 from llmswitch._reply import ChatReply
@@ -30,10 +30,11 @@ from llmswitch._vendor_wire import Answer, Heard, VendorWire
 
 from ._answers import ANSWERS
 from ._conversations import CONVERSATIONS, NOW, WEATHER, Conversation
+from ._lines import heard_as, said
 from ._vendor import FakeVendor, cuts, respond
 from ._waits import instant_waits
 
-__all__ = ["ProviderSuite"]
+__all__ = ["ProviderSuite", "hear"]
 
 _KEY = "CANARY-key-5d41402abc4b2a76.71d211e9f6c54b1c"
 _ID = "CANARY-id-c20ad4d76fe97759"
@@ -136,9 +137,9 @@ class ProviderSuite:
             return
         _run(client, conversation, stream=stream)
         assert len(vendor.requests) == 1
-        heard = self.wire.hear_request(_plain(vendor.requests[0]))
+        heard = hear(self.wire, vendor.requests[0])
         assert heard.stream == self.target.adapter.asks_stream(stream=stream)
-        _compare(heard, conversation, self.target, joined=self.wire.joins_text)
+        _compare(heard, conversation, self.target, self.wire)
 
     def test_the_key_goes_where_it_belongs(self) -> None:
         """
@@ -320,6 +321,11 @@ class ProviderSuite:
         return answer
 
 
+def hear(wire: VendorWire, request: httpx.Request) -> Heard:
+    """What the vendor understands of a request. Raises `AssertionError` where it would refuse it."""
+    return wire.hear_request(_plain(request))
+
+
 def _plain(request: httpx.Request) -> HTTPRequest:
     """What was sent, as a vendor reads it: headers in lower case, with the path of the address and its query."""
     return HTTPRequest(request.url.raw_path.decode(), request.content, dict(request.headers), request.method)
@@ -359,12 +365,10 @@ def _fitting(conversation: Conversation) -> Answer:
     return ANSWERS["text"]
 
 
-def _compare(heard: Heard, conversation: Conversation, target: Target, *, joined: bool) -> None:
+def _compare(heard: Heard, conversation: Conversation, target: Target, wire: VendorWire) -> None:
     options = conversation.options
-    said = [_said(message) for message in conversation.messages]
-    if joined:
-        said = [(role, _joined(lines)) for role, lines in said]
-    assert said == _merged(heard.messages, said)
+    words = said(conversation.messages, joined=wire.joins_text, one_call=wire.parts_calls)
+    assert words == heard_as(heard.messages, words)
     assert heard.model == target.model
     assert heard.prefill == options.get("prefill", False)
     tools = [(tool.name, tool.description, dict(tool.parameters)) for tool in options.get("tools", ())]
@@ -403,42 +407,6 @@ def _unthinking(options: Mapping[str, Any], able: Capabilities) -> bool:
     wanted = {kind if form is not None else None, "forced_tool" if choice not in ("auto", "none") else None}
     wanted.add("prefill" if options.get("prefill") else None)
     return able.thinks_unasked and "off" in able.reasoning and bool(wanted & able.thinking_excludes)
-
-
-def _said(message: Message) -> tuple[str, list[str]]:
-    return message.role, [line for part in message.parts if (line := _line(part))]
-
-
-def _joined(lines: list[str]) -> list[str]:
-    texts = all(line.startswith("text ") for line in lines)
-    return ["text " + "".join(line.removeprefix("text ") for line in lines)] if texts and len(lines) > 1 else lines
-
-
-def _merged(heard: list[tuple[str, list[Part]]], said: list[tuple[str, list[str]]]) -> list[tuple[str, list[str]]]:
-    """What was heard, cut into the turns of what was said: dialects differ in whether neighbours share a turn."""
-    lines = [(role, line) for role, parts in heard for part in parts if (line := _line(part))]
-    out: list[tuple[str, list[str]]] = []
-    for role, wanted in said:
-        taken: list[str] = []
-        while lines and lines[0][0] == role and len(taken) < len(wanted):
-            taken.append(lines.pop(0)[1])
-        out.append((role, taken))
-    return [*out, *((role, [line]) for role, line in lines)]
-
-
-def _line(part: Part) -> str | None:
-    """A part in one line for comparison; `None` for what does not cross from vendor to vendor."""
-    match part:
-        case Text():
-            return f"text {part.text}"
-        case Image() | Document() | Audio():
-            return f"{type(part).__name__} {part.data_url}"
-        case ToolCall():
-            return f"call {part.name} {sorted(part.arguments.items())}"
-        case ToolResult():
-            words = "".join(inner.text for inner in part.parts if isinstance(inner, Text))
-            return f"result {words.removeprefix('Error: ')} {part.is_error}"
-    return None
 
 
 def _same(reply: ChatReply, answer: Answer) -> None:

@@ -29,7 +29,6 @@ from llmswitch import (
 from llmswitch._config import Loaded
 from llmswitch._registry import provider
 from llmswitch._setup import Setup
-from llmswitch.providers.anthropic_messages import wire_id
 from llmswitch.testing import ProviderSuite
 
 KEY = "sk-ant-api03-not-a-key"
@@ -439,8 +438,8 @@ def test_tool_results_of_a_turn_are_one_user_message_before_anything_else(ask: A
             Message("user", "Go"),
             calls,
             Message("tool", [ToolResult("b", "broken", is_error=True)]),
-            Message("user", "Well?"),
             Message("tool", [ToolResult("a", [Text("18 C"), Image(url="https://example.com/a.png")])]),
+            Message("user", "Well?"),
         ],
         tools=[WEATHER],
     )
@@ -503,14 +502,6 @@ def test_a_foreign_tool_id_becomes_one_that_the_wire_takes(ask: Ask, foreign: st
     assert foreign == conversation[1].tool_calls[0].id
 
 
-def test_different_foreign_ids_stay_different_and_good_ids_stay_as_they_are() -> None:
-    """The mapping is the identity on legal ids, and one to one on the others."""
-    legal = ["toolu_01A09q90qw90lq917835lq9", "call_1", "A-b_" + "9" * 60]
-    assert legal == [wire_id(name) for name in legal]
-    foreign = [f"functions.f:{number}" for number in range(100)]
-    assert 100 == len({wire_id(name) for name in foreign})
-
-
 def test_an_id_that_returns_in_a_later_turn_is_told_apart(ask: Ask) -> None:
     """Some vendors number their calls anew in every turn; here each id has to be unique, its result with it."""
     sent = ask(
@@ -527,6 +518,36 @@ def test_an_id_that_returns_in_a_later_turn_is_told_apart(ask: Ask) -> None:
     assert first["id"] != second["id"]
     assert [first["id"], second["id"]] == [first_result["tool_use_id"], second_result["tool_use_id"]]
     assert ["one", "two"] == [first_result["content"], second_result["content"]]
+
+
+GREETING = [Message("assistant", "How can I help?"), Message("user", "Name a river.")]
+
+
+def test_the_first_word_is_the_users(ask: Ask) -> None:
+    """A conversation that the assistant begins is refused, or begins with a note where the caller allows that."""
+    with pytest.raises(CapabilityMismatch, match="first one is the assistant's"):
+        ask(GREETING)
+    for said in (GREETING, [Message("system", "Brief."), Message("user", " "), *GREETING]):
+        sent = ask(said, degrade=True)
+        assert ["user", "assistant", "user"] == [turn["role"] for turn in sent.body["messages"]]
+        assert ["degraded"] == sent.warnings
+    sent = ask(GREETING, own={"options": {"user_first": False}})
+    assert ["assistant", "user"] == [turn["role"] for turn in sent.body["messages"]]
+    assert [] == sent.warnings
+
+
+def test_calls_are_named_where_no_tools_are_offered(ask: Ask) -> None:
+    """Calls without their tools are refused: those are named once each, and can't be called."""
+    loop = [
+        Message("assistant", [ToolCall("a", "now", {}), ToolCall("b", "now", {})]),
+        Message("tool", [ToolResult("a", "x"), ToolResult("b", "y")]),
+    ]
+    sent = ask([Message("user", "Go"), *loop])
+    assert [{"name": "now", "input_schema": {"type": "object"}}] == sent.body["tools"]
+    assert {"type": "none"} == sent.body["tool_choice"]
+    sent = ask([Message("user", "Go"), *loop], tools=[WEATHER])
+    assert ["get_weather"] == [tool["name"] for tool in sent.body["tools"]]
+    assert "tool_choice" not in sent.body
 
 
 # What only the vendor understands

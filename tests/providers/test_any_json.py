@@ -175,9 +175,9 @@ def check(examples: int) -> None:
     @given(st.lists(CHUNK | CALLS | some_json(COMPLETIONS), max_size=4), st.booleans())
     def completions(chunks: list[Any], held: bool) -> None:
         options = ChatCompletionsOptions()
-        read(ChatCompletionsDecoder(options, tools=["look"], tools_as_schema=held), chunks)
+        read(ChatCompletionsDecoder(options, WHO, tools=["look"], tools_as_schema=held), chunks)
         for chunk in chunks:
-            whole(lambda chunk=chunk: parse_completion(chunk, options, tools_as_schema=held))
+            whole(lambda chunk=chunk: parse_completion(chunk, options, WHO, tools_as_schema=held))
             read_completions_error(400, json.dumps(chunk).encode())
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))

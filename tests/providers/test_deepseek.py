@@ -18,6 +18,7 @@ from llmswitch import (
     Tool,
     ToolCall,
     ToolResult,
+    VendorData,
 )
 from llmswitch._registry import provider
 
@@ -95,13 +96,15 @@ CALLED = [
 ]
 
 
-def test_thoughts_go_back_with_calls_alone(one_vendor):
-    """V4 demands its thoughts beside tool calls, an empty one from elsewhere too; beside text they are left out."""
+def test_thoughts_go_back_with_every_turn(one_vendor):
+    """V4 demands its thoughts with every turn; where there are none, or another vendor's, a space stands for them."""
     messages = one_vendor(FLASH).sent(CALLED, tools=[NOW])["messages"]
     assert ("I must look.", None) == (messages[1]["reasoning_content"], messages[1]["content"])
-    assert "reasoning_content" not in messages[3]
-    foreign = [CALLED[0], Message("assistant", [ToolCall("c1", "now", {}, "{}")]), CALLED[2]]
-    assert "" == one_vendor(FLASH).sent(foreign, tools=[NOW])["messages"][1]["reasoning_content"]
+    assert "So it is noon." == messages[3]["reasoning_content"]
+    theirs = Reasoning("I think so.", VendorData("elsewhere", "0123456789abcdef", "their-model", {"signature": "c2ln"}))
+    for thought in ([], [theirs]):
+        foreign = [CALLED[0], Message("assistant", [*thought, ToolCall("c1", "now", {}, "{}")]), CALLED[2]]
+        assert " " == one_vendor(FLASH).sent(foreign, tools=[NOW])["messages"][1]["reasoning_content"]
 
 
 def test_the_old_reasoner_refuses_its_thoughts(one_vendor):

@@ -162,7 +162,7 @@ CALLED = [
 
 
 def test_thoughts_and_no_empty_content_beside_calls(one_vendor):
-    """A call carries its thoughts, an empty one from elsewhere too, and no content where it said nothing."""
+    """A call carries its thoughts, be they empty, and no content where it said nothing; K3 wants thoughts always."""
     messages = one_vendor(K26).sent(CALLED, tools=[NOW])["messages"]
     assert {"role", "reasoning_content", "tool_calls"} == set(messages[1])
     assert "I must look." == messages[1]["reasoning_content"]
@@ -171,6 +171,9 @@ def test_thoughts_and_no_empty_content_beside_calls(one_vendor):
     foreign = [CALLED[0], Message("assistant", [Text("Wait."), ToolCall("c1", "now", {}, "{}")]), CALLED[2]]
     message = one_vendor(K26).sent(foreign, tools=[NOW])["messages"][1]
     assert ("Wait.", "") == (message["content"], message["reasoning_content"])
+    plain = [CALLED[0], Message("assistant", "Noon."), CALLED[4]]
+    for target, thought in ((K26, None), (K3, ""), ("moonshot:kimi-k2.7-code", "")):
+        assert thought == one_vendor(target).sent(plain)["messages"][1].get("reasoning_content")
 
 
 def test_every_property_has_a_type(one_vendor):

@@ -6,8 +6,20 @@ import json
 
 import pytest
 
-from llmswitch import ConfigError, LLMSwitchError, Message, Text
+from llmswitch import (
+    Audio,
+    CapabilityMismatch,
+    ConfigError,
+    Image,
+    LLMSwitchError,
+    Message,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 
+RESULT = Message("tool", [ToolResult("a", "done")])
 SERVER = {"dialect": "openai", "base_url": "http://127.0.0.1:9/v1"}
 
 
@@ -86,3 +98,66 @@ def test_an_option_with_a_slip(one_vendor):
     """A setting that has no least value is said to have none."""
     with pytest.raises(ConfigError, match=r"options\.least"):
         one_vendor("mine:m", **SERVER, options={"least": {"temprature": 0.1}}).sent()
+
+
+def test_ids_of_tool_calls(one_vendor):
+    """An id that a server refuses is replaced, in the call and in its result; one that it takes stays."""
+    rule = {"tool_ids": {"pattern": "[a-zA-Z0-9]{9}", "length": 9}}
+    said = [
+        Message("user", "Go"),
+        Message("assistant", [ToolCall("abcDEF123", "f", {}), ToolCall("functions.f:0", "f", {})]),
+        Message("tool", [ToolResult("functions.f:0", "two"), ToolResult("abcDEF123", "one")]),
+    ]
+    _, turn, *results = one_vendor("mine:m", **SERVER, options=rule).sent(said)["messages"]
+    first, second = (call["id"] for call in turn["tool_calls"])
+    assert ("abcDEF123", True) == (first, second.isalnum() and len(second) == 9)
+    assert [(second, "two"), (first, "one")] == [(each["tool_call_id"], each["content"]) for each in results]
+    with pytest.raises(ConfigError, match="tool_ids"):
+        one_vendor("mine:m", **SERVER, options={"tool_ids": {"pattern": "[g-z]{9}"}}).sent()
+
+
+def test_pictures_of_several_results_follow_all_of_them(one_vendor):
+    """Nothing stands between results of one turn, be they in one message or in several; pictures come after."""
+    picture = Image(url="https://example.com/a.png")
+    said = [
+        Message("user", "Go"),
+        Message("assistant", [ToolCall("a", "f", {}), ToolCall("b", "f", {}, "  ")]),
+        Message("tool", [ToolResult("a", [Text("one"), picture])]),
+        Message("tool", [ToolResult("b", [picture])]),
+        Message("user", "Well?"),
+    ]
+    able = {"tool_result_images": True}
+    messages = one_vendor("mine:m", **SERVER, capabilities=able).sent(said)["messages"]
+    assert ["user", "assistant", "tool", "tool", "user", "user"] == [message["role"] for message in messages]
+    shown = ["Returned by the tool call a:", None, "Returned by the tool call b:", None]
+    assert shown == [part.get("text") for part in messages[4]["content"]]
+    assert ["{}", "{}"] == [call["function"]["arguments"] for call in messages[1]["tool_calls"]]
+
+
+def test_what_is_blank_is_left_out(one_vendor):
+    """Messages and parts without a word are not sent; where nothing else is there, that is said."""
+    vendor = one_vendor("mine:m", **SERVER)
+    said = [
+        Message("system", ""),
+        Message("user", [Text(""), Text("Hi")]),
+        Message("assistant", [Reasoning("Hm.")]),
+        Message("user", " \n"),
+        Message("user", "Well?"),
+    ]
+    assert [("user", "Hi"), ("user", "Well?")] == [
+        (each["role"], each["content"]) for each in vendor.sent(said)["messages"]
+    ]
+    called = [Message("user", "Go"), Message("assistant", [Text("\n"), ToolCall("a", "f", {})]), RESULT]
+    assert vendor.sent(called)["messages"][1]["content"] is None
+    with pytest.raises(CapabilityMismatch, match="all of them are blank"):
+        vendor.sent([Message("user", ""), Message("assistant", [Text("")])])
+
+
+@pytest.mark.parametrize(
+    "part", [Image(url="https://example.com/a.png"), Audio(data="UklGRg==", media_type="audio/wav")]
+)
+def test_what_an_assistant_showed_is_not_dropped_in_silence(one_vendor, part):
+    """The dialect has no place for an assistant's pictures and recordings: they are refused, not left out."""
+    vendor = one_vendor("mine:m", **SERVER, capabilities={"images": True, "audio": True})
+    with pytest.raises(CapabilityMismatch, match=type(part).__name__):
+        vendor.sent([Message("user", "Draw"), Message("assistant", [Text("Here"), part]), Message("user", "Thanks")])

@@ -129,7 +129,7 @@ CALLED = [
 
 
 def test_thoughts_go_back_by_model(one_vendor):
-    """ERNIE has them back where there are some; a hosted V4 always beside calls, a hosted R1 never."""
+    """ERNIE has them back where there are some; a hosted V4 always, a hosted R1 never."""
     for model, thought in (("ernie-5.0", "I must look."), ("deepseek-v4-pro", "I must look."), ("deepseek-r1", None)):
         message = one_vendor(f"qianfan:{model}").sent(CALLED, tools=[NOW])["messages"][1]
         assert thought == message.get("reasoning_content")

@@ -95,7 +95,7 @@ THOUGHT = [
 
 def test_the_replay_of_thoughts(one_vendor):
     """The vendor's own models must not get theirs back; the hosted DeepSeek wants its own."""
-    for model, thoughts in ((LITE, []), ("sensenova:deepseek-v4-flash", ["I look."])):
+    for model, thoughts in ((LITE, []), ("sensenova:deepseek-v4-flash", ["I look.", "Hm."])):
         turns = [turn for turn in one_vendor(model).sent(THOUGHT)["messages"] if turn["role"] == "assistant"]
         assert thoughts == [turn["reasoning_content"] for turn in turns if "reasoning_content" in turn]
         assert not any("reasoning" in turn for turn in turns)

@@ -96,7 +96,7 @@ THOUGHT = [
 @pytest.mark.parametrize(
     ("model", "thoughts"),
     [
-        ("deepseek-ai/DeepSeek-V4-Pro", ["I look.", None]),
+        ("deepseek-ai/DeepSeek-V4-Pro", ["I look.", " "]),
         ("zai-org/GLM-5.2", ["I look.", None]),
         ("Qwen/Qwen3-8B", [None, None]),
     ],

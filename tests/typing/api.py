@@ -47,6 +47,8 @@ def sync() -> None:
         Message("user", [Text("Look"), Image(url="https://example.com/a.png")]),
         {"role": "user", "content": "Hi"},
     ]
+    stored: list[dict[str, object]] = [Message("user", "Hi").to_dict()]
+    messages.extend(Message.from_dict(each) for each in stored)
     reply: ChatReply = client.chat("Say hello")
     reply = client.chat(
         messages,
