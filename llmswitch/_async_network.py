@@ -11,11 +11,12 @@ from time import monotonic
 from typing import Any
 
 from ._connecting import connect_async
-from ._network import PIECE, connected, current_clock, readable
+from ._network import PIECE, Clock, connected, current_clock, readable
 from ._resolver import resolve_async
 
 __all__ = ["AsyncBackend", "AsyncStream"]
 
+_NOBODYS = Clock()
 _FULL = 262_144  # bytes that may lie unread before the other side has to wait
 
 
@@ -80,9 +81,12 @@ class AsyncStream(asyncio.Protocol):
         """Until something happens; raises `late` where nothing does."""
         self._waiter = waiter = self._loop.create_future()
         timer = self._loop.call_later(seconds, _give_up, waiter) if seconds is not None else None
+        clock = current_clock.get() or _NOBODYS
+        clock.open = True
         try:
             happened = await waiter
         finally:
+            clock.open = False
             self._waiter = None
             if timer is not None:
                 timer.cancel()
@@ -92,6 +96,7 @@ class AsyncStream(asyncio.Protocol):
     def _left(self, late: type[Exception], timeout: float | None) -> float | None:
         clock = current_clock.get()
         if clock is not None:
+            clock.open = False  # until it waits: what fails before that is cleared away in between
             timeout = clock.left(late, timeout)
         if self._layers:
             connecting = self._by - monotonic()
@@ -174,6 +179,8 @@ class AsyncStream(asyncio.Protocol):
         left = self._by - monotonic()
         left = left if timeout is None else min(left, timeout)
         secret = AsyncStream(core, self._started, self._by, max(0, self._layers - 1))
+        clock = current_clock.get() or _NOBODYS
+        clock.open = True
         try:
             if left <= 0:
                 raise TimeoutError
@@ -191,6 +198,8 @@ class AsyncStream(asyncio.Protocol):
         except BaseException:
             self.close()
             raise
+        finally:
+            clock.open = False
         connected(self._started)
         return secret
 
@@ -233,6 +242,14 @@ class AsyncBackend:
         socket_options: Iterable[Any] | None = None,
     ) -> AsyncStream:
         """`timeout` is for the name, the connection and TLS together."""
+        clock = current_clock.get() or _NOBODYS
+        clock.open = True
+        try:
+            return await self._connect(host, port, timeout, socket_options or ())
+        finally:
+            clock.open = False
+
+    async def _connect(self, host: str, port: int, timeout: float | None, options: Iterable[Any]) -> AsyncStream:
         started = monotonic()
         by = started + (timeout if timeout is not None else 86_400.0)
         try:
@@ -242,7 +259,7 @@ class AsyncBackend:
         except OSError as problem:
             raise self._core.ConnectError(str(problem)) from problem
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for option in socket_options or ():
+        for option in options:
             made.setsockopt(*option)
         stream = AsyncStream(self._core, started, by, self._layers)
         loop = asyncio.get_running_loop()

@@ -191,7 +191,7 @@ class SyncDriver:
             if spent is not None:
                 spent.transport.close()
             address = endpoint.address()
-            if clock.over:
+            if clock.over or self.abandoned:
                 return _CLOSED
             self._response = pool.transport.handle_request(_request(pool.engine, action, endpoint, address))
             self._chunks, self._whole = iter(self._response.stream), False

@@ -6,6 +6,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Iterator
+from time import monotonic
 
 from ._engine import Engine
 from ._network import Clock
@@ -50,7 +51,8 @@ def fault_of(problem: Exception, engine: Engine, clock: Clock) -> Fault:
     if isinstance(problem, http.RemoteProtocolError) and not str(problem).lower().startswith(_CLOSED):
         kind = "garbage"
     if isinstance(problem, http.WriteTimeout):
-        return Fault(kind, "the other side stopped reading the request")
+        # the time of the attempt ended while it wrote, or a write took too long for itself
+        return Fault("timeout" if monotonic() >= clock.by else kind, "the other side stopped reading the request")
     if kind == "broken" and clock.connect_ms is None and clock.received == 0 and clock.measured:
         kind = "stale"
     return Fault(kind, _said(problem))

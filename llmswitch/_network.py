@@ -33,17 +33,20 @@ class Clock:
 
     `by`: monotonic seconds at which the next read ends. `connect_ms`: how long connecting took, with names and TLS;
     `None` where a kept connection was used. `received`: bytes that arrived. `measured`: the connection is one of ours,
-    which tells these things. `over`: the client was closed. `stream`: the connection in use. `waiting`: what an async
-    call waits for.
+    which tells these things. `over`: the client was closed. `stream`: the connection in use.
+
+    Of an async call, `waiting` is what it waits for, and `open` says whether that is the network, or a place in the
+    pool: nothing is lost where it is interrupted there.
     """
 
-    __slots__ = ("by", "connect_ms", "measured", "over", "received", "stream", "waiting")
+    __slots__ = ("by", "connect_ms", "measured", "open", "over", "received", "stream", "waiting")
 
     def __init__(self, by: float = 0.0, *, measured: bool = False) -> None:
         self.by = by
         self.connect_ms: float | None = None
         self.received = 0
         self.measured = measured
+        self.open = True
         self.over = False
         self.stream: Any = None
         self.waiting: Any = None

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._events import ChatEvent
 from ._wire import Lane, Outcome, Race, Raced
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ._drive import AsyncDriver, SyncDriver
 
 __all__ = ["race_in_tasks", "race_in_threads"]
+
+_Task: TypeAlias = asyncio.Task[tuple[list[ChatEvent] | None, Any]]
 
 
 class _Ended:
@@ -45,14 +47,29 @@ class _Ended:
 async def race_in_tasks(race: Race, make: Callable[[], AsyncDriver]) -> tuple[Raced, AsyncDriver]:
     """How the race ended, and the driver that has the winner's answer."""
     drivers: list[AsyncDriver] = []
-    tasks: list[asyncio.Task[tuple[list[ChatEvent] | None, Any]]] = []
+    lanes: list[Lane] = []
+    tasks: list[_Task] = []
 
     def begin(lane: Lane) -> None:
         drivers.append(make())
+        lanes.append(lane)
         tasks.append(asyncio.ensure_future(_run_in_task(lane, drivers[-1])))
 
-    raced, ended = None, _Ended(race)
     begin(race.first)
+    try:
+        raced = await _until_decided(race, tasks, begin)
+        return raced, drivers[raced.winner]
+    except BaseException:  # the caller leaves: whoever had something for him by then has it in vain
+        for number, task in enumerate(tasks):
+            if task.done():
+                lanes[number].close()
+                await drivers[number].aclose()
+        raise
+
+
+async def _until_decided(race: Race, tasks: list[_Task], begin: Callable[[Lane], None]) -> Raced:
+    """How the race ended; whoever lost is over by then, or has been told to be."""
+    raced, ended = None, _Ended(race)
     try:
         await asyncio.wait(tasks, timeout=max(0.0, race.after - monotonic()))
         if not tasks[0].done():
@@ -65,7 +82,7 @@ async def race_in_tasks(race: Race, make: Callable[[], AsyncDriver]) -> tuple[Ra
             for number, task in enumerate(tasks):  # of two that stopped in the same turn the first one counts
                 if raced is None and task.done() and not ended.has(number):
                     raced = ended.stopped(number, *task.result(), len(tasks))
-        return raced, drivers[raced.winner]
+        return raced
     finally:
         losers = [n for n in range(len(tasks)) if not ended.has(n) and (raced is None or n != raced.winner)]
         for number in losers:

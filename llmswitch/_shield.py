@@ -1,8 +1,9 @@
 """
 A cancellation must not meet the HTTP library at just any point: where it is between two waits, it loses connections.
 
-Here the library's work goes on in the caller's own task. A cancellation reaches it where it waits for the network, and
-nowhere else; what it does after that, to close what was open, is not interrupted again. It may wait for two seconds.
+Here the library's work goes on in the caller's own task. A cancellation reaches it where it waits for the network or
+for a place in the pool, and nowhere else: not between two waits, and not in the library's own locks. What it does after
+that, to close what was open, is not interrupted again. It may wait for two seconds.
 """
 
 from __future__ import annotations
@@ -45,13 +46,13 @@ def shielded(work: Coroutine[Any, Any, T], clock: Clock, *, closing: bool = Fals
             unwanted = clock.over or task.cancelling() > before
             if not unwanted and not closing:
                 told, until = False, 0.0
-            elif told:
+            if told or (waiting is not None and not clock.open):
                 until = until or monotonic() + _SECONDS
                 seen = (yield from _out_wait(waiting, until)) or seen
                 if waiting is not None and not waiting.done():
                     step, given = work.throw, _stop(waiting)
                 continue
-            elif waiting is not None:
+            if unwanted and waiting is not None:
                 told, step, given = True, work.throw, _stop(waiting)
                 continue
             clock.waiting = waiting

@@ -135,6 +135,38 @@ def test_a_wait_that_was_just_over() -> None:
     assert ["a connection"] == noted
 
 
+def test_the_librarys_own_locks() -> None:
+    """A wait for another task of the library, in the middle of its work, is not interrupted; the next wait is."""
+
+    async def main() -> tuple[list[str], int]:
+        noted: list[str] = []
+        clock, lock = Clock(), asyncio.Lock()
+
+        async def work() -> None:
+            clock.open = False
+            async with lock:
+                noted.append("closed")
+            clock.open = True
+            await asyncio.sleep(30)
+
+        async def run() -> None:
+            await shielded(work(), clock)
+
+        await lock.acquire()
+        task = asyncio.create_task(run())
+        await asyncio.sleep(0.01)
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0)
+        assert [] == noted
+        lock.release()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return noted, task.cancelling()
+
+    assert (["closed"], 3) == asyncio.run(main())
+
+
 def test_what_swallows_it_is_cancelled_all_the_same() -> None:
     """Work that turns the cancellation into an error, or into a result, does not hide it."""
 

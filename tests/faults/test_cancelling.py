@@ -23,6 +23,7 @@ from llmswitch.testing.fault_server import (
     Send,
     SendForever,
     SendSlowly,
+    Step,
     black_hole,
     chunk,
     event_bytes,
@@ -132,6 +133,60 @@ def test_row_92_cancelled_at_every_step(times: int, warm: bool) -> None:
 
     with FaultServer([ReadRequest(), Pause(0.002), *answering()[1:]]) as server:
         asyncio.run(run(server))
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
+@pytest.mark.parametrize("end", [Reset(), Hang()], ids=["reset", "late"])
+def test_row_92_cancelled_while_the_library_waits_for_itself(times: int, end: Step) -> None:
+    """A connection that failed, and waits for a lock of the library's own to be closed, is closed all the same."""
+
+    async def run(server: FaultServer) -> None:
+        async with calling(server.url, timeout=0.1) as client:
+            await client.chat(PROMPT)
+            (pool,) = client._connections.registry()._pools.values()
+            (connection,) = pool.transport._pool.connections
+            task = asyncio.create_task(client.chat(PROMPT))
+            await asyncio.sleep(0.02)
+            async with connection._connection._state_lock:
+                await asyncio.sleep(0.15)  # meanwhile it fails, and waits
+                for _ in range(times):
+                    task.cancel()
+                    await asyncio.sleep(0)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert NOTHING == in_use(client)
+
+    with FaultServer([*answering(), ReadRequest(), Pause(0.04), end]) as server:
+        asyncio.run(run(server))
+        assert server.wait_closed()
+
+
+def test_rows_92_and_108_cancelled_in_a_race(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that is cancelled while two answers race, and just as one of them wins, leaves nothing of either."""
+    monkeypatch.setattr("llmswitch._hedging.SHORTEST", 0.001)
+    chooser = random.Random(8)
+    script: Script = [ReadRequest(), Pause(0.004), *answering()[1:]]
+
+    async def run(t1: FaultServer, t2: FaultServer) -> None:
+        async with calling(t1.url, t2.url, hedge=True) as client:
+            object.__setattr__(client._setup.chain(None).policy, "hedge_after", 0.001)
+            for number in range(60):
+                client._health._hedging.tokens = 5.0
+                task = asyncio.create_task(read(client, stream=bool(number % 2)))
+                await asyncio.sleep(0.004 + chooser.random() * 0.006)
+                for _ in range(1 + number % 3):
+                    task.cancel()
+                    await asyncio.sleep(0)
+                await asyncio.gather(task, return_exceptions=True)
+                await asyncio.sleep(0.002)
+                assert NOTHING == in_use(client), number
+                assert [0, 0] == [shown.in_flight for shown in client.health()], number
+            assert {asyncio.current_task()} == asyncio.all_tasks()
+
+    with FaultServer(script) as t1, FaultServer(script) as t2:
+        asyncio.run(run(t1, t2))
+        assert t1.requests
+        assert t2.requests
 
 
 @only_on_linux
