@@ -90,10 +90,9 @@ def test_variants_with_the_centres(target):
 @pytest.mark.slow
 @pytest.mark.parametrize("home", TARGETS, ids=lambda each: f"{each[0]}-{each[1] or 'default'}")
 def test_all_pairs(home):
-    """Every ordered pair of targets, whole and streamed."""
-    for away in TARGETS:
-        for stream in (False, True):
-            cross(party(*home), party(*away), stream=stream)
+    """Every ordered pair of targets; one way it is streamed, and back it is whole."""
+    for number, away in enumerate(TARGETS):
+        cross(party(*home), party(*away), stream=number < TARGETS.index(home))
 
 
 RULES = ("reasoning_replay", "reasoning_stand_in", "reasoning_fields", "reasoning_parts", "calls_content", "tool_ids")

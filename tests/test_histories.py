@@ -29,6 +29,7 @@ from llmswitch._request import ChatRequest
 from llmswitch._vendor_wire import Heard
 from llmswitch.testing import Party
 from llmswitch.testing._conversations import NOW, PIXEL, WEATHER
+from tests.everyday import many
 from tests.test_crossing import PROVIDERS, TARGETS, party
 
 ELSEWHERE = "THOUGHT-ELSEWHERE"
@@ -179,7 +180,7 @@ def test_a_history_is_refused_before_a_byte_or_taken_by_every_provider(messages,
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=many(200), deadline=None, suppress_health_check=list(HealthCheck))
 @given(histories(), options)
 def test_many_histories_at_every_target(messages, chosen):
     """The same, many times, at all models whose rules differ."""

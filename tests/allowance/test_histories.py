@@ -15,6 +15,7 @@ from llmswitch._allowance import Allowance, Denied, Want
 from llmswitch._counters import MemoryCounters, Reservation
 from llmswitch._window import Calendar, Sliding
 from tests.allowance.play import NOON, Clock, allowance, rate
+from tests.everyday import many
 
 LIMIT = 10
 BEFORE_DST = 1_793_487_600_000  # 2026-10-31T19:00 in New York, six hours before the clocks are set back
@@ -176,5 +177,5 @@ class _Long(AllowanceMachine):
     pass
 
 
-_Long.TestCase.settings = settings(max_examples=10_000, stateful_step_count=50, deadline=None)
+_Long.TestCase.settings = settings(max_examples=many(500), stateful_step_count=50, deadline=None)
 TestManyHistories = pytest.mark.slow(_Long.TestCase)

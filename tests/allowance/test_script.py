@@ -13,6 +13,7 @@ from llmswitch._redis_store import redis_clients
 from llmswitch._secrets import Secret
 from llmswitch._window import DAY, Calendar, Ever, Sliding, Until
 from tests.allowance.play import NOON, Clock, MemoryCounterStore, allowance, rate
+from tests.everyday import many
 
 pytestmark = pytest.mark.slow
 
@@ -107,9 +108,9 @@ class History:
 
 
 def test_the_script_counts_as_the_arithmetic_does(server):
-    """Over 300 histories of clocks that jump, leases that end and orders that are repeated."""
+    """Over a hundred histories of clocks that jump, leases that end and orders that are repeated."""
     client = redis_clients(Secret(server.url, "the test"), "the test")()
-    for seed in range(300):
+    for seed in range(many(100)):
         client.flushall()
         history = History(random.Random(seed), client)
         for _ in range(40):

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 )
 
 from llmswitch._breaker import Breaker, Permit
+from tests.everyday import many
 from tests.health.models import (
     NUMBERS,
     Event,
@@ -457,5 +458,5 @@ class _Long(BreakerMachine):
     pass
 
 
-_Long.TestCase.settings = settings(max_examples=10_000, stateful_step_count=60, deadline=None)
+_Long.TestCase.settings = settings(max_examples=many(500), stateful_step_count=60, deadline=None)
 TestManyBreakerHistories = pytest.mark.slow(_Long.TestCase)

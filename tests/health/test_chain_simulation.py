@@ -16,7 +16,7 @@ import pytest
 
 from llmswitch._errors import DeadlineExceeded, StreamInterrupted
 from llmswitch._events import Finish, StreamReset
-from tests.everyday import mostly_slow
+from tests.everyday import many, mostly_slow
 from tests.health.simulator import Played, World
 from tests.health.vendors import AFTER, BEFORE, DECLARED, OVERLOADED, UNWELL, Weather
 from tests.health.virtual import chain
@@ -139,16 +139,16 @@ def test_what_breaks_after_the_first_word_is_reported(seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_calls() -> None:
-    """The same for 100,000 calls: answered wherever it can be, and nothing lost, doubled, mixed or cut in silence."""
+def test_thousands_of_calls() -> None:
+    """The same for 10,000 calls: answered wherever it can be, and nothing lost, doubled, mixed or cut in silence."""
     calls = Counter[str]()
-    for seed in range(1000, 2000):
+    for seed in range(1000, 1000 + many(100)):
         played = run(seed, 100, after=seed % 2 == 0, healthy=seed % 4 < 2)
         for one in played:
             calls["able" if one.able else "not able"] += 1
             calls["answered"] += one.reply is not None
-    assert 100_000 == calls["able"] + calls["not able"]
-    assert calls["able"] > 50_000
+    assert many(10_000) == calls["able"] + calls["not able"]
+    assert calls["able"] > many(5_000)
 
 
 class Dice(Weather):
@@ -166,7 +166,7 @@ class Dice(Weather):
         return False  # nobody can know
 
 
-@pytest.mark.parametrize("calls", [1_000, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("calls", [1_000, pytest.param(many(20_000), marks=pytest.mark.slow)])
 def test_independent_faults(calls: int) -> None:
     """
     With three targets that each fail one request in five, one that knows the future and asks each of them once answers
@@ -255,10 +255,10 @@ def test_an_outage_of_everybody_is_not_amplified(condition: str, size: int) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize("size", [1, 3])
 @pytest.mark.parametrize("condition", [name for name in _OUTAGES["slow"] if name != "stale"])
 def test_no_outage_of_everybody_is_amplified(condition: str, size: int) -> None:
-    """The same for every way to fail, and for chains of up to five."""
+    """The same for every way to fail."""
     assert amplification(condition, size) <= 1.10
 
 

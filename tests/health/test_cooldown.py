@@ -13,6 +13,7 @@ from llmswitch._errors import LLMSwitchError
 from llmswitch._health import Admission, Health, Refusal
 from llmswitch._policy import RULES, rule_for
 from llmswitch._target import Target
+from tests.everyday import many
 from tests.health.models import COOLS, HOUR, MINUTE, Said, judge_cooldown
 from tests.health.virtual import Clock, targets
 
@@ -280,5 +281,5 @@ class _Long(CooldownMachine):
     pass
 
 
-_Long.TestCase.settings = settings(max_examples=10_000, stateful_step_count=40, deadline=None)
+_Long.TestCase.settings = settings(max_examples=many(500), stateful_step_count=40, deadline=None)
 TestManyCooldownHistories = pytest.mark.slow(_Long.TestCase)

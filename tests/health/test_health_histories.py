@@ -21,6 +21,7 @@ from llmswitch import _errors
 from llmswitch._errors import LLMSwitchError
 from llmswitch._health import Admission, Health, Refusal
 from llmswitch._target import Target
+from tests.everyday import many
 from tests.health.models import COOLS, COUNTS, Cooling, Event, Said, Verdict, judge_breaker, judge_cooldown
 from tests.health.virtual import Clock, targets
 
@@ -253,5 +254,5 @@ class _Long(HealthMachine):
     pass
 
 
-_Long.TestCase.settings = settings(max_examples=500, stateful_step_count=50, deadline=None)
+_Long.TestCase.settings = settings(max_examples=many(500), stateful_step_count=50, deadline=None)
 TestManyHealthHistories = pytest.mark.slow(_Long.TestCase)

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from llmswitch._health import Admission, Health
 from llmswitch._retry_budget import RetryBudget
 from llmswitch._target import Target
+from tests.everyday import many
 from tests.health.simulator import World
 from tests.health.vendors import Weather
 from tests.health.virtual import Clock, chain, targets
@@ -141,7 +142,7 @@ class _Long(BudgetMachine):
     pass
 
 
-_Long.TestCase.settings = settings(max_examples=10_000, stateful_step_count=40, deadline=None)
+_Long.TestCase.settings = settings(max_examples=many(500), stateful_step_count=40, deadline=None)
 TestManyBudgetHistories = pytest.mark.slow(_Long.TestCase)
 
 

@@ -17,6 +17,7 @@ from llmswitch.providers.anthropic_reply import MessagesDecoder, parse_message
 from llmswitch.providers.openai import ChatCompletionsOptions
 from llmswitch.providers.openai_errors import read_error as read_completions_error
 from llmswitch.providers.openai_reply import ChatCompletionsDecoder, parse_completion
+from tests.everyday import many
 
 SAID = (VendorFault, NotAnAnswer, BadArguments)
 WHO = ModelIdentity("vendor", "account", "model")
@@ -200,4 +201,4 @@ def test_any_json():
 @pytest.mark.slow
 def test_very_much_json():
     """Many hundreds."""
-    check(500)
+    check(many(200))

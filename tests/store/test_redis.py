@@ -330,8 +330,8 @@ def test_keys_of_another_type(server, health, caplog):
     fails(one, T, limited(60))
     until(lambda: server.admin.dbsize() == 2)
     for key in server.admin.keys("*"):
-        server.admin.delete(key)
-        server.admin.rpush(key, "x")
+        with server.admin.pipeline(transaction=True) as both:  # whoever writes it again does so after that
+            both.delete(key).rpush(key, "x").execute()
     two = health(server.url)
     refused(two, T)
     until(lambda: refused(two, T))
