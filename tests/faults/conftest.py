@@ -67,8 +67,20 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 
 @pytest.fixture
 def corner(bench: Bench) -> Bench:
-    """The same, for long tables."""
+    """The same for long tables, of which each row goes one of the two ways every day."""
     return bench
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every second row of a long table is sync every day, the others are async."""
+    rows: dict[str, int] = {}
+    for item in items:
+        if isinstance(item, pytest.Function) and "corner" in item.fixturenames:
+            way = str(item.callspec.params["bench"])
+            row = rows.setdefault(item.nodeid.replace(way, ""), len(rows))
+            if way != _EVERY_DAY[row % 2]:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(params=[way for way in WAYS if way.stream], ids=str)

@@ -134,7 +134,10 @@ def test_a_pool_that_lost_connections_is_replaced(
     assert [logging.WARNING] == [each.levelno for each in record]
     assert whole.t1.url.removesuffix("/v1") in record[0].message
     whole.settle()
-    assert whole.t1.wait_closed() if everything else whole.t1.open == 1, "what the old one kept is closed"
+    limit = time.monotonic() + 1
+    while whole.t1.open > 1 and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert whole.t1.open <= 1, "what the old one kept is closed; the new one may keep the last"
 
 
 def test_what_is_in_flight_goes_on(whole: Bench) -> None:
