@@ -198,8 +198,12 @@ class _Writer:
         return block
 
     def _reasoning(self, part: Reasoning) -> _Block | None:
-        """A signature holds for the model that gave it alone: the documentation says to strip it for any other."""
-        if part.vendor is None or not self._identity.owns(part.vendor, same_model=True):
+        """
+        A signature holds for the model that gave it alone: the documentation says to strip it for any other.
+
+        A thought that has none, as one of an answer that broke off, is refused, and left out.
+        """
+        if part.vendor is None or not part.vendor.data or not self._identity.owns(part.vendor, same_model=True):
             return None
         data = part.vendor.data
         return {**data, "thinking": part.text} if data.get("type") == "thinking" else dict(data)

@@ -365,6 +365,16 @@ def test_a_turn_of_which_nothing_is_left_is_left_out():
         assert b'"assistant"' not in party(name).sent
 
 
+def test_a_thought_that_lost_its_signature_is_left_out():
+    """What a broken stream leaves of a thought bears its author's name, and is not sent as if it were signed."""
+    claude = party("anthropic")
+    identity = claude._target.adapter.identity
+    thought = Reasoning("Hm.", identity.signature())
+    said = [QUESTION, Message("assistant", [thought, Text("It is")]), Message("user", "Well?")]
+    claude.ask(said, Answer((Text("Ok"),)), stream=False)
+    assert "It is" == json.loads(claude.sent)["messages"][1]["content"]
+
+
 def test_thinking_with_a_budget_gives_way_to_another_models_calls():
     """In the midst of foreign calls a budget is refused: the model answers without, and the reply says so."""
     haiku = party("anthropic", "claude-haiku-4-5")
