@@ -59,7 +59,7 @@ class ChatCompletionsOptions(BaseModel):
     of UTC of the clock by which the words of an error name the moment of a reset. `eof_ok`: a stream
     may end without a finish reason: with `"done"` if it says `[DONE]`, with `true` in any orderly way; the reply
     warns of it (`no_finish_reason`). `prefill`: how a model with that capability is asked to go on with an unfinished
-    answer.
+    answer. `extras_field`: an object of a chunk that may hold the usage, or an error.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -101,6 +101,7 @@ class ChatCompletionsOptions(BaseModel):
     reset_clock: float | None = None
     eof_ok: bool | Literal["done"] = False
     prefill: PrefillOptions = PrefillOptions()
+    extras_field: str = ""
 
 
 class ChatCompletionsAdapter(Adapter):

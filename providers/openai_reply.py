@@ -56,18 +56,26 @@ def map_finish_reason(word: str, options: ChatCompletionsOptions, *, called: boo
 
 
 def convert_usage(usage: Any) -> Usage | None:
-    """Tokens from a `usage` object, wherever servers put the cached ones; `None` where it is not one."""
+    """
+    Tokens from a `usage` object, wherever servers put the cached ones; `None` where it is not one.
+
+    Where the total shows that thinking was counted beside the answer (xAI, public samples of 2026), it is added.
+    """
     if not isinstance(usage, Mapping):
         return None
     inputs = _inner(usage, "prompt_tokens_details")
     outputs = _inner(usage, "completion_tokens_details")
     cached = _first(inputs.get("cached_tokens"), usage.get("cached_tokens"), usage.get("prompt_cache_hit_tokens"))
+    read, written = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    thought, total = _count(outputs.get("reasoning_tokens")), _count(usage.get("total_tokens"))
+    if read is not None and written is not None and thought and total == read + written + thought:
+        written += thought
     counted = Usage(
-        input_tokens=_count(usage.get("prompt_tokens")),
-        output_tokens=_count(usage.get("completion_tokens")),
+        input_tokens=read,
+        output_tokens=written,
         cached_tokens=_count(cached),
         cache_write_tokens=_count(inputs.get("cache_write_tokens")),
-        reasoning_tokens=_count(outputs.get("reasoning_tokens")),
+        reasoning_tokens=thought,
     )
     return counted if counted.input_tokens is not None or counted.output_tokens is not None else None
 
@@ -183,6 +191,9 @@ class ChatCompletionsDecoder:
         check_status(chunk, self._options)
         if event.event == "error" or chunk.get("error") or _is_bare_error(chunk):
             raise VendorFault(vendor_facts(chunk, self._options))
+        extras = _inner(chunk, self._options.extras_field)
+        if extras.get("error"):
+            raise VendorFault(vendor_facts({"error": extras["error"]}, self._options))
         return self.read_chunk(chunk)
 
     def read_chunk(self, chunk: Mapping[str, Any]) -> list[ChatEvent]:
@@ -217,6 +228,8 @@ class ChatCompletionsDecoder:
         found = chunk.get("usage")
         if found is None and isinstance(choice, Mapping):
             found = choice.get("usage")
+        if found is None and self._options.extras_field:
+            found = _inner(chunk, self._options.extras_field).get("usage")
         if found is not None:
             counted = convert_usage(found)
             if counted is not None:

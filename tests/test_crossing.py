@@ -28,6 +28,7 @@ VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "anthropic": [("claude-haiku-4-5", {}), ("claude-sonnet-4-6", {"version": "2026-10-21"}), ("claude-opus-5", {})],
     "dashscope": [("qwen3.7-plus", {"site": "intl"}), ("deepseek-v4-pro", {}), ("deepseek-r1", {}), ("kimi-k3", {})],
     "deepseek": [("deepseek-reasoner", {"site": "cn"}), ("deepseek-chat", {})],
+    "fireworks": [("accounts/fireworks/models/deepseek-v4-pro", {})],
     "minimax": [("MiniMax-M2.7", {"site": "intl"}), ("M2-her", {})],
     "modelscope": [("ZhipuAI/GLM-5", {}), ("Qwen/Qwen3-32B", {})],
     "moonshot": [("kimi-k3.1-pro", {"site": "intl"}), ("kimi-k2.7-code", {}), ("moonshot-v1-8k", {})],
