@@ -88,10 +88,13 @@ class SiteSpec(Strict):
     the vendor does not say or uses several places, `local`, or `unknown`.
 
     `key_env`: the environment variables that usually hold its key, best first. `account`: sites of one account take
-    each other's keys; where it is not said, a site takes its own alone.
+    each other's keys; where it is not said, a site takes its own alone. `region` stands for `{region}` in `base_url`
+    where neither the configuration nor a variable of `region_env` names another.
     """
 
     base_url: str
+    region: str | None = None
+    region_env: tuple[str, ...] = ()
     jurisdiction: Place = "unknown"
     key_env: tuple[str, ...] = ()
     account: str = ""

@@ -18,6 +18,7 @@ from rich.text import Text
 from llmswitch._config import ProviderConfig
 from llmswitch._discovery import discover
 from llmswitch._endpoint import check_base_url
+from llmswitch._endpoints import site_url
 from llmswitch._errors import ConfigError
 from llmswitch._provider import ProviderSpec
 from llmswitch._registry import provider, provider_names
@@ -132,7 +133,8 @@ def _sites(spec: ProviderSpec, own: ProviderConfig | None, where: str) -> Iterat
         yield Site("this machine", "local", "")
     for name in sites_of(spec, own.site if own is not None else None):
         site = spec.sites[name]
-        yield Site(name, site.jurisdiction, site.base_url, site.note)
+        url = site_url(site, own or ProviderConfig(), where)
+        yield Site(name, site.jurisdiction, url, site.note)
 
 
 def _keys(spec: ProviderSpec, own: ProviderConfig | None) -> Iterator[Key]:
