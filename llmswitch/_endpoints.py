@@ -21,7 +21,7 @@ from ._registry import closed_service, owners_of
 from ._scrub import remember
 from ._secrets import Secret
 
-__all__ = ["Endpoints", "Location", "closed_key", "has_key", "signer", "version_of"]
+__all__ = ["Endpoints", "Location", "closed_key", "has_key", "same_origin", "signer", "site_url", "version_of"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -89,7 +89,7 @@ class Endpoints:
         base_url = check_base_url(
             own.base_url or (site_url(site, own, where) if site else ""), where, allow_insecure=own.allow_insecure
         )
-        moved = own.base_url is not None and (site is None or not _same_origin(own.base_url, site.base_url))
+        moved = own.base_url is not None and (site is None or not same_origin(own.base_url, site.base_url))
         jurisdiction = own.jurisdiction or (site.jurisdiction if site is not None and not moved else "unknown")
         return Location(site_name, site, base_url, moved, jurisdiction)
 
@@ -234,7 +234,7 @@ class Endpoints:
             return
         owners = owners_of(reference.env)
         sites = [site for owner in owners for site in owner.sites.values()]
-        if sites and not any(_same_origin(base_url, site.base_url) for site in sites):
+        if sites and not any(same_origin(base_url, site.base_url) for site in sites):
             raise ConfigError(
                 f"{where}: {reference.env} is the key of {' or '.join(owner.name for owner in owners)}, and this file "
                 f"was found, not named, so it may not send it to {urlsplit(base_url).hostname}; name the file in "
@@ -327,7 +327,7 @@ def _has_secrets(spec: ProviderSpec, auth: AuthSpec | None) -> bool:
     return any(os.environ.get(name, "").strip() for site in spec.sites.values() for name in site.key_env)
 
 
-def _same_origin(one: str, other: str) -> bool:
+def same_origin(one: str, other: str) -> bool:
     """Whether an address is at a site, whose own may stand for many regions."""
     origin = re.escape("/".join(other.lower().split("/")[:3])).replace(r"\{region\}", "[a-z0-9-]+")
     return re.fullmatch(origin, "/".join(one.lower().split("/")[:3])) is not None

@@ -21,7 +21,7 @@ from llmswitch._reply import ChatWarning
 from llmswitch._request import ChatRequest
 from llmswitch.providers.anthropic_schema import closed_schema
 from llmswitch.providers.bedrock_errors import read_error
-from llmswitch.providers.bedrock_messages import Conversation, build_messages
+from llmswitch.providers.bedrock_messages import build_messages
 from llmswitch.providers.bedrock_reply import ConverseDecoder, parse_reply
 from llmswitch.providers.tool_ids import ToolIds
 
@@ -71,7 +71,21 @@ class ConverseAdapter(Adapter):
     }
 
     def build(self, request: ChatRequest, *, stream: bool) -> HTTPRequest:
-        conversation = self._converse(request)
+        try:
+            body = self._body(request)
+        except CapabilityMismatch as problem:
+            problem.provider, problem.model = self.identity.provider, self.identity.model
+            raise
+        body.update(request.extra.get(self.identity.provider, {}))
+        # one segment of the path, so that the colon of an id and the slash of an ARN are encoded
+        path = f"/model/{quote(self.identity.model, safe='')}/{'converse-stream' if stream else 'converse'}"
+        try:
+            return HTTPRequest(path, dumps(body))
+        except ValueError as problem:
+            raise InvalidRequest(f"the request can't be written as JSON: {problem}") from None
+
+    def _body(self, request: ChatRequest) -> dict[str, Any]:
+        conversation = build_messages(request, self.options, self.identity)
         body: dict[str, Any] = {"messages": conversation.messages}
         if conversation.system:
             body["system"] = [*conversation.system, *self.options.cache_point("system")]
@@ -88,20 +102,7 @@ class ConverseAdapter(Adapter):
         for fields in (self.options.body, reasoning, self._form(request)):
             for name, value in fields.items():
                 body[name] = {**body.get(name, {}), **value} if isinstance(value, Mapping) else value
-        body.update(request.extra.get(self.identity.provider, {}))
-        # one segment of the path, so that the colon of an id and the slash of an ARN are encoded
-        path = f"/model/{quote(self.identity.model, safe='')}/{'converse-stream' if stream else 'converse'}"
-        try:
-            return HTTPRequest(path, dumps(body))
-        except ValueError as problem:
-            raise InvalidRequest(f"the request can't be written as JSON: {problem}") from None
-
-    def _converse(self, request: ChatRequest) -> Conversation:
-        try:
-            return build_messages(request, self.options, self.identity)
-        except CapabilityMismatch as problem:
-            problem.provider, problem.model = self.identity.provider, self.identity.model
-            raise
+        return body
 
     def prepare_tools(self, request: ChatRequest) -> dict[str, Any]:
         """
@@ -132,11 +133,7 @@ class ConverseAdapter(Adapter):
         if form is None:
             return {}
         if form.schema is None or not form.enforced:
-            raise CapabilityMismatch(
-                "response_format: this dialect has no JSON mode without a schema",
-                provider=self.identity.provider,
-                model=self.identity.model,
-            )
+            raise CapabilityMismatch("response_format: this dialect has no JSON mode without a schema")
         schema = dumps(closed_schema(form.schema)).decode()  # as text (docs)
         return {
             "outputConfig": {
@@ -153,7 +150,7 @@ class ConverseAdapter(Adapter):
     def _warnings(self, request: ChatRequest) -> Iterator[ChatWarning]:
         """What `build` changed in the conversation: it has to be said on the reply."""
         target = f"{self.identity.provider}:{self.identity.model}"
-        conversation = self._converse(request)
+        conversation = build_messages(request, self.options, self.identity)
         if conversation.system_moved:
             said = "a system message inside the conversation went into a user's turn, between <system> tags"
             yield ChatWarning("system_in_user_turn", f"{target}: {said}")

@@ -18,7 +18,7 @@ from rich.text import Text
 from llmswitch._config import ProviderConfig
 from llmswitch._discovery import discover
 from llmswitch._endpoint import check_base_url
-from llmswitch._endpoints import site_url
+from llmswitch._endpoints import same_origin
 from llmswitch._errors import ConfigError
 from llmswitch._provider import ProviderSpec
 from llmswitch._registry import provider, provider_names
@@ -133,8 +133,7 @@ def _sites(spec: ProviderSpec, own: ProviderConfig | None, where: str) -> Iterat
         yield Site("this machine", "local", "")
     for name in sites_of(spec, own.site if own is not None else None):
         site = spec.sites[name]
-        url = site_url(site, own or ProviderConfig(), where)
-        yield Site(name, site.jurisdiction, url, site.note)
+        yield Site(name, site.jurisdiction, site.base_url, site.note)
 
 
 def _keys(spec: ProviderSpec, own: ProviderConfig | None) -> Iterator[Key]:
@@ -157,7 +156,7 @@ def _keys(spec: ProviderSpec, own: ProviderConfig | None) -> Iterator[Key]:
 def _is_of(spec: ProviderSpec, own: ProviderConfig) -> bool:
     """Whether the address in the configuration is still on the host of the vendor's site."""
     site = spec.sites.get(own.site or spec.site)
-    return site is not None and (own.base_url or "").split("/")[:3] == site.base_url.split("/")[:3]
+    return site is not None and same_origin(own.base_url or "", site.base_url)
 
 
 def _table(rows: list[Row]) -> Table:

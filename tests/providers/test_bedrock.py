@@ -218,6 +218,19 @@ def test_what_the_dialect_has_no_form_for_is_refused(parts: list[Any], words: st
     assert vendor.requests == []
 
 
+def test_a_form_goes_as_text() -> None:
+    """The schema of an answer is JSON in a string, closed; one that can't be said is refused with the target's name."""
+    asking, vendor = client(whole({"text": '{"n": 1}'}))
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    asking.chat("One?", response_format=schema)
+    form = sent(vendor)["outputConfig"]["textFormat"]
+    assert loads(form["structure"]["jsonSchema"]["schema"]) == {**schema, "additionalProperties": False}
+    free = {"type": "object", "properties": {"n": {}}, "required": ["n"]}
+    with pytest.raises(CapabilityMismatch) as refused:
+        asking.chat("One?", response_format=free)
+    assert (refused.value.provider, len(vendor.requests)) == ("bedrock", 1)
+
+
 def test_a_document_has_a_name_that_is_taken() -> None:
     """What the vendor takes in no name becomes a space, and there is one where none was given."""
     asking, vendor = client(whole({"text": "Hi"}))
