@@ -312,9 +312,9 @@ def signer(auth: AuthSpec) -> type[Credential]:
 
 
 def has_key(spec: ProviderSpec) -> bool:
-    """Whether the environment holds a provider's key, or the secrets of one of its schemes."""
+    """Whether the environment holds a provider's key, or the secrets of one of its schemes that are for it alone."""
     ways = spec.schemes.values() if spec.scheme is not None else (spec.auth, *spec.schemes.values())
-    return any(_has_secrets(spec, auth) for auth in ways)
+    return any(_has_secrets(spec, auth) for auth in ways if auth is None or not auth.general)
 
 
 def _has_secrets(spec: ProviderSpec, auth: AuthSpec | None) -> bool:

@@ -72,7 +72,8 @@ class AuthSpec(Strict):
     The header that carries the key, and what stands before the key in it.
 
     Where a key in a header is not enough, `signer` is `module:Class` of a `Credential`, `parts` are the environment
-    variables of its secrets by their names, best first, and `options` are the signer's own.
+    variables of its secrets by their names, best first, and `options` are the signer's own. `general`: the secrets are
+    those of a whole cloud, so that they are set does not say that this service of it is meant.
     """
 
     header: str = "Authorization"
@@ -80,6 +81,7 @@ class AuthSpec(Strict):
     signer: str | None = None
     parts: dict[str, tuple[str, ...]] = {}
     options: dict[str, Any] = {}
+    general: bool = False
 
 
 class SiteSpec(Strict):

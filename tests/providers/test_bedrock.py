@@ -10,8 +10,10 @@ import pytest
 
 from llmswitch import Client, Document, Image, Message, Reasoning, Text, Tool, ToolCall, ToolResult, _errors
 from llmswitch._adapter import HTTPRequest
+from llmswitch._endpoints import has_key
 from llmswitch._errors import CapabilityMismatch, ConfigError, LLMSwitchError, MalformedResponse, StreamInterrupted
 from llmswitch._json import dumps, loads
+from llmswitch._registry import provider
 from llmswitch.providers.bedrock_sigv4 import region_of, signed_headers
 from llmswitch.providers.bedrock_wire import frame
 from llmswitch.testing import instant_waits
@@ -141,6 +143,15 @@ def test_access_keys_sign_where_there_is_no_bearer_key(monkeypatch: pytest.Monke
     asking.chat("Hello")
     assert vendor.requests[0].headers["authorization"].startswith(f"AWS4-HMAC-SHA256 Credential={KEY_ID}/")
     assert vendor.requests[0].url.raw_path == b"/model/global.anthropic.claude-sonnet-4-6/converse"
+
+
+def test_a_clouds_keys_choose_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Access keys may be for any service: where nothing is configured, only a Bedrock key says that it is meant."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    assert has_key(provider("bedrock"))
+    monkeypatch.delenv("AWS_BEARER_TOKEN_BEDROCK")
+    assert not has_key(provider("bedrock"))
 
 
 def test_thoughts_go_back_as_they_came() -> None:
