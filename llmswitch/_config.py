@@ -210,11 +210,16 @@ class GrantConfig(Strict):
     on_exhausted: Literal["pay", "stop"] = "pay"
 
 
+# It becomes a part of a host name.
+Region = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
+
+
 class ProviderConfig(Strict):
     """
     What is set for one provider. With `dialect` it is a provider of its own, on any server that speaks that dialect.
 
     `credentials`: where the parts of its secret are, for a provider that signs its requests with more than one.
+    `region`: for a provider whose address names one.
     `scheme`: which of the provider's ways to prove who asks, where it offers several.
     `optional`: without its key the provider is left out of its chains instead of failing the load. `max_in_flight`: so
     many calls of this process at a time; one more waits up to 2 s for its turn, and then goes to the next target.
@@ -227,6 +232,7 @@ class ProviderConfig(Strict):
     site: str | None = None
     version: str | None = None
     base_url: str | None = None
+    region: Region | None = None
     api_key: KeyReference | None = None
     credentials: dict[str, KeyReference] = {}
     headers: Headers = Field(default={}, repr=False)  # they may hold a second key

@@ -21,7 +21,7 @@ from ._registry import closed_service, owners_of
 from ._scrub import remember
 from ._secrets import Secret
 
-__all__ = ["Endpoints", "Location", "closed_key", "has_key", "signer", "version_of"]
+__all__ = ["Endpoints", "Location", "closed_key", "has_key", "same_origin", "signer", "site_url", "version_of"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -87,9 +87,9 @@ class Endpoints:
                 else f"{where}: base_url is needed: where is this server?"
             )
         base_url = check_base_url(
-            own.base_url or (site.base_url if site else ""), where, allow_insecure=own.allow_insecure
+            own.base_url or (site_url(site, own, where) if site else ""), where, allow_insecure=own.allow_insecure
         )
-        moved = own.base_url is not None and (site is None or not _same_origin(own.base_url, site.base_url))
+        moved = own.base_url is not None and (site is None or not same_origin(own.base_url, site.base_url))
         jurisdiction = own.jurisdiction or (site.jurisdiction if site is not None and not moved else "unknown")
         return Location(site_name, site, base_url, moved, jurisdiction)
 
@@ -192,7 +192,8 @@ class Endpoints:
                     f'credentials = {{ {part} = {{ env = "…" }} }}'
                     + ("; a key of the vendor's own is not sent to another base_url" if moved else "")
                 )
-        return kind(secrets, base_url, auth.options)
+        region = {"region": own.region} if own.region is not None else {}
+        return kind(secrets, base_url, {**auth.options, **region})
 
     def _key(
         self, spec: ProviderSpec, own: ProviderConfig, site: SiteSpec | None, *, moved: bool, base_url: str
@@ -233,7 +234,7 @@ class Endpoints:
             return
         owners = owners_of(reference.env)
         sites = [site for owner in owners for site in owner.sites.values()]
-        if sites and not any(_same_origin(base_url, site.base_url) for site in sites):
+        if sites and not any(same_origin(base_url, site.base_url) for site in sites):
             raise ConfigError(
                 f"{where}: {reference.env} is the key of {' or '.join(owner.name for owner in owners)}, and this file "
                 f"was found, not named, so it may not send it to {urlsplit(base_url).hostname}; name the file in "
@@ -290,6 +291,18 @@ def _site_with_key(spec: ProviderSpec, own: ProviderConfig) -> str:
     return spec.site
 
 
+def site_url(site: SiteSpec, own: ProviderConfig, where: str) -> str:
+    """The address of a site, in the region that was chosen. Raises `ConfigError` for one that can be none."""
+    if "{region}" not in site.base_url:
+        return site.base_url
+    set_there = (os.environ.get(name, "").strip() for name in site.region_env)
+    region = own.region or next(filter(None, set_there), None) or site.region or ""
+    if not _REGION.fullmatch(region):
+        names = " or ".join(site.region_env)
+        raise ConfigError(f"{where}: no valid region: set region" + (f", or the variable {names}" if names else ""))
+    return site.base_url.replace("{region}", region)
+
+
 def signer(auth: AuthSpec) -> type[Credential]:
     """The class that signs, where more than a key in a header is needed."""
     assert auth.signer is not None
@@ -299,20 +312,28 @@ def signer(auth: AuthSpec) -> type[Credential]:
 
 
 def has_key(spec: ProviderSpec) -> bool:
-    """Whether the environment holds a provider's key, or the secrets of one of its schemes."""
+    """Whether the environment holds a provider's key, or the secrets of one of its schemes that are for it alone."""
     ways = spec.schemes.values() if spec.scheme is not None else (spec.auth, *spec.schemes.values())
-    return any(_has_secrets(spec, auth) for auth in ways)
+    return any(_has_secrets(spec, auth) for auth in ways if auth is None or not auth.general)
 
 
 def _has_secrets(spec: ProviderSpec, auth: AuthSpec | None) -> bool:
     """Whether the environment holds what this way to prove who asks needs, at any of the vendor's sites."""
     if auth is not None and auth.parts:
-        return all(any(os.environ.get(name, "").strip() for name in names) for names in auth.parts.values())
+        missing = {
+            part for part, names in auth.parts.items() if not any(os.environ.get(name, "").strip() for name in names)
+        }
+        return not missing or (len(missing) < len(auth.parts) and missing <= set(signer(auth).optional))
     return any(os.environ.get(name, "").strip() for site in spec.sites.values() for name in site.key_env)
 
 
-def _same_origin(one: str, other: str) -> bool:
-    return one.lower().split("/")[:3] == other.lower().split("/")[:3]
+def same_origin(one: str, other: str) -> bool:
+    """Whether an address is at a site, whose own may stand for many regions."""
+    origin = re.escape("/".join(other.lower().split("/")[:3])).replace(r"\{region\}", "[a-z0-9-]+")
+    return re.fullmatch(origin, "/".join(one.lower().split("/")[:3])) is not None
+
+
+_REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 _RESERVED = frozenset(

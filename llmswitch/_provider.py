@@ -72,7 +72,8 @@ class AuthSpec(Strict):
     The header that carries the key, and what stands before the key in it.
 
     Where a key in a header is not enough, `signer` is `module:Class` of a `Credential`, `parts` are the environment
-    variables of its secrets by their names, best first, and `options` are the signer's own.
+    variables of its secrets by their names, best first, and `options` are the signer's own. `general`: the secrets are
+    those of a whole cloud, so that they are set does not say that this service of it is meant.
     """
 
     header: str = "Authorization"
@@ -80,6 +81,7 @@ class AuthSpec(Strict):
     signer: str | None = None
     parts: dict[str, tuple[str, ...]] = {}
     options: dict[str, Any] = {}
+    general: bool = False
 
 
 class SiteSpec(Strict):
@@ -88,10 +90,13 @@ class SiteSpec(Strict):
     the vendor does not say or uses several places, `local`, or `unknown`.
 
     `key_env`: the environment variables that usually hold its key, best first. `account`: sites of one account take
-    each other's keys; where it is not said, a site takes its own alone.
+    each other's keys; where it is not said, a site takes its own alone. `region` stands for `{region}` in `base_url`
+    where neither the configuration nor a variable of `region_env` names another.
     """
 
     base_url: str
+    region: str | None = None
+    region_env: tuple[str, ...] = ()
     jurisdiction: Place = "unknown"
     key_env: tuple[str, ...] = ()
     account: str = ""

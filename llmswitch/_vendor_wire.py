@@ -67,10 +67,11 @@ class VendorWire(ABC):
     The other side of a dialect: the mirror image of its adapter, written from the vendor's documentation.
 
     `options` are the provider's departures, as the adapter has them. `says_filtered`: whether the dialect has a word
-    for an answer that a content filter cut. `joins_text`: several texts of one message arrive as one.
-    `parts_calls`: calls that were made at once come one after another, each with its result. `keeps_thoughts`: with
-    which turns they are taken back. `seal` is written into all that is opaque, and nothing opaque without it is
-    taken back; `seals_thoughts`: no thought is; `sealed_by_model`: each model has a seal of its own.
+    for an answer that a content filter cut. `takes_image_urls`: whether the vendor fetches images. `joins_text`:
+    several texts of one message arrive as one. `parts_calls`: calls that were made at once come one after another, each
+    with its result. `keeps_thoughts`: with which turns they are taken back. `seal` is written into all that is opaque,
+    and nothing opaque without it is taken back; `seals_thoughts`: no thought is; `sealed_by_model`: each model has a
+    seal of its own.
     """
 
     content_type = "text/event-stream"
@@ -79,6 +80,7 @@ class VendorWire(ABC):
     several_calls = True
     joins_text = False
     parts_calls = False
+    takes_image_urls = True
     keeps_thoughts: Literal["never", "with_calls", "always"] = "never"
     seal = "c2VhbA"
     seals_thoughts = False

@@ -12,6 +12,10 @@ from llmswitch.testing import ProviderSuite
 # Models whose records differ from the default one's, and settings that change the wire.
 VARIANTS: dict[str, list[tuple[str, str | None, dict[str, Any]]]] = {
     "anthropic": [("Sampling", "claude-haiku-4-5", {}), ("NewVersion", "claude-sonnet-4-6", {"version": "2026-10-21"})],
+    "bedrock": [
+        ("Effort", "openai.gpt-oss-120b-1:0", {}),
+        ("Signed", "eu.anthropic.claude-sonnet-4-6", {"scheme": "sigv4"}),
+    ],
     "dashscope": [
         ("Thinking", "qwen3.7-plus", {"site": "intl"}),
         ("Effort", "qwen3.8-max", {"site": "us"}),

@@ -18,6 +18,7 @@ from rich.text import Text
 from llmswitch._config import ProviderConfig
 from llmswitch._discovery import discover
 from llmswitch._endpoint import check_base_url
+from llmswitch._endpoints import same_origin
 from llmswitch._errors import ConfigError
 from llmswitch._provider import ProviderSpec
 from llmswitch._registry import provider, provider_names
@@ -155,7 +156,7 @@ def _keys(spec: ProviderSpec, own: ProviderConfig | None) -> Iterator[Key]:
 def _is_of(spec: ProviderSpec, own: ProviderConfig) -> bool:
     """Whether the address in the configuration is still on the host of the vendor's site."""
     site = spec.sites.get(own.site or spec.site)
-    return site is not None and (own.base_url or "").split("/")[:3] == site.base_url.split("/")[:3]
+    return site is not None and same_origin(own.base_url or "", site.base_url)
 
 
 def _table(rows: list[Row]) -> Table:

@@ -73,7 +73,8 @@ CONVERSATIONS: Mapping[str, Conversation] = {
         [Message("user", [Text("What is this?"), Image(data=PIXEL, media_type="image/png")])], needs=("images",)
     ),
     "image_url": Conversation(
-        [Message("user", [Image(url="https://example.com/a.png"), Text("And this?")])], needs=("images",)
+        [Message("user", [Image(url="https://example.com/a.png"), Text("And this?")])],
+        needs=("images", "takes_image_urls"),
     ),
     "document": Conversation(
         [

@@ -1,0 +1,171 @@
+"""
+AWS Bedrock by Converse and ConverseStream: the model stands in the path, and a stream is of binary frames.
+
+Facts, gathered 2026-11-23: botocore 1.44.5 (service model, signer, event stream), the vendor's documentation, public
+issue threads. What differs from model to model is an option or a capability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict
+
+from llmswitch._adapter import Adapter, ErrorFacts, Framing, HTTPRequest
+from llmswitch._assembly import ReplyAssembly
+from llmswitch._errors import CapabilityMismatch, InvalidRequest
+from llmswitch._json import dumps
+from llmswitch._reply import ChatWarning
+from llmswitch._request import ChatRequest
+from llmswitch.providers.anthropic_schema import closed_schema
+from llmswitch.providers.bedrock_errors import read_error
+from llmswitch.providers.bedrock_messages import build_messages
+from llmswitch.providers.bedrock_reply import ConverseDecoder, parse_reply
+from llmswitch.providers.tool_ids import ToolIds
+
+__all__ = ["ADAPTER", "ConverseAdapter", "ConverseOptions"]
+
+
+class ConverseOptions(BaseModel):
+    """
+    How a model departs from the dialect.
+
+    `reasoning`: by level, what goes into the body. `cache_points`: after which parts of a request a point stands up to
+    which the vendor may keep it (`messages`: the last one); `cache_ttl`: for how long. `tool_ids`: which ids of tool
+    calls are taken; others are replaced. `body`: sent with every request.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+    reasoning: dict[Literal["off", "low", "medium", "high"], dict[str, Any]] = {}
+    cache_points: frozenset[Literal["system", "tools", "messages"]] = frozenset()
+    cache_ttl: Literal["5m", "1h"] | None = None
+    tool_ids: ToolIds = ToolIds(pattern="[a-zA-Z0-9_.:-]{1,64}", unique="conversation")
+    body: dict[str, Any] = {}
+
+    def cache_point(self, place: Literal["system", "tools", "messages"]) -> list[dict[str, Any]]:
+        """The block after a part of the request, where one is wanted there."""
+        if place not in self.cache_points:
+            return []
+        ttl = {"ttl": self.cache_ttl} if self.cache_ttl is not None else {}
+        return [{"cachePoint": {"type": "default", **ttl}}]
+
+
+class ConverseAdapter(Adapter):
+    """Converse. There is no seed, no switch for parallel calls, no `none` for tools and no JSON without a schema."""
+
+    framing: ClassVar[Framing] = "aws-event-stream"
+    Options: ClassVar[type[BaseModel]] = ConverseOptions
+    wire: ClassVar[str] = "llmswitch.providers.bedrock_wire:ConverseWire"
+    baseline: ClassVar[Mapping[str, Any]] = {
+        "images": True,
+        "documents": True,
+        "tool_result_images": True,
+        "tools": True,
+        "tool_choice": ["auto", "required", "named"],
+        "json_schema": True,
+        "settings": ["max_tokens", "temperature", "top_p", "stop"],
+        "temperature_max": 1.0,
+    }
+
+    def build(self, request: ChatRequest, *, stream: bool) -> HTTPRequest:
+        try:
+            body = self._body(request)
+        except CapabilityMismatch as problem:
+            problem.provider, problem.model = self.identity.provider, self.identity.model
+            raise
+        body.update(request.extra.get(self.identity.provider, {}))
+        # one segment of the path, so that the colon of an id and the slash of an ARN are encoded
+        path = f"/model/{quote(self.identity.model, safe='')}/{'converse-stream' if stream else 'converse'}"
+        try:
+            return HTTPRequest(path, dumps(body))
+        except ValueError as problem:
+            raise InvalidRequest(f"the request can't be written as JSON: {problem}") from None
+
+    def _body(self, request: ChatRequest) -> dict[str, Any]:
+        conversation = build_messages(request, self.options, self.identity)
+        body: dict[str, Any] = {"messages": conversation.messages}
+        if conversation.system:
+            body["system"] = [*conversation.system, *self.options.cache_point("system")]
+        settings = {
+            "maxTokens": request.max_tokens,
+            "temperature": request.temperature,
+            "topP": request.top_p,
+            "stopSequences": list(request.stop) or None,
+        }
+        settings = {name: value for name, value in settings.items() if value is not None}
+        body.update({"inferenceConfig": settings} if settings else {})
+        body.update(self.prepare_tools(request))
+        reasoning = self.options.reasoning.get(request.reasoning, {}) if isinstance(request.reasoning, str) else {}
+        for fields in (self.options.body, reasoning, self._form(request)):
+            for name, value in fields.items():
+                body[name] = {**body.get(name, {}), **value} if isinstance(value, Mapping) else value
+        return body
+
+    def prepare_tools(self, request: ChatRequest) -> dict[str, Any]:
+        """
+        The field of the body that concerns tools.
+
+        Calls in the conversation are refused without their tools (docs): where none are offered, those are named.
+        """
+        specs = [
+            {
+                "name": tool.name,
+                **({"description": tool.description} if tool.description else {}),
+                "inputSchema": {"json": dict(tool.parameters)},
+            }
+            for tool in request.tools
+        ] or [{"name": name, "inputSchema": {"json": {"type": "object"}}} for name in _called(request)]
+        if not specs:
+            return {}
+        config: dict[str, Any] = {
+            "tools": [*({"toolSpec": spec} for spec in specs), *self.options.cache_point("tools")]
+        }
+        if request.tools and request.tool_choice is not None:
+            known: dict[str, Any] = {"auto": {"auto": {}}, "required": {"any": {}}}
+            config["toolChoice"] = known.get(request.tool_choice, {"tool": {"name": request.tool_choice}})
+        return {"toolConfig": config}
+
+    def _form(self, request: ChatRequest) -> dict[str, Any]:
+        form = request.response_format
+        if form is None:
+            return {}
+        if form.schema is None or not form.enforced:
+            raise CapabilityMismatch("response_format: this dialect has no JSON mode without a schema")
+        schema = dumps(closed_schema(form.schema)).decode()  # as text (docs)
+        return {
+            "outputConfig": {
+                "textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": schema, "name": "answer"}}}
+            }
+        }
+
+    def parse(self, body: Any, request: ChatRequest) -> ReplyAssembly:
+        return parse_reply(body, self.decoder(request))
+
+    def decoder(self, request: ChatRequest) -> ConverseDecoder:
+        return ConverseDecoder(self.identity, warnings=list(self._warnings(request)))
+
+    def _warnings(self, request: ChatRequest) -> Iterator[ChatWarning]:
+        """What `build` changed in the conversation: it has to be said on the reply."""
+        target = f"{self.identity.provider}:{self.identity.model}"
+        conversation = build_messages(request, self.options, self.identity)
+        if conversation.system_moved:
+            said = "a system message inside the conversation went into a user's turn, between <system> tags"
+            yield ChatWarning("system_in_user_turn", f"{target}: {said}")
+        if conversation.note_added:
+            said = "messages: the first one is the assistant's, which is refused; a note stands before it"
+            yield ChatWarning("degraded", f"{target}: {said}")
+        if any(message.name for message in request.messages):
+            yield ChatWarning("name_left_out", f"{target}: messages[].name: there is no such field here; left out")
+
+    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorFacts:
+        return read_error(status, headers, body)
+
+
+def _called(request: ChatRequest) -> list[str]:
+    return list(dict.fromkeys(call.name for message in request.messages for call in message.tool_calls))
+
+
+ADAPTER = ConverseAdapter
