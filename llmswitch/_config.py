@@ -210,8 +210,9 @@ class GrantConfig(Strict):
     on_exhausted: Literal["pay", "stop"] = "pay"
 
 
-# It becomes a part of a host name.
+# They become parts of an address.
 Region = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
+Resource = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+([.-][A-Za-z0-9]+)*$", max_length=100)]
 
 
 class ProviderConfig(Strict):
@@ -219,7 +220,8 @@ class ProviderConfig(Strict):
     What is set for one provider. With `dialect` it is a provider of its own, on any server that speaks that dialect.
 
     `credentials`: where the parts of its secret are, for a provider that signs its requests with more than one.
-    `region`: for a provider whose address names one.
+    `region`, `resource`: for a provider whose address names one; a resource is an account, a workspace, or what the
+    vendor calls one.
     `scheme`: which of the provider's ways to prove who asks, where it offers several.
     `optional`: without its key the provider is left out of its chains instead of failing the load. `max_in_flight`: so
     many calls of this process at a time; one more waits up to 2 s for its turn, and then goes to the next target.
@@ -233,6 +235,7 @@ class ProviderConfig(Strict):
     version: str | None = None
     base_url: str | None = None
     region: Region | None = None
+    resource: Resource | None = None
     api_key: KeyReference | None = None
     credentials: dict[str, KeyReference] = {}
     headers: Headers = Field(default={}, repr=False)  # they may hold a second key

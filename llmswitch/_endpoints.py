@@ -292,15 +292,20 @@ def _site_with_key(spec: ProviderSpec, own: ProviderConfig) -> str:
 
 
 def site_url(site: SiteSpec, own: ProviderConfig, where: str) -> str:
-    """The address of a site, in the region that was chosen. Raises `ConfigError` for one that can be none."""
-    if "{region}" not in site.base_url:
-        return site.base_url
-    set_there = (os.environ.get(name, "").strip() for name in site.region_env)
-    region = own.region or next(filter(None, set_there), None) or site.region or ""
-    if not _REGION.fullmatch(region):
-        names = " or ".join(site.region_env)
-        raise ConfigError(f"{where}: no valid region: set region" + (f", or the variable {names}" if names else ""))
-    return site.base_url.replace("{region}", region)
+    """The address of a site, with the region or resource that was chosen. Raises `ConfigError` where it can be none."""
+    url = _filled(site.base_url, "region", own.region, site.region_env, site.region, where)
+    return _filled(url, "resource", own.resource, site.resource_env, None, where)
+
+
+def _filled(url: str, what: str, own: str | None, variables: tuple[str, ...], usual: str | None, where: str) -> str:
+    if f"{{{what}}}" not in url:
+        return url
+    set_there = (os.environ.get(name, "").strip() for name in variables)
+    value = own or next(filter(None, set_there), None) or usual or ""
+    if not _NAMES[what].fullmatch(value):
+        names = " or ".join(variables)
+        raise ConfigError(f"{where}: no valid {what}: set {what}" + (f", or the variable {names}" if names else ""))
+    return url.replace(f"{{{what}}}", value)
 
 
 def signer(auth: AuthSpec) -> type[Credential]:
@@ -329,11 +334,16 @@ def _has_secrets(spec: ProviderSpec, auth: AuthSpec | None) -> bool:
 
 def same_origin(one: str, other: str) -> bool:
     """Whether an address is at a site, whose own may stand for many regions."""
-    origin = re.escape("/".join(other.lower().split("/")[:3])).replace(r"\{region\}", "[a-z0-9-]+")
+    origin = re.escape("/".join(other.lower().split("/")[:3]))
+    origin = origin.replace(r"\{region\}", "[a-z0-9-]+").replace(r"\{resource\}", "[a-z0-9.-]+")
     return re.fullmatch(origin, "/".join(one.lower().split("/")[:3])) is not None
 
 
-_REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+# They are parts of an address, and may not lead to another one.
+_NAMES = {
+    "region": re.compile(r"[a-z0-9]+(-[a-z0-9]+)*"),
+    "resource": re.compile(r"[A-Za-z0-9]+([.-][A-Za-z0-9]+)*"),
+}
 
 
 _RESERVED = frozenset(

@@ -91,12 +91,14 @@ class SiteSpec(Strict):
 
     `key_env`: the environment variables that usually hold its key, best first. `account`: sites of one account take
     each other's keys; where it is not said, a site takes its own alone. `region` stands for `{region}` in `base_url`
-    where neither the configuration nor a variable of `region_env` names another.
+    where neither the configuration nor a variable of `region_env` names another. `resource_env`: the variables that may
+    name what stands for `{resource}`, for which there is no usual one.
     """
 
     base_url: str
     region: str | None = None
     region_env: tuple[str, ...] = ()
+    resource_env: tuple[str, ...] = ()
     jurisdiction: Place = "unknown"
     key_env: tuple[str, ...] = ()
     account: str = ""

@@ -59,7 +59,8 @@ class ChatCompletionsOptions(BaseModel):
     of UTC of the clock by which the words of an error name the moment of a reset. `eof_ok`: a stream
     may end without a finish reason: with `"done"` if it says `[DONE]`, with `true` in any orderly way; the reply
     warns of it (`no_finish_reason`). `prefill`: how a model with that capability is asked to go on with an unfinished
-    answer. `extras_field`: an object of a chunk that may hold the usage, or an error.
+    answer. `extras_field`: an object of a chunk that may hold the usage, or an error. `seed_field`: what the seed is
+    called. `after_results`: what the assistant says between results and a user's message, where it has to.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -102,6 +103,8 @@ class ChatCompletionsOptions(BaseModel):
     eof_ok: bool | Literal["done"] = False
     prefill: PrefillOptions = PrefillOptions()
     extras_field: str = ""
+    seed_field: Literal["seed", "random_seed"] = "seed"
+    after_results: str = ""
 
 
 class ChatCompletionsAdapter(Adapter):
@@ -166,7 +169,7 @@ class ChatCompletionsAdapter(Adapter):
             single = len(request.stop) == 1 and not options.stop_as_list
             settings["stop"] = request.stop[0] if single else list(request.stop)
         if request.seed is not None:
-            settings["seed"] = request.seed
+            settings[self.options.seed_field] = request.seed
         if isinstance(request.reasoning, str):
             if request.reasoning in self.capabilities.reasoning:  # `off` needs no word where there is no switch
                 settings.update(options.reasoning.get(request.reasoning, {}))

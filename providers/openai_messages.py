@@ -112,7 +112,18 @@ class _Writer:
             written = self._assistant(message) if message.role == "assistant" else self._plain(message)
             if written is not None:
                 out.append(written)
-        return [*out, {"role": "user", "content": shown}] if shown else out
+        return self._spoken([*out, {"role": "user", "content": shown}] if shown else out)
+
+    def _spoken(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The messages with what the assistant has to say between results and the user's next one."""
+        if not self._options.after_results:
+            return messages
+        out: list[dict[str, Any]] = []
+        for message in messages:
+            if out and out[-1]["role"] == "tool" and message["role"] == "user":
+                out.append({"role": "assistant", "content": self._options.after_results})
+            out.append(message)
+        return out
 
     def _plain(self, message: Message) -> dict[str, Any] | None:
         options = self._options

@@ -80,6 +80,15 @@ def convert_usage(usage: Any) -> Usage | None:
     return counted if counted.input_tokens is not None or counted.output_tokens is not None else None
 
 
+def _thought_in(part: Mapping[str, Any]) -> str:
+    """The thinking in a part of the content: Mistral's `thinking`, Databricks' `summary` (SDK and docs, 2026-11)."""
+    pieces = part.get("thinking") or part.get("summary")
+    if part.get("type") not in ("thinking", "reasoning") or not isinstance(pieces, list):
+        return ""
+    texts = [piece.get("text") for piece in pieces if isinstance(piece, Mapping)]
+    return "".join(text for text in texts if isinstance(text, str))
+
+
 def _inner(usage: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     found = usage.get(key)
     return found if isinstance(found, Mapping) else {}
@@ -247,6 +256,9 @@ class ChatCompletionsDecoder:
         thoughts = len(events)
         content = delta.get("content")
         if isinstance(content, list):
+            within = "".join(_thought_in(part) for part in content if isinstance(part, Mapping))
+            if within:
+                events.append(assembly.reasoning(within))
             texts = [part.get("text") for part in content if isinstance(part, Mapping)]
             content = "".join(text for text in texts if isinstance(text, str))
         if isinstance(content, str) and self._echo is not None:

@@ -57,6 +57,8 @@ class ChatCompletionsWire(VendorWire):
         if isinstance(offer, str) and offer.startswith(OFFER):
             messages = messages[1:]
         check_conversation(messages, self.options, self.capabilities)
+        filler = {"role": "assistant", "content": self.options.after_results}
+        messages = [each for each in messages if each != filler]
         heard = Heard(left.pop("model"), [self._heard(message) for message in messages])
         heard.opaque = [(index, part) for index, message in enumerate(messages) for part in self._sealed(message)]
         heard.prefill = self._goes_on(left, messages[-1])
@@ -78,7 +80,7 @@ class ChatCompletionsWire(VendorWire):
         stop = left.pop("stop", [])
         assert isinstance(stop, list) or not self.options.stop_as_list
         heard.stop = (stop,) if isinstance(stop, str) else tuple(stop)
-        heard.seed = left.pop("seed", None)
+        heard.seed = left.pop(self.options.seed_field, None)
         left.pop("suite_field", None)
         for fields in self.options.reasoning.values():
             heard.reasoning.update({name: left.pop(name) for name in fields if name in left})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from llmswitch._json import loads
@@ -20,6 +21,9 @@ def check_conversation(messages: list[dict[str, Any]], options: Any, capabilitie
             _check_thought(message, options, unfinished=message is messages[-1])
     if not options.tools_as_schema:
         _check_calls(messages, options, capabilities)
+    if options.after_results:
+        follows = [after["role"] for before, after in pairwise(messages) if before["role"] == "tool"]
+        assert "user" not in follows, "a user's message after a result is refused"
 
 
 def _check_content(message: dict[str, Any], options: Any, capabilities: Any) -> None:

@@ -78,6 +78,9 @@ class ProviderSuite:
         own = dict(self.config)
         if spec.server is not None:
             own["base_url"] = "http://127.0.0.1:1/v1"
+        site = spec.sites.get(own.get("site") or spec.site)
+        if site is not None and "{resource}" in site.base_url:
+            own.setdefault("resource", "the-resource")
         own["api_key"] = {"env": "LLMSWITCH_SUITE_KEY"}
         scheme = own.get("scheme") or spec.scheme
         auth = spec.schemes[scheme] if scheme is not None else spec.auth
