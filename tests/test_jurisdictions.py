@@ -328,7 +328,7 @@ def test_every_site_of_every_provider(name):
         scheme = spec.schemes.get(spec.scheme or "")
         secret = {"env": "OWN_KEY"}
         secrets = {"credentials": dict.fromkeys(scheme.parts, secret)} if scheme is not None else {"api_key": secret}
-        own = {"site": site, **secrets}
+        own = {"site": site, **secrets, **({"resource": "mine"} if "{resource}" in facts.base_url else {})}
         config = {"providers": {name: own}, "default": f"{name}:m"}
         Client.from_config({**config, "policy": {"jurisdictions": [facts.jurisdiction]}})
         others = sorted({"cn", "us", "sg", "eu", "global", "local", "unknown"} - {facts.jurisdiction})
