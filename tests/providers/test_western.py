@@ -136,3 +136,13 @@ def test_what_has_ended_says_so(name, said, monkeypatch):
     """A configuration that names it is told when it ended, before anything is sent."""
     with pytest.raises(ConfigError, match=said):
         asked(f"{name}:some-model", monkeypatch, "SOME_KEY", whole({}))
+
+
+@pytest.mark.parametrize("variable", ["HF_TOKEN", "CLOUDFLARE_API_TOKEN", "DATABRICKS_TOKEN", "AZURE_OPENAI_API_KEY"])
+def test_a_token_of_a_whole_cloud_is_nobodys_wish(variable, monkeypatch):
+    """Without a configuration such a token puts nobody into the chain, and is in nobody's way there."""
+    monkeypatch.setenv("GROQ_API_KEY", KEY)
+    client, vendor = asked("groq", monkeypatch, variable, whole({"content": "Hi"}))
+    client = Client(http_client=vendor)
+    assert ["groq"] == [health.target.partition(":")[0] for health in client.health()]
+    assert "Hi" == client.chat("Hi").text
