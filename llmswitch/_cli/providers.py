@@ -162,7 +162,8 @@ def _is_of(spec: ProviderSpec, own: ProviderConfig) -> bool:
 def _table(rows: list[Row]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
     for heading in ("provider", "sites (jurisdiction)", "dialect", "key variables", "default model", "checked"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "checked")
+        most = 48 if heading == "provider" else None  # a note on what has ended is long
+        table.add_column(heading, overflow="fold", no_wrap=heading == "checked", max_width=most)
     for row in rows:
         notes = [row.title, "in the configuration" if row.configured else "", row.retired or ""]
         table.add_row(
