@@ -88,14 +88,6 @@ def test_variants_with_the_centres(target):
     cross(party(*target), party("anthropic"), stream=False)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("home", TARGETS, ids=lambda each: f"{each[0]}-{each[1] or 'default'}")
-def test_all_pairs(home):
-    """Every ordered pair of targets; one way it is streamed, and back it is whole."""
-    for number, away in enumerate(TARGETS):
-        cross(party(*home), party(*away), stream=number < TARGETS.index(home))
-
-
 RULES = ("reasoning_replay", "reasoning_stand_in", "reasoning_fields", "reasoning_parts", "calls_content", "tool_ids")
 
 
@@ -105,6 +97,32 @@ def rules(name: str, model: str) -> str:
     for _, options in provider(name).layers(model):
         merged.update(options)
     return repr({rule: merged[rule] for rule in RULES if rule in merged})
+
+
+FORMS = (*RULES, "joined_text", "one_system", "tools_as_schema", "after_results", "system_role")
+
+
+def kinds() -> list[tuple[str, str | None, str]]:
+    """The first target of each kind: one dialect, the same options for a conversation, the same that can be in one."""
+    found: dict[str, tuple[str, str | None, str]] = {}
+    for name, model, own in TARGETS:
+        able: dict[str, Any] = {}
+        options: dict[str, Any] = {}
+        for capabilities, departures in provider(name).layers(model or provider(name).default_model or ""):
+            able.update(capabilities)
+            options.update(departures)
+        shown = {key: value for key, value in options.items() if key in FORMS}
+        can = {key: value for key, value in able.items() if key in ("tools", "images")}
+        found.setdefault(repr((provider(name).dialect, shown, can)), (name, model, own))
+    return list(found.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("home", kinds(), ids=lambda each: f"{each[0]}-{each[1] or 'default'}")
+def test_all_pairs(home):
+    """Every ordered pair of kinds of targets; one way it is streamed, and back it is whole."""
+    for number, away in enumerate(kinds()):
+        cross(party(*home), party(*away), stream=number < kinds().index(home))
 
 
 @pytest.mark.parametrize("name", PROVIDERS)

@@ -180,7 +180,7 @@ def test_a_history_is_refused_before_a_byte_or_taken_by_every_provider(messages,
 
 
 @pytest.mark.slow
-@settings(max_examples=many(200), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=many(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(histories(), options)
 def test_many_histories_at_every_target(messages, chosen):
     """The same, many times, at all models whose rules differ."""

@@ -177,5 +177,5 @@ class _Long(AllowanceMachine):
     pass
 
 
-_Long.TestCase.settings = settings(max_examples=many(500), stateful_step_count=50, deadline=None)
+_Long.TestCase.settings = settings(max_examples=many(250), stateful_step_count=50, deadline=None)
 TestManyHistories = pytest.mark.slow(_Long.TestCase)

@@ -108,9 +108,9 @@ class History:
 
 
 def test_the_script_counts_as_the_arithmetic_does(server):
-    """Over a hundred histories of clocks that jump, leases that end and orders that are repeated."""
+    """Over fifty histories of clocks that jump, leases that end and orders that are repeated."""
     client = redis_clients(Secret(server.url, "the test"), "the test")()
-    for seed in range(many(100)):
+    for seed in range(many(50)):
         client.flushall()
         history = History(random.Random(seed), client)
         for _ in range(40):

@@ -458,5 +458,5 @@ class _Long(BreakerMachine):
     pass
 
 
-_Long.TestCase.settings = settings(max_examples=many(500), stateful_step_count=60, deadline=None)
+_Long.TestCase.settings = settings(max_examples=many(250), stateful_step_count=60, deadline=None)
 TestManyBreakerHistories = pytest.mark.slow(_Long.TestCase)

@@ -281,5 +281,5 @@ class _Long(CooldownMachine):
     pass
 
 
-_Long.TestCase.settings = settings(max_examples=many(500), stateful_step_count=40, deadline=None)
+_Long.TestCase.settings = settings(max_examples=many(250), stateful_step_count=40, deadline=None)
 TestManyCooldownHistories = pytest.mark.slow(_Long.TestCase)

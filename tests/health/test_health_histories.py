@@ -254,5 +254,5 @@ class _Long(HealthMachine):
     pass
 
 
-_Long.TestCase.settings = settings(max_examples=many(500), stateful_step_count=50, deadline=None)
+_Long.TestCase.settings = settings(max_examples=many(250), stateful_step_count=50, deadline=None)
 TestManyHealthHistories = pytest.mark.slow(_Long.TestCase)

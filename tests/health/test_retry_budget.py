@@ -142,7 +142,7 @@ class _Long(BudgetMachine):
     pass
 
 
-_Long.TestCase.settings = settings(max_examples=many(500), stateful_step_count=40, deadline=None)
+_Long.TestCase.settings = settings(max_examples=many(250), stateful_step_count=40, deadline=None)
 TestManyBudgetHistories = pytest.mark.slow(_Long.TestCase)
 
 
