@@ -10,9 +10,10 @@ from llmswitch._adapter import NotAnAnswer, VendorFault
 from llmswitch._assembly import ReplyAssembly
 from llmswitch._events import ChatEvent
 from llmswitch._framing import EventStreamMessage, ServerSentEvent
-from llmswitch._json import JSONInvalid, dumps, loads
+from llmswitch._json import dumps
 from llmswitch._reply import FinishReason, Usage
 from llmswitch.providers.dashscope_native_errors import facts_of, is_error
+from llmswitch.providers.json_frames import read_json_frame
 
 __all__ = ["GenerationDecoder", "convert_usage", "map_finish_reason", "parse_generation"]
 
@@ -104,16 +105,9 @@ class GenerationDecoder:
         if event.data.startswith("[DONE]"):
             self.ended = True
             return ()
-        try:
-            frame = loads(event.data)
-        except JSONInvalid as problem:
-            if not event.complete:
-                return ()  # the end of the body cut it; what is missing shows by what is missing
-            raise NotAnAnswer(f"an event is {problem}") from None
-        if event.damaged:
-            self.assembly.warn("damaged_text", "the vendor sent invalid UTF-8; U+FFFD stands for it")
-        if not isinstance(frame, Mapping):
-            raise NotAnAnswer("an event is not a JSON object")
+        frame = read_json_frame(event, self.assembly)
+        if frame is None:
+            return ()
         if event.event == "error" or is_error(frame):
             raise VendorFault(facts_of(frame))
         events = self.read_frame(frame)

@@ -10,8 +10,8 @@ from llmswitch._adapter import NotAnAnswer, VendorFault
 from llmswitch._assembly import ReplyAssembly
 from llmswitch._events import ChatEvent
 from llmswitch._framing import EventStreamMessage, ServerSentEvent
-from llmswitch._json import JSONInvalid, loads
 from llmswitch._reply import ChatWarning, FinishReason, Usage
+from llmswitch.providers.json_frames import read_json_frame
 from llmswitch.providers.tencent_native_errors import error_in, facts_of, unwrapped
 
 __all__ = ["TencentDecoder", "convert_usage", "map_finish_reason", "parse_response"]
@@ -85,16 +85,9 @@ class TencentDecoder:
             return ()
         if not event.data.strip():
             return ()
-        try:
-            frame = loads(event.data)
-        except JSONInvalid as problem:
-            if not event.complete:
-                return ()  # the end of the body cut it; what is missing shows by what is missing
-            raise NotAnAnswer(f"an event is {problem}") from None
-        if event.damaged:
-            self.assembly.warn("damaged_text", "the vendor sent invalid UTF-8; U+FFFD stands for it")
-        if not isinstance(frame, Mapping):
-            raise NotAnAnswer("an event is not a JSON object")
+        frame = read_json_frame(event, self.assembly)
+        if frame is None:
+            return ()
         if error_in(unwrapped(frame)) is not None or frame.get("error"):
             raise VendorFault(facts_of(frame))
         return self.read_frame(unwrapped(frame))

@@ -10,8 +10,9 @@ from llmswitch._adapter import NotAnAnswer, VendorFault
 from llmswitch._assembly import ReplyAssembly
 from llmswitch._events import ChatEvent
 from llmswitch._framing import EventStreamMessage, ServerSentEvent
-from llmswitch._json import JSONInvalid, dumps, loads
+from llmswitch._json import dumps
 from llmswitch._reply import ChatWarning, FinishReason, Usage
+from llmswitch.providers.json_frames import read_json_frame
 from llmswitch.providers.openai_reply import convert_usage as read_usage
 from llmswitch.providers.wenxin_errors import facts_of, is_error
 
@@ -68,16 +69,9 @@ class WenxinDecoder:
         if event.data.startswith("[DONE]"):  # a copy of the API may say so; the answer is whole by `is_end` alone
             self.ended = True
             return ()
-        try:
-            frame = loads(event.data)
-        except JSONInvalid as problem:
-            if not event.complete:
-                return ()  # the end of the body cut it; what is missing shows by what is missing
-            raise NotAnAnswer(f"an event is {problem}") from None
-        if event.damaged:
-            self.assembly.warn("damaged_text", "the vendor sent invalid UTF-8; U+FFFD stands for it")
-        if not isinstance(frame, Mapping):
-            raise NotAnAnswer("an event is not a JSON object")
+        frame = read_json_frame(event, self.assembly)
+        if frame is None:
+            return ()
         if is_error(frame) or frame.get("error"):
             raise VendorFault(facts_of(frame))
         return self.read_frame(frame)
