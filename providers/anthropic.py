@@ -20,10 +20,11 @@ from llmswitch._reply import ChatWarning
 from llmswitch._request import ChatRequest
 from llmswitch.providers.anthropic_errors import read_error
 from llmswitch.providers.anthropic_limits import Plan, plan
-from llmswitch.providers.anthropic_messages import build_messages, may_be_changed
+from llmswitch.providers.anthropic_messages import build_messages
 from llmswitch.providers.anthropic_reply import MessagesDecoder, parse_message
 from llmswitch.providers.anthropic_schema import closed_schema
 from llmswitch.providers.tool_ids import ToolIds
+from llmswitch.providers.user_turns import change_warnings
 
 __all__ = ["ADAPTER", "MessagesAdapter", "MessagesOptions"]
 
@@ -164,17 +165,11 @@ class MessagesAdapter(Adapter):
 
     def _warnings(self, request: ChatRequest) -> Iterator[ChatWarning]:
         """What `build` changed in the conversation: it has to be said on the reply."""
-        target = f"{self.identity.provider}:{self.identity.model}"
-        if may_be_changed(request.messages):
-            conversation = build_messages(request, self.options, self.identity)
-            if conversation.system_moved:
-                said = "a system message inside the conversation went into a user's turn, between <system> tags"
-                yield ChatWarning("system_in_user_turn", f"{target}: {said}")
-            if conversation.note_added:
-                said = "messages: the first one is the assistant's, which is refused; a note stands before it"
-                yield ChatWarning("degraded", f"{target}: {said}")
-        if any(message.name for message in request.messages):
-            yield ChatWarning("name_left_out", f"{target}: messages[].name: there is no such field here; left out")
+        return change_warnings(
+            request.messages,
+            lambda: build_messages(request, self.options, self.identity),
+            f"{self.identity.provider}:{self.identity.model}",
+        )
 
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorFacts:  # noqa: ARG002
         return read_error(status, body)

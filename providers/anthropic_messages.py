@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from llmswitch._adapter import ModelIdentity
 from llmswitch._errors import CapabilityMismatch
 from llmswitch._messages import Document, Image, Message, Part, Reasoning, Text, ToolCall, ToolResult, VendorPart
 from llmswitch._request import ChatRequest
 from llmswitch.providers.tool_ids import WireIds
+from llmswitch.providers.user_turns import Block, Turn, count_leading, merge_turns, open_with_user
 
 if TYPE_CHECKING:
     from llmswitch.providers.anthropic import MessagesOptions
 
-__all__ = ["Conversation", "build_messages", "may_be_changed"]
+__all__ = ["Conversation", "build_messages"]
 
-_Block: TypeAlias = dict[str, Any]
-_Turn: TypeAlias = tuple[str, list[_Block]]
 
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _OWN = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
-_NOTE = "(The conversation begins with the assistant's message.)"
 
 
 @dataclass(slots=True)
@@ -34,7 +32,7 @@ class Conversation:
     on with. `system_moved`: a later system message could not stay one.
     """
 
-    system: str | list[_Block]
+    system: str | list[Block]
     messages: list[dict[str, Any]]
     prefill: bool
     system_moved: bool
@@ -52,7 +50,7 @@ def build_messages(request: ChatRequest, options: MessagesOptions, identity: Mod
     """
     writer = _Writer(options, identity)
     written = [writer.blocks(message, f"messages[{index}]") for index, message in enumerate(request.messages)]
-    leading = _count_leading(request.messages)
+    leading = count_leading(request.messages)
     system = [block for blocks in written[:leading] for block in blocks]
     turns = [
         ("user" if message.role == "tool" else message.role, blocks)
@@ -60,31 +58,14 @@ def build_messages(request: ChatRequest, options: MessagesOptions, identity: Mod
         if blocks
     ]
     placed, moved = _place_system(turns, options)
-    merged = _merge(placed)
-    if not merged:
-        raise CapabilityMismatch("messages: besides system messages there is nothing to answer here, or it is blank")
-    note_added = options.user_first and merged[0][0] == "assistant"
-    if note_added:
-        if not request.degrade:
-            raise CapabilityMismatch(
-                "messages: the first one is the assistant's, which is refused here; begin with a user message, or pass "
-                "degrade=True to have a note put before it"
-            )
-        merged.insert(0, ("user", [{"type": "text", "text": _NOTE}]))
+    merged = merge_turns(placed, lambda block: block["type"] == "tool_result")
+    note_added = options.user_first and open_with_user(merged, _text_block, degrade=request.degrade)
     prefill = _is_prefill(merged[-1])
     messages = [{"role": role, "content": _content(blocks)} for role, blocks in merged]
     return Conversation(_content(system), messages, prefill, moved, note_added, _lacks_thought(merged))
 
 
-def may_be_changed(messages: Sequence[Message]) -> bool:
-    """Whether it may not go over the wire as it is: for a later system message, or a first word of the assistant's."""
-    turns = messages[_count_leading(messages) :]
-    first = turns[0] if turns else None
-    spoken = first is None or (first.role == "user" and bool(first.text.strip()))
-    return not spoken or any(message.role == "system" for message in turns)
-
-
-def _lacks_thought(turns: Sequence[_Turn]) -> bool:
+def _lacks_thought(turns: Sequence[Turn]) -> bool:
     """Whether the calls that the last turn answers did not begin with a thought."""
     if not _answers_calls(turns[-1]):
         return False
@@ -95,49 +76,32 @@ def _lacks_thought(turns: Sequence[_Turn]) -> bool:
     return first[0]["type"] not in ("thinking", "redacted_thinking")
 
 
-def _answers_calls(turn: _Turn) -> bool:
+def _answers_calls(turn: Turn) -> bool:
     return any(block["type"] == "tool_result" for block in turn[1])
 
 
-def _count_leading(messages: Sequence[Message]) -> int:
-    return next((index for index, message in enumerate(messages) if message.role != "system"), len(messages))
-
-
-def _place_system(turns: Sequence[_Turn], options: MessagesOptions) -> tuple[list[_Turn], bool]:
+def _place_system(turns: Sequence[Turn], options: MessagesOptions) -> tuple[list[Turn], bool]:
     """Where a system message can't stand as one, its text keeps its place in a user's turn, between tags."""
-    placed: list[_Turn] = []
+    placed: list[Turn] = []
     moved = False
     for index, (role, blocks) in enumerate(turns):
         if role != "system" or (options.system_turns and _may_stand(turns, index)):
             placed.append((role, blocks))
             continue
         moved = True
-        tagged = [{"type": "text", "text": f"<system>\n{block['text']}\n</system>"} for block in blocks]
+        tagged = [_text_block(f"<system>\n{block['text']}\n</system>") for block in blocks]
         placed.append(("user", tagged))
     return placed, moved
 
 
-def _may_stand(turns: Sequence[_Turn], index: int) -> bool:
+def _may_stand(turns: Sequence[Turn], index: int) -> bool:
     """A run of system messages has to follow a user's turn, and to end the conversation or precede an answer."""
     before = next((role for role, _ in reversed(turns[:index]) if role != "system"), None)
     after = next((role for role, _ in turns[index + 1 :] if role != "system"), "assistant")
     return before == "user" and after == "assistant"
 
 
-def _merge(turns: Iterable[_Turn]) -> list[_Turn]:
-    merged: list[_Turn] = []
-    for role, blocks in turns:
-        if merged and merged[-1][0] == role:
-            merged[-1][1].extend(blocks)
-        else:
-            merged.append((role, list(blocks)))
-    for role, blocks in merged:
-        if role == "user":
-            blocks.sort(key=lambda block: block["type"] != "tool_result")
-    return merged
-
-
-def _is_prefill(turn: _Turn) -> bool:
+def _is_prefill(turn: Turn) -> bool:
     """An answer with a hosted tool's block in it was paused by the vendor, who takes it back to go on."""
     role, blocks = turn
     if role != "assistant" or blocks[-1]["type"] == "tool_use" or any(block["type"] not in _OWN for block in blocks):
@@ -147,12 +111,16 @@ def _is_prefill(turn: _Turn) -> bool:
     return True
 
 
-def _content(blocks: list[_Block]) -> str | list[_Block]:
+def _content(blocks: list[Block]) -> str | list[Block]:
     """A lone text is sent as a string, which means the same."""
     if len(blocks) == 1 and blocks[0].keys() == {"type", "text"}:
         text: str = blocks[0]["text"]
         return text
     return blocks
+
+
+def _text_block(text: str) -> Block:
+    return {"type": "text", "text": text}
 
 
 class _Writer:
@@ -162,11 +130,11 @@ class _Writer:
         self._identity = identity
         self._ids = WireIds(options.tool_ids)
 
-    def blocks(self, message: Message, where: str) -> list[_Block]:
+    def blocks(self, message: Message, where: str) -> list[Block]:
         found = (self._block(part, message.role, where) for part in message.parts)
         return [block for block in found if block is not None]
 
-    def _block(self, part: Part, role: str, where: str) -> _Block | None:
+    def _block(self, part: Part, role: str, where: str) -> Block | None:
         match part:
             case Text():
                 return self._text(part, role)
@@ -188,16 +156,16 @@ class _Writer:
                 return dict(part.vendor.data) if self._identity.owns(part.vendor) else None
         raise CapabilityMismatch(f"{where}: this dialect takes no {_kind(part)}")
 
-    def _text(self, part: Text, role: str) -> _Block | None:
+    def _text(self, part: Text, role: str) -> Block | None:
         if not part.text.strip():
             return None
-        block: _Block = {"type": "text", "text": part.text}
+        block = _text_block(part.text)
         # citations go back with the answer that they belong to; on a user's text they are refused (version 2026-10-21)
         if role == "assistant" and part.vendor is not None and self._identity.owns(part.vendor):
             block.update(part.vendor.data)
         return block
 
-    def _reasoning(self, part: Reasoning) -> _Block | None:
+    def _reasoning(self, part: Reasoning) -> Block | None:
         """
         A signature holds for the model that gave it alone: the documentation says to strip it for any other.
 
@@ -208,8 +176,8 @@ class _Writer:
         data = part.vendor.data
         return {**data, "thinking": part.text} if data.get("type") == "thinking" else dict(data)
 
-    def _result(self, part: ToolResult, where: str) -> _Block:
-        block: _Block = {"type": "tool_result", "tool_use_id": self._ids.of_result(part.tool_call_id)}
+    def _result(self, part: ToolResult, where: str) -> Block:
+        block: Block = {"type": "tool_result", "tool_use_id": self._ids.of_result(part.tool_call_id)}
         inner = [self._block(piece, "tool", where) for piece in part.parts]
         content = _content([piece for piece in inner if piece is not None])
         if content or part.is_error:
@@ -223,7 +191,7 @@ def _kind(part: Part) -> str:
     return type(part).__name__.lower()
 
 
-def _image(part: Image, where: str) -> _Block:
+def _image(part: Image, where: str) -> Block:
     if part.url is not None:
         return {"type": "image", "source": {"type": "url", "url": part.url}}
     kind = {"image/jpg": "image/jpeg"}.get(part.media_type or "", part.media_type)
@@ -232,7 +200,7 @@ def _image(part: Image, where: str) -> _Block:
     return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": part.data}}
 
 
-def _document(part: Document, where: str) -> _Block:
+def _document(part: Document, where: str) -> Block:
     source: Mapping[str, Any]
     kind = (part.media_type or "").partition(";")[0].strip()
     if part.url is not None:

@@ -24,6 +24,7 @@ from llmswitch.providers.bedrock_errors import read_error
 from llmswitch.providers.bedrock_messages import build_messages
 from llmswitch.providers.bedrock_reply import ConverseDecoder, parse_reply
 from llmswitch.providers.tool_ids import ToolIds
+from llmswitch.providers.user_turns import change_warnings
 
 __all__ = ["ADAPTER", "ConverseAdapter", "ConverseOptions"]
 
@@ -149,16 +150,11 @@ class ConverseAdapter(Adapter):
 
     def _warnings(self, request: ChatRequest) -> Iterator[ChatWarning]:
         """What `build` changed in the conversation: it has to be said on the reply."""
-        target = f"{self.identity.provider}:{self.identity.model}"
-        conversation = build_messages(request, self.options, self.identity)
-        if conversation.system_moved:
-            said = "a system message inside the conversation went into a user's turn, between <system> tags"
-            yield ChatWarning("system_in_user_turn", f"{target}: {said}")
-        if conversation.note_added:
-            said = "messages: the first one is the assistant's, which is refused; a note stands before it"
-            yield ChatWarning("degraded", f"{target}: {said}")
-        if any(message.name for message in request.messages):
-            yield ChatWarning("name_left_out", f"{target}: messages[].name: there is no such field here; left out")
+        return change_warnings(
+            request.messages,
+            lambda: build_messages(request, self.options, self.identity),
+            f"{self.identity.provider}:{self.identity.model}",
+        )
 
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorFacts:
         return read_error(status, headers, body)

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from llmswitch._adapter import ModelIdentity
 from llmswitch._errors import CapabilityMismatch
 from llmswitch._messages import Document, Image, Message, Part, Reasoning, Text, ToolCall, ToolResult, VendorPart
 from llmswitch._request import ChatRequest
 from llmswitch.providers.tool_ids import WireIds
+from llmswitch.providers.user_turns import Block, Turn, merge_turns, open_with_user
 
 if TYPE_CHECKING:
     from llmswitch.providers.bedrock import ConverseOptions
 
 __all__ = ["Conversation", "build_messages"]
 
-_Block: TypeAlias = dict[str, Any]
-_Turn: TypeAlias = tuple[str, list[_Block]]
 
-_NOTE = "(The conversation begins with the assistant's message.)"
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/jpg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
 _DOCUMENTS = {
     "application/pdf": "pdf",
@@ -40,7 +37,7 @@ _DOCUMENTS = {
 class Conversation:
     """`system_moved`: a later system message could not stay one. `note_added`: a note stands before the first turn."""
 
-    system: list[_Block]
+    system: list[Block]
     messages: list[dict[str, Any]]
     system_moved: bool
     note_added: bool
@@ -55,8 +52,8 @@ def build_messages(request: ChatRequest, options: ConverseOptions, identity: Mod
     the message for content that the dialect has no block for.
     """
     writer = _Writer(options, identity)
-    system: list[_Block] = []
-    turns: list[_Turn] = []
+    system: list[Block] = []
+    turns: list[Turn] = []
     moved = False
     for index, message in enumerate(request.messages):
         blocks = writer.blocks(message, f"messages[{index}]")
@@ -67,37 +64,15 @@ def build_messages(request: ChatRequest, options: ConverseOptions, identity: Mod
         elif blocks:
             moved = True
             turns.append(("user", [{"text": f"<system>\n{block['text']}\n</system>"} for block in blocks]))
-    merged = _merge(turns)
-    if not merged:
-        raise CapabilityMismatch("messages: besides system messages there is nothing to answer here, or it is blank")
+    merged = merge_turns(turns, lambda block: "toolResult" in block)
     if merged[-1][0] == "assistant":
         raise CapabilityMismatch(
             "messages: the last one is the assistant's, and no unfinished answer is gone on with here; end with a user "
             "message"
         )
-    note_added = merged[0][0] == "assistant"
-    if note_added:
-        if not request.degrade:
-            raise CapabilityMismatch(
-                "messages: the first one is the assistant's, which is refused here; begin with a user message, or pass "
-                "degrade=True to have a note put before it"
-            )
-        merged.insert(0, ("user", [{"text": _NOTE}]))
+    note_added = open_with_user(merged, lambda text: {"text": text}, degrade=request.degrade)
     merged[-1][1].extend(options.cache_point("messages"))
     return Conversation(system, [{"role": role, "content": blocks} for role, blocks in merged], moved, note_added)
-
-
-def _merge(turns: Iterable[_Turn]) -> list[_Turn]:
-    merged: list[_Turn] = []
-    for role, blocks in turns:
-        if merged and merged[-1][0] == role:
-            merged[-1][1].extend(blocks)
-        else:
-            merged.append((role, list(blocks)))
-    for role, blocks in merged:
-        if role == "user":
-            blocks.sort(key=lambda block: "toolResult" not in block)
-    return merged
 
 
 class _Writer:
@@ -108,14 +83,14 @@ class _Writer:
         self._ids = WireIds(options.tool_ids)
         self._documents = 0
 
-    def blocks(self, message: Message, where: str) -> list[_Block]:
+    def blocks(self, message: Message, where: str) -> list[Block]:
         found = (self._block(part, message.role, where) for part in message.parts)
         blocks = [block for block in found if block is not None]
         if any("document" in block for block in blocks) and not any("text" in block for block in blocks):
             raise CapabilityMismatch(f"{where}: a document needs a text beside it here; say what is to be done with it")
         return blocks
 
-    def _block(self, part: Part, role: str, where: str) -> _Block | None:
+    def _block(self, part: Part, role: str, where: str) -> Block | None:
         match part:
             case Text():
                 return {"text": part.text} if part.text.strip() else None
@@ -138,7 +113,7 @@ class _Writer:
                 return dict(part.vendor.data) if self._identity.owns(part.vendor, same_model=True) else None
         raise CapabilityMismatch(f"{where}: this dialect takes no {_kind(part)}")
 
-    def _reasoning(self, part: Reasoning) -> _Block | None:
+    def _reasoning(self, part: Reasoning) -> Block | None:
         """A signature holds for the model that gave it alone, and unchanged (docs); thoughts without one stay here."""
         if part.vendor is None or not self._identity.owns(part.vendor, same_model=True):
             return None
@@ -150,12 +125,12 @@ class _Writer:
             return None
         return {"reasoningContent": {"reasoningText": {"text": part.text, "signature": signature}}}
 
-    def _result(self, part: ToolResult, where: str) -> _Block:
+    def _result(self, part: ToolResult, where: str) -> Block:
         inner = [self._block(piece, "tool", where) for piece in part.parts]
         content = [piece for piece in inner if piece is not None]
         if not content and part.is_error:
             content = [{"text": "Error"}]
-        result: _Block = {"toolUseId": self._ids.of_result(part.tool_call_id), "content": content}
+        result: Block = {"toolUseId": self._ids.of_result(part.tool_call_id), "content": content}
         if part.is_error:
             result["status"] = "error"
         return {"toolResult": result}
@@ -165,7 +140,7 @@ def _kind(part: Part) -> str:
     return type(part).__name__.lower()
 
 
-def _source(part: Image | Document, formats: dict[str, str], where: str) -> _Block:
+def _source(part: Image | Document, formats: dict[str, str], where: str) -> Block:
     """The form and the bytes. The vendor fetches nothing from the web."""
     if part.url is not None:
         raise CapabilityMismatch(f"{where}: this dialect takes no {_kind(part)} by URL; pass its data")
