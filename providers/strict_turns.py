@@ -9,8 +9,9 @@ from typing import Literal, TypeAlias, TypeGuard
 
 from llmswitch._errors import CapabilityMismatch
 from llmswitch._messages import Image, Message, Text, ToolCall, ToolResult
+from llmswitch._reply import ChatWarning
 
-__all__ = ["Conversation", "Turn", "take_turns", "text_of"]
+__all__ = ["Conversation", "Turn", "change_warnings", "take_turns", "text_of"]
 
 _Piece: TypeAlias = Text | Image | ToolCall
 
@@ -132,3 +133,12 @@ def text_of(result: ToolResult, filler: str) -> str:
     text = "".join(part.text for part in result.parts if isinstance(part, Text))
     text = text if text.strip() else filler
     return f"Error: {text}" if result.is_error else text
+
+
+def change_warnings(conversation: Conversation, filler: str, target: str) -> Iterator[ChatWarning]:
+    """What was changed in the conversation: it has to be said on the reply."""
+    if conversation.system_moved:
+        yield ChatWarning("system_moved", f"{target}: a system message inside the conversation went to its front")
+    if conversation.filled:
+        said = f"turns have to alternate here; {filler!r} stands for one that was missing"
+        yield ChatWarning("turn_filled", f"{target}: {said}")

@@ -18,7 +18,7 @@ from llmswitch._errors import CapabilityMismatch, InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._reply import ChatWarning
 from llmswitch._request import ChatRequest
-from llmswitch.providers.strict_turns import Conversation
+from llmswitch.providers.strict_turns import Conversation, change_warnings
 from llmswitch.providers.tencent_native_errors import read_error
 from llmswitch.providers.tencent_native_messages import build_messages, converse
 from llmswitch.providers.tencent_native_reply import TencentDecoder, parse_response
@@ -144,12 +144,7 @@ class TencentAdapter(Adapter):
     def _warnings(self, request: ChatRequest) -> Iterator[ChatWarning]:
         """What `build` changed, and what the vendor means otherwise than the others: it has to be said on the reply."""
         target = f"{self.identity.provider}:{self.identity.model}"
-        conversation = self._converse(request)
-        if conversation.system_moved:
-            yield ChatWarning("system_moved", f"{target}: a system message inside the conversation went to its front")
-        if conversation.filled:
-            said = f"turns have to alternate here; {self.options.filler!r} stands for one that was missing"
-            yield ChatWarning("turn_filled", f"{target}: {said}")
+        yield from change_warnings(self._converse(request), self.options.filler, target)
         if request.stop:
             yield ChatWarning("stop_included", f"{target}: the answer ends after the text of stop, not before it")
         if any(message.name for message in request.messages):

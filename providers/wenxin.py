@@ -18,7 +18,7 @@ from llmswitch._errors import CapabilityMismatch, InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._reply import ChatWarning
 from llmswitch._request import ChatRequest
-from llmswitch.providers.strict_turns import Conversation
+from llmswitch.providers.strict_turns import Conversation, change_warnings
 from llmswitch.providers.wenxin_errors import read_error
 from llmswitch.providers.wenxin_messages import build_messages, converse
 from llmswitch.providers.wenxin_reply import WenxinDecoder, parse_answer
@@ -125,12 +125,7 @@ class WenxinAdapter(Adapter):
     def _warnings(self, request: ChatRequest) -> Iterator[ChatWarning]:
         """What `build` changed in the conversation: it has to be said on the reply."""
         target = f"{self.identity.provider}:{self.identity.model}"
-        conversation = self._converse(request)
-        if conversation.system_moved:
-            yield ChatWarning("system_moved", f"{target}: a system message inside the conversation went to its front")
-        if conversation.filled:
-            said = f"turns have to alternate here; {self.options.filler!r} stands for one that was missing"
-            yield ChatWarning("turn_filled", f"{target}: {said}")
+        yield from change_warnings(self._converse(request), self.options.filler, target)
         if any(message.name for message in request.messages):
             yield ChatWarning("name_left_out", f"{target}: messages[].name: there is no such field here; left out")
 
