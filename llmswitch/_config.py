@@ -210,9 +210,10 @@ class GrantConfig(Strict):
     on_exhausted: Literal["pay", "stop"] = "pay"
 
 
-# They become parts of an address.
-Region = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
-Resource = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+([.-][A-Za-z0-9]+)*$", max_length=100)]
+# What may become a part of an address: nothing that could lead to another one.
+ADDRESS_PARTS = {"region": r"[a-z0-9]+(-[a-z0-9]+)*", "resource": r"[A-Za-z0-9]+([.-][A-Za-z0-9]+)*"}
+Region = Annotated[str, Field(pattern=f"^{ADDRESS_PARTS['region']}$", max_length=40)]
+Resource = Annotated[str, Field(pattern=f"^{ADDRESS_PARTS['resource']}$", max_length=100)]
 
 
 class ProviderConfig(Strict):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from ._addresses import is_private
-from ._config import KeyReference, Loaded, ProviderConfig
+from ._config import ADDRESS_PARTS, KeyReference, Loaded, ProviderConfig
 from ._credential import Credential
 from ._endpoint import Address, Endpoint, check_base_url
 from ._errors import ConfigError, ConnectFailed, KeyMissing
@@ -302,7 +302,7 @@ def _filled(url: str, what: str, own: str | None, variables: tuple[str, ...], us
         return url
     set_there = (os.environ.get(name, "").strip() for name in variables)
     value = own or next(filter(None, set_there), None) or usual or ""
-    if not _NAMES[what].fullmatch(value):
+    if not re.fullmatch(ADDRESS_PARTS[what], value):
         names = " or ".join(variables)
         raise ConfigError(f"{where}: no valid {what}: set {what}" + (f", or the variable {names}" if names else ""))
     return url.replace(f"{{{what}}}", value)
@@ -337,13 +337,6 @@ def same_origin(one: str, other: str) -> bool:
     origin = re.escape("/".join(other.lower().split("/")[:3]))
     origin = origin.replace(r"\{region\}", "[a-z0-9-]+").replace(r"\{resource\}", "[a-z0-9.-]+")
     return re.fullmatch(origin, "/".join(one.lower().split("/")[:3])) is not None
-
-
-# They are parts of an address, and may not lead to another one.
-_NAMES = {
-    "region": re.compile(r"[a-z0-9]+(-[a-z0-9]+)*"),
-    "resource": re.compile(r"[A-Za-z0-9]+([.-][A-Za-z0-9]+)*"),
-}
 
 
 _RESERVED = frozenset(

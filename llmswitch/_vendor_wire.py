@@ -16,7 +16,9 @@ from ._json import loads
 from ._messages import Part, Reasoning, Text, ToolCall
 from ._reply import FinishReason, Usage
 
-__all__ = ["Answer", "Heard", "VendorWire"]
+__all__ = ["Answer", "Heard", "VendorWire", "in_pieces"]
+
+_PIECE = 7  # characters of text, and of arguments, in one event
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class Heard:
     reasoning: dict[str, Any] = field(default_factory=dict)
     prefill: bool = False
     opaque: list[tuple[int, Any]] = field(default_factory=list)
+
+
+def in_pieces(text: str) -> list[str]:
+    """A text as a vendor streams it: a few characters in each event."""
+    return [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
 
 
 class VendorWire(ABC):

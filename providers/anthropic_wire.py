@@ -8,14 +8,13 @@ from typing import Any
 
 from llmswitch._json import dumps
 from llmswitch._messages import Document, Image, Part, Reasoning, Text, ToolCall, ToolResult
-from llmswitch._vendor_wire import Answer, Heard, VendorWire
+from llmswitch._vendor_wire import Answer, Heard, VendorWire, in_pieces
 from llmswitch.providers.anthropic_wire_rules import THOUGHTS, check_turns
 
 __all__ = ["MessagesWire"]
 
 _FINISH = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 _CHOICES = {"auto": "auto", "none": "none", "any": "required"}
-_PIECE = 7  # characters of text, and of arguments, in one event
 
 
 class MessagesWire(VendorWire):
@@ -166,19 +165,15 @@ def _usage(answer: Answer) -> dict[str, Any]:
 def _deltas(block: dict[str, Any]) -> list[dict[str, Any]]:
     match block["type"]:
         case "thinking":
-            pieces = [{"type": "thinking_delta", "thinking": piece} for piece in _pieces(block["thinking"])]
+            pieces = [{"type": "thinking_delta", "thinking": piece} for piece in in_pieces(block["thinking"])]
             return [*pieces, {"type": "signature_delta", "signature": block["signature"]}]
         case "tool_use":
             written = dumps(block["input"]).decode() if block["input"] else ""
-            pieces = [{"type": "input_json_delta", "partial_json": piece} for piece in _pieces(written)]
+            pieces = [{"type": "input_json_delta", "partial_json": piece} for piece in in_pieces(written)]
             return [{"type": "input_json_delta", "partial_json": ""}, *pieces]
         case "text":
-            return [{"type": "text_delta", "text": piece} for piece in _pieces(block["text"])]
+            return [{"type": "text_delta", "text": piece} for piece in in_pieces(block["text"])]
     return []  # what is hidden comes whole
-
-
-def _pieces(text: str) -> list[str]:
-    return [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
 
 
 def _messages(turn: dict[str, Any]) -> list[tuple[str, list[Part]]]:

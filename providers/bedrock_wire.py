@@ -12,13 +12,12 @@ from urllib.parse import unquote
 from llmswitch._adapter import HTTPRequest
 from llmswitch._json import dumps, loads
 from llmswitch._messages import Document, Image, Part, Reasoning, Text, ToolCall, ToolResult
-from llmswitch._vendor_wire import Answer, Heard, VendorWire
+from llmswitch._vendor_wire import Answer, Heard, VendorWire, in_pieces
 
 __all__ = ["ConverseWire", "frame"]
 
 _FINISH = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "content_filtered"}
 _MEDIA = {"pdf": "application/pdf", "txt": "text/plain", "md": "text/markdown", "html": "text/html", "csv": "text/csv"}
-_PIECE = 7  # characters of text, and of arguments, in one event
 
 
 def frame(headers: dict[str, str], payload: bytes) -> bytes:
@@ -158,13 +157,13 @@ class ConverseWire(VendorWire):
             case Reasoning(text=""):
                 return [{"reasoningContent": {"redactedContent": self.seal}}]
             case Reasoning():
-                pieces: list[dict[str, Any]] = [{"reasoningContent": {"text": piece}} for piece in _pieces(part.text)]
+                pieces: list[dict[str, Any]] = [{"reasoningContent": {"text": piece}} for piece in in_pieces(part.text)]
                 return [*pieces, {"reasoningContent": {"signature": self.seal}}]
             case ToolCall():
                 written = dumps(part.arguments).decode() if part.arguments else ""
-                return [{"toolUse": {"input": piece}} for piece in ["", *_pieces(written)]]
+                return [{"toolUse": {"input": piece}} for piece in ["", *in_pieces(written)]]
             case Text():
-                return [{"text": piece} for piece in _pieces(part.text)]
+                return [{"text": piece} for piece in in_pieces(part.text)]
         raise AssertionError(part)
 
     def error(self, status: int, code: str | None, kind: str | None, message: str) -> bytes:  # noqa: ARG002
@@ -195,10 +194,6 @@ def _usage(answer: Answer) -> dict[str, Any]:
         "cacheReadInputTokens": cached,
         "cacheWriteInputTokens": 0,
     }
-
-
-def _pieces(text: str) -> list[str]:
-    return [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
 
 
 def _messages(turn: dict[str, Any]) -> list[tuple[str, list[Part]]]:

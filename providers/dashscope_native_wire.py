@@ -7,11 +7,9 @@ from typing import Any
 from llmswitch._adapter import HTTPRequest
 from llmswitch._json import dumps, loads
 from llmswitch._messages import Audio, Image, Part, Reasoning, Text, ToolCall, ToolResult
-from llmswitch._vendor_wire import Answer, Heard, VendorWire
+from llmswitch._vendor_wire import Answer, Heard, VendorWire, in_pieces
 
 __all__ = ["DashScopeWire"]
-
-_PIECE = 7  # characters of text, and of arguments, in one frame
 
 
 class DashScopeWire(VendorWire):
@@ -104,7 +102,7 @@ class DashScopeWire(VendorWire):
         said: dict[str, str] = {"reasoning_content": "", "content": ""}
         messages: list[dict[str, Any]] = []
         for field, text in (("reasoning_content", _thoughts(answer)), ("content", _text(answer))):
-            for piece in _pieces(text):
+            for piece in in_pieces(text):
                 said[field] = piece if self.options.incremental else said[field] + piece
                 other = "" if self.options.incremental else said["reasoning_content"]
                 messages.append({"reasoning_content": other, "content": self._content("")})
@@ -113,7 +111,7 @@ class DashScopeWire(VendorWire):
         whole = {"content": self._content("" if self.options.incremental else said["content"])}
         for number, call in enumerate(calls):
             so_far = ""
-            for turn, piece in enumerate(["", *_pieces(dumps(call.arguments).decode() if call.arguments else "")]):
+            for turn, piece in enumerate(["", *in_pieces(dumps(call.arguments).decode() if call.arguments else "")]):
                 so_far += piece
                 if self.options.incremental:
                     begins = ("", "") if turn else (call.id, call.name)
@@ -169,10 +167,6 @@ def _text(answer: Answer) -> str:
 
 def _thoughts(answer: Answer) -> str:
     return "".join(part.text for part in answer.parts if isinstance(part, Reasoning))
-
-
-def _pieces(text: str) -> list[str]:
-    return [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
 
 
 def _heard_message(message: dict[str, Any]) -> tuple[str, list[Part]]:

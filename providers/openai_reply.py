@@ -200,9 +200,10 @@ class ChatCompletionsDecoder:
         check_status(chunk, self._options)
         if event.event == "error" or chunk.get("error") or _is_bare_error(chunk):
             raise VendorFault(vendor_facts(chunk, self._options))
-        extras = _inner(chunk, self._options.extras_field)
-        if extras.get("error"):
-            raise VendorFault(vendor_facts({"error": extras["error"]}, self._options))
+        if self._options.extras_field:
+            extras = _inner(chunk, self._options.extras_field)
+            if extras.get("error"):
+                raise VendorFault(vendor_facts({"error": extras["error"]}, self._options))
         return self.read_chunk(chunk)
 
     def read_chunk(self, chunk: Mapping[str, Any]) -> list[ChatEvent]:

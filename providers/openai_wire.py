@@ -7,14 +7,13 @@ from typing import Any, Literal
 
 from llmswitch._json import dumps, loads
 from llmswitch._messages import Audio, Document, Image, Part, Reasoning, Text, ToolCall, ToolResult
-from llmswitch._vendor_wire import Answer, Heard, VendorWire
+from llmswitch._vendor_wire import Answer, Heard, VendorWire, in_pieces
 from llmswitch.providers.openai_tools_as_schema import OFFER
 from llmswitch.providers.openai_wire_rules import check_conversation
 
 __all__ = ["ChatCompletionsWire"]
 
 _FINISH = {"stop": "stop", "length": "length", "tool_calls": "tool_calls", "content_filter": "content_filter"}
-_PIECE = 7  # characters of text, and of arguments, in one event
 
 
 class ChatCompletionsWire(VendorWire):
@@ -57,8 +56,9 @@ class ChatCompletionsWire(VendorWire):
         if isinstance(offer, str) and offer.startswith(OFFER):
             messages = messages[1:]
         check_conversation(messages, self.options, self.capabilities)
-        filler = {"role": "assistant", "content": self.options.after_results}
-        messages = [each for each in messages if each != filler]
+        if self.options.after_results:
+            filler = {"role": "assistant", "content": self.options.after_results}
+            messages = [each for each in messages if each != filler]
         heard = Heard(left.pop("model"), [self._heard(message) for message in messages])
         heard.opaque = [(index, part) for index, message in enumerate(messages) for part in self._sealed(message)]
         heard.prefill = self._goes_on(left, messages[-1])
@@ -183,15 +183,15 @@ class ChatCompletionsWire(VendorWire):
     def stream(self, answer: Answer) -> list[bytes]:
         deltas: list[dict[str, Any]] = [{"role": "assistant", "content": None}]
         thoughts = "".join(part.text for part in answer.parts if isinstance(part, Reasoning))
-        deltas += [self._thought(piece) for piece in _pieces(thoughts)]
-        deltas += [{"content": piece} for piece in _pieces(self._text(answer))]
+        deltas += [self._thought(piece) for piece in in_pieces(thoughts)]
+        deltas += [{"content": piece} for piece in in_pieces(self._text(answer))]
         calls = [part for part in answer.parts if isinstance(part, ToolCall)]
         for index, call in enumerate(calls if not self.options.tools_as_schema else ()):
             begin = {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}
             deltas.append({"tool_calls": [{"index": index, **begin}]})
             written = dumps(call.arguments).decode() if call.arguments else ""
             deltas += [
-                {"tool_calls": [{"index": index, "function": {"arguments": piece}}]} for piece in _pieces(written)
+                {"tool_calls": [{"index": index, "function": {"arguments": piece}}]} for piece in in_pieces(written)
             ]
         chunks = [_chunk([{"index": 0, "delta": delta, "finish_reason": None}]) for delta in deltas]
         if not self.options.done_ends:
@@ -238,10 +238,6 @@ def _read_calls(parts: list[Part]) -> list[Part]:
             else:
                 out.append(Text(line))
     return out
-
-
-def _pieces(text: str) -> list[str]:
-    return [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
 
 
 def _chunk(choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -9,12 +9,11 @@ from typing import Any
 from llmswitch._adapter import HTTPRequest
 from llmswitch._json import dumps, loads
 from llmswitch._messages import Image, Part, Reasoning, Text, ToolCall, ToolResult
-from llmswitch._vendor_wire import Answer, Heard, VendorWire
+from llmswitch._vendor_wire import Answer, Heard, VendorWire, in_pieces
 
 __all__ = ["TencentWire"]
 
 _FINISH = {"stop": "stop", "tool_calls": "tool_calls", "content_filter": "sensitive"}
-_PIECE = 7  # characters of text, and of arguments, in one frame
 
 
 class TencentWire(VendorWire):
@@ -67,11 +66,11 @@ class TencentWire(VendorWire):
         return {"Response": {**_frame(answer, [choice]), "RequestId": "r-1", "ErrorMsg": None}}
 
     def stream(self, answer: Answer) -> list[bytes]:
-        deltas: list[dict[str, Any]] = [{"ReasoningContent": piece} for piece in _pieces(_joined(answer, Reasoning))]
-        deltas += [{"Content": piece} for piece in _pieces(_joined(answer, Text))]
+        deltas: list[dict[str, Any]] = [{"ReasoningContent": piece} for piece in in_pieces(_joined(answer, Reasoning))]
+        deltas += [{"Content": piece} for piece in in_pieces(_joined(answer, Text))]
         calls = [part for part in answer.parts if isinstance(part, ToolCall)]
         for number, call in enumerate(calls):
-            pieces = _pieces(_arguments(call)) or [""]
+            pieces = in_pieces(_arguments(call)) or [""]
             deltas += [{"Content": "", "ToolCalls": [_call(number, call, piece)]} for piece in pieces]
         deltas.append({"Content": ""})
         frames = [
@@ -130,10 +129,6 @@ def _call(number: int, call: ToolCall, arguments: str) -> dict[str, Any]:
         "Type": "function",
         "Function": {"Name": call.name, "Arguments": arguments},
     }
-
-
-def _pieces(text: str) -> list[str]:
-    return [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
 
 
 def _tool(tool: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:

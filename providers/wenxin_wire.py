@@ -8,12 +8,11 @@ from typing import Any
 from llmswitch._adapter import HTTPRequest
 from llmswitch._json import dumps, loads
 from llmswitch._messages import Part, Text, ToolCall, ToolResult
-from llmswitch._vendor_wire import Answer, Heard, VendorWire
+from llmswitch._vendor_wire import Answer, Heard, VendorWire, in_pieces
 
 __all__ = ["WenxinWire"]
 
 _FINISH = {"stop": "normal", "length": "length", "tool_calls": "function_call", "content_filter": "content_filter"}
-_PIECE = 7  # characters of text in one frame
 # The vendor's table of models, where the last part of the address is not the model's name (qianfan 0.4.12.3).
 _MODELS = {
     "completions": "ernie-3.5-8k",
@@ -83,7 +82,7 @@ class WenxinWire(VendorWire):
     def stream(self, answer: Answer) -> list[bytes]:
         text = _text(answer)
         calls = [part for part in answer.parts if isinstance(part, ToolCall)]
-        frames = [_frame(answer, text[start : start + _PIECE]) for start in range(0, len(text), _PIECE)]
+        frames = [_frame(answer, piece) for piece in in_pieces(text)]
         frames += [{**_frame(answer, ""), "function_call": _call(call)} for call in calls]
         frames.append({**_frame(answer, ""), "finish_reason": _FINISH[answer.finish_reason]})
         for number, frame in enumerate(frames):

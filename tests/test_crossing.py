@@ -117,12 +117,15 @@ def kinds() -> list[tuple[str, str | None, str]]:
     return list(found.values())
 
 
+KINDS = kinds()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("home", kinds(), ids=lambda each: f"{each[0]}-{each[1] or 'default'}")
+@pytest.mark.parametrize("home", KINDS, ids=lambda each: f"{each[0]}-{each[1] or 'default'}")
 def test_all_pairs(home):
     """Every ordered pair of kinds of targets; one way it is streamed, and back it is whole."""
-    for number, away in enumerate(kinds()):
-        cross(party(*home), party(*away), stream=number < kinds().index(home))
+    for number, away in enumerate(KINDS):
+        cross(party(*home), party(*away), stream=number < KINDS.index(home))
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
