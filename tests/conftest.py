@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,14 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: objec
     marks = [mark.name for mark in getattr(obj, "pytestmark", ())] if isinstance(obj, type) else []
     unwanted = name.startswith("Test") and "slow" in marks and collector.config.option.markexpr == "not slow"
     return [] if unwanted else None
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A file of slow tests alone is not even imported where none is asked for: some bring a vendor's SDK with them."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    text = collection_path.read_text("utf-8")
+    return True if re.search(r"^pytestmark = \[?pytest\.mark\.slow\b", text, re.MULTILINE) else None
 
 
 @pytest.hookimpl(tryfirst=True)

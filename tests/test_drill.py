@@ -158,6 +158,7 @@ def test_a_drill_that_cannot_be_meant(monkeypatch, drill, said):
         Client.from_config(CHAIN, "openai:gpt-4.1", http_client=vendor())
 
 
+@pytest.mark.slow
 def test_a_drill_needs_no_test_tools(monkeypatch):
     """The drill works where pytest is not installed."""
     code = (

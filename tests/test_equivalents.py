@@ -296,6 +296,7 @@ def test_the_reference_rates_serve_the_order_alone():
             assert price in _registry.provider(found.provider).prices
 
 
+@pytest.mark.slow
 def test_nothing_is_read_at_import():
     """The files are read when the catalog is asked for, not with the package."""
     code = "import llmswitch; from llmswitch import _registry; print(llmswitch.equivalents.__name__, _registry._read)"

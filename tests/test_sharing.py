@@ -52,6 +52,7 @@ def config() -> Iterator[dict[str, Any]]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_sixty_four_threads(config):
     """Each of 64 threads gets the answers to its own questions from one client."""
     with Client.from_config(config) as client, ThreadPoolExecutor(64) as pool:
@@ -86,6 +87,7 @@ def _child(client: Client, name: str, answers: Any) -> None:
     answers.put([client.chat(f"{name}-{number}").text for number in range(50)])
 
 
+@pytest.mark.slow
 def test_after_a_fork(config):
     """Forked children of a warm client get their own answers, and the parent goes on unharmed."""
     context = multiprocessing.get_context("fork")

@@ -14,6 +14,7 @@ from benchmarks.failover.times import FAULTS, _compare
 QUICK = Settings(quick=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [WAYS[0], WAYS[3]], ids=str)
 def test_a_failure_is_timed_for_both(way, tmp_path):
     """Each call of both is answered by the second target, and timed; the CSV holds every value."""
@@ -28,6 +29,7 @@ def test_a_failure_is_timed_for_both(way, tmp_path):
     assert all(float(value) > 0 for *_, series in values for value in series.split())
 
 
+@pytest.mark.slow
 def test_requests_to_a_dead_target_are_counted():
     """What reaches the first target is counted at its server."""
     assert 5 == _reached(QUICK, "reset", WAYS[0], measure="calls", order=["llmswitch"] * 8, pace=0.0)

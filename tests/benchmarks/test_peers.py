@@ -22,6 +22,7 @@ def worker() -> Iterator[Worker]:
         yield made
 
 
+@pytest.mark.slow
 def test_a_lasting_refusal(worker):
     """What a fault came to, and what the first target heard of the first and of the second call."""
     cell = play(worker, BY_NAME["401"], Limits(), stream=False)
@@ -52,6 +53,7 @@ def test_a_library_that_is_not_there():
         assert "nobody" in (nobody.missing or "")
 
 
+@pytest.mark.slow
 def test_a_library_that_hangs():
     """A worker that does not answer in time is ended, and another one begins with the next fault."""
     with workers([(OURS, sys.executable)]) as (made,):

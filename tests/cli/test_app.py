@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import llmswitch
 from llmswitch import _cli, _registry
 
@@ -29,6 +31,7 @@ def test_every_command_has_help(run: Run) -> None:
         assert name in result.stdout
 
 
+@pytest.mark.slow
 def test_the_library_does_not_import_the_command_line() -> None:
     """A program that uses llmswitch does not load typer or rich."""
     code = "import sys, llmswitch; llmswitch.Client; sys.exit(any(name in sys.modules for name in ('typer', 'rich')))"

@@ -45,6 +45,7 @@ def test_the_answer_alone_is_on_stdout(run: Run, config: Path) -> None:
     assert result.exit_code == 0
 
 
+@pytest.mark.slow
 def test_stdout_and_stderr_are_kept_apart_in_a_real_process(spawn: Spawn, config: Path) -> None:
     """The same holds of the program as a shell starts it."""
     process = spawn("chat", "Say hello")
@@ -180,6 +181,7 @@ def test_no_stream_asks_for_a_whole_answer(run: Run, fake: list[str], vendor: An
 # --json
 
 
+@pytest.mark.slow
 def test_json_is_one_object_and_nothing_else(spawn: Spawn, config: Path, vendor: Any) -> None:
     """--json prints one JSON object with the answer and the trail, and stderr stays empty."""
     vendor.pieces = ["你好", " 👋"]
@@ -200,6 +202,7 @@ def test_json_is_one_object_and_nothing_else(spawn: Spawn, config: Path, vendor:
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_json_survives_a_narrow_encoding(spawn: Spawn, fake: list[str], vendor: Any) -> None:
     """Where stdout can't take every letter, JSON escapes them and loses none."""
     vendor.pieces = ["你好 👋"]
@@ -267,6 +270,7 @@ def test_a_wrong_configuration_exits_with_2(run: Run, tmp_path: Path, text: str,
     assert result.exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_wrong_configuration_exits_with_2_in_a_real_process(spawn: Spawn, tmp_path: Path) -> None:
     """The program says one line, without a traceback."""
     (tmp_path / "llmswitch.toml").write_text('default = "nobody:x"')
@@ -275,6 +279,7 @@ def test_a_wrong_configuration_exits_with_2_in_a_real_process(spawn: Spawn, tmp_
     assert (stdout, stderr.count("\n"), process.returncode) == ("", 1, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C can't be sent to one process there")
 def test_ctrl_c_leaves_the_partial_answer(spawn: Spawn, fake: list[str], vendor: Any) -> None:
     """Ctrl-C ends with 130, with what came of the answer as it is, and without a traceback."""
@@ -289,6 +294,7 @@ def test_ctrl_c_leaves_the_partial_answer(spawn: Spawn, fake: list[str], vendor:
     assert process.returncode == 130
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise there")
 def test_a_reader_that_has_enough_is_no_error(spawn: Spawn, fake: list[str], vendor: Any) -> None:
     """`llmswitch chat … | head -1` ends without a traceback."""

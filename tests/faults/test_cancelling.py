@@ -30,6 +30,7 @@ from llmswitch.testing.fault_server import (
     sse,
     sse_head,
 )
+from tests.everyday import mostly_slow
 from tests.faults.bench import (
     DONE,
     HEALTHY,
@@ -161,6 +162,7 @@ def test_row_92_cancelled_while_the_library_waits_for_itself(times: int, end: St
         assert server.wait_closed()
 
 
+@pytest.mark.slow
 def test_rows_92_and_108_cancelled_in_a_race(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that is cancelled while two answers race, and just as one of them wins, leaves nothing of either."""
     monkeypatch.setattr("llmswitch._hedging.SHORTEST", 0.001)
@@ -308,7 +310,7 @@ async def take_async(stream: Any, number: int) -> None:
             break
 
 
-@pytest.mark.parametrize("how", ["with", "close", "forgotten", "text"])
+@pytest.mark.parametrize("how", mostly_slow(["with", "close", "forgotten", "text"], ["forgotten"]))
 def test_row_93_out_of_the_loop(streaming: Bench, how: str) -> None:
     """A stream that is left early, or forgotten, lets go of its connection within a second."""
     streaming.open(ENDLESS)
@@ -322,6 +324,7 @@ def test_row_93_out_of_the_loop(streaming: Bench, how: str) -> None:
     assert NOTHING == in_use(streaming.client)
 
 
+@pytest.mark.slow
 def test_row_93_the_next_call_works(streaming: Bench) -> None:
     """After many streams left early the next call answers."""
     streaming.open(ENDLESS)
@@ -334,6 +337,7 @@ def test_row_93_the_next_call_works(streaming: Bench) -> None:
     assert NOTHING == in_use(streaming.client)
 
 
+@pytest.mark.slow
 def test_row_93_a_stream_that_was_never_begun(streaming: Bench) -> None:
     """One that nobody iterates over sends nothing."""
     streaming.open(ENDLESS)

@@ -154,6 +154,7 @@ def test_row_14_a_prompt_that_is_never_read(corner: Bench) -> None:
     corner.moved(outcome, "NoResponse", "FirstTokenTimeout", billed=None, within=1.8, closed=False)
 
 
+@pytest.mark.slow
 def test_row_14_a_prompt_that_is_read_in_drips(whole: Bench) -> None:
     """Nor does one that reads a little now and then: the clock is absolute."""
 
@@ -167,6 +168,7 @@ def test_row_14_a_prompt_that_is_read_in_drips(whole: Bench) -> None:
     whole.moved(outcome, "NoResponse", "FirstTokenTimeout", billed=None, within=1.8, closed=False)
 
 
+@pytest.mark.slow
 def test_row_14_on_a_kept_connection(whole: Bench) -> None:
     """The same on a kept connection is no stale connection: it is not tried again."""
     whole.open(answering("first"), [NeverRead(2.0), Reset()], limits=UNREAD)

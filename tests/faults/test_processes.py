@@ -240,6 +240,7 @@ def test_row_95_multiprocessing(method: str) -> None:
 # Threads
 
 
+@pytest.mark.slow
 def test_row_96_64_threads() -> None:
     """64 threads share one client; each gets its own answers."""
     with FaultServer(ECHO) as server, Client.from_config(config_of(server)) as client:

@@ -247,6 +247,7 @@ def amplification(condition: str, size: int) -> float:
     return sum(len(one.served) for one in steady) / len(steady)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2])
 @pytest.mark.parametrize("condition", _OUTAGES["everyday"])
 def test_an_outage_of_everybody_is_not_amplified(condition: str, size: int) -> None:

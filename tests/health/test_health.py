@@ -385,6 +385,7 @@ assert health.show(made.targets)[0].in_flight == 0
 """
 
 
+@pytest.mark.slow
 def test_the_collector_may_run_at_any_time() -> None:
     """Calls that were dropped within a reference cycle are handed back by the collector, wherever it strikes."""
     root = Path(__file__).parents[2]

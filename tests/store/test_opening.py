@@ -29,6 +29,7 @@ def test_without_a_store_nothing_is_shared():
     assert None is Client.from_config(MODEL)._health._sharing
 
 
+@pytest.mark.slow
 def test_without_a_store_nothing_of_it_is_loaded():
     """A client without a store loads neither redis-py nor what shares."""
     code = (
