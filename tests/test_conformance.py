@@ -11,7 +11,12 @@ from llmswitch.testing import ProviderSuite
 
 # Models whose records differ from the default one's, and settings that change the wire.
 VARIANTS: dict[str, list[tuple[str, str | None, dict[str, Any]]]] = {
-    "anthropic": [("Sampling", "claude-haiku-4-5", {}), ("NewVersion", "claude-sonnet-4-6", {"version": "2026-10-21"})],
+    "anthropic": [
+        ("Sampling", "claude-haiku-4-5", {}),
+        ("OldVersion", "claude-sonnet-4-6", {}),
+        ("NewVersion", "claude-sonnet-4-6", {"version": "2026-10-21"}),
+        ("Thinks", "claude-opus-5", {}),
+    ],
     "bedrock": [
         ("Effort", "openai.gpt-oss-120b-1:0", {}),
         ("Signed", "eu.anthropic.claude-sonnet-4-6", {"scheme": "sigv4"}),
@@ -65,8 +70,9 @@ VARIANTS: dict[str, list[tuple[str, str | None, dict[str, Any]]]] = {
 def _make(name: str, suffix: str, model: str | None, config: dict[str, Any]) -> None:
     title = f"Test{name.title().replace('-', '').replace('_', '')}{suffix}"
     # Every provider is tested every day, its variants only where it is the author of its dialect: they are many.
-    copies = provider(name).dialect != name
-    marks = [pytest.mark.slow] if suffix and copies else []
+    author = provider(name).dialect == name
+    marks = [pytest.mark.slow] if suffix and not author else []
+    copies = not author or suffix != ""
     members = {"provider": name, "model": model, "config": config, "copies": copies, "pytestmark": marks}
     globals()[title] = type(title, (ProviderSuite,), members)
 

@@ -29,7 +29,6 @@ from llmswitch import (
 from llmswitch._config import Loaded
 from llmswitch._registry import provider
 from llmswitch._setup import Setup
-from llmswitch.testing import ProviderSuite
 
 KEY = "sk-ant-api03-not-a-key"
 OLD, NEW = "2023-06-01", "2026-10-21"
@@ -52,27 +51,6 @@ WEATHER_ON_THE_WIRE = {
     "description": "The weather.",
     "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
-
-
-class TestHaiku45(ProviderSuite):
-    provider = "anthropic"
-    model = PLAIN
-
-
-class TestSonnet46(ProviderSuite):
-    provider = "anthropic"
-    model = "claude-sonnet-4-6"
-
-
-class TestSonnet46NewVersion(ProviderSuite):
-    provider = "anthropic"
-    model = "claude-sonnet-4-6"
-    config = {"version": NEW}
-
-
-class TestOpus5(ProviderSuite):
-    provider = "anthropic"
-    model = "claude-opus-5"
 
 
 class Sent:
