@@ -12,7 +12,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from ._errors import InvalidRequest
-from ._json import JSONInvalid, loads
+from ._json import JSONInvalid, dumps, loads
+from ._optional_nulls import without_nulls
+from ._schema_check import check
 
 __all__ = ["ResponseFormat"]
 
@@ -59,14 +61,26 @@ class ResponseFormat:
         """The answer as an instance of the model, or as JSON. Raises `ValueError` that names places, not values."""
         text = _without_fence(text)
         if self.model is not None:
-            try:
-                return self.model.model_validate_json(text)
-            except ValidationError as problem:
-                raise ValueError(_places(problem)) from None
+            return self._instance(self.model, text)
         try:
-            return loads(text)
+            value = loads(text)
         except JSONInvalid as problem:
             raise ValueError(str(problem)) from None
+        if self.schema is None:
+            return value
+        value = without_nulls(value, self.schema)
+        check(value, self.schema)
+        return value
+
+    def _instance(self, model: type[BaseModel], text: str) -> BaseModel:
+        try:
+            return model.model_validate_json(text)
+        except ValidationError as problem:
+            wrong = problem
+        try:
+            return model.model_validate_json(dumps(without_nulls(loads(text), self.schema or {})))
+        except (ValidationError, JSONInvalid):
+            raise ValueError(_places(wrong)) from None
 
 
 @lru_cache(maxsize=256)

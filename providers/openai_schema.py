@@ -11,70 +11,97 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["strict_schema", "typed_schema"]
+__all__ = ["strict_gap", "strict_schema", "typed_schema"]
 
-_REFUSED = frozenset(
-    {"oneOf", "patternProperties", "not", "if", "then", "else", "dependentRequired", "dependentSchemas"}
-)
+_CONDITIONS = ("not", "if", "then", "else", "dependentRequired", "dependentSchemas")
+_REFUSED = frozenset({"oneOf", "patternProperties", "prefixItems", *_CONDITIONS})
 
 
 class _Inexpressible(Exception):
-    """The schema says something that the subset can't."""
+    """The schema says something that the subset can't: where, and what."""
 
 
 def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The schema in the strict subset, or `None` where that would change what it allows."""
+    """
+    The schema in the strict subset, or `None` where that would change what it allows.
+
+    A property that may be left out may be null instead, which whoever reads the answer takes for left out.
+    """
     try:
-        return _lower(schema, dict(schema.get("$defs", {})))
+        return _lower(schema, dict(schema.get("$defs", {})), "response_format")
     except (_Inexpressible, RecursionError):
         return None
 
 
-def _lower(schema: Any, defs: Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(schema, Mapping) or _REFUSED & schema.keys():
-        raise _Inexpressible
+def strict_gap(schema: Mapping[str, Any]) -> str:
+    """The place and the keyword that have no form in the strict subset; empty where there is none."""
+    try:
+        _lower(schema, dict(schema.get("$defs", {})), "response_format")
+    except _Inexpressible as gap:
+        return str(gap)
+    except RecursionError:
+        return "response_format: nested too deeply"
+    return ""
+
+
+def _lower(schema: Any, defs: Mapping[str, Any], where: str) -> dict[str, Any]:
+    if not isinstance(schema, Mapping):
+        raise _Inexpressible(f"{where}: a schema that allows anything")
+    for key in _REFUSED & schema.keys():
+        raise _Inexpressible(f"{where}.{key}")
     out = {key: value for key, value in schema.items() if key not in ("default", "title")}
     reference = out.get("$ref")
     if isinstance(reference, str):
         siblings = {key: value for key, value in out.items() if key not in ("$ref", "$defs")}
         if not siblings:
-            return _with_defs(out, defs)
+            return _with_defs(out, defs, where)
         target = defs.get(reference.removeprefix("#/$defs/"))
         if not isinstance(target, Mapping):
-            raise _Inexpressible
-        out = {**target, **siblings}
-        return _lower(out, defs)
+            raise _Inexpressible(f"{where}.$ref: it leads nowhere in $defs")
+        return _lower({**target, **siblings}, defs, where)
     if "allOf" in out:
         members = out.pop("allOf")
         if len(members) != 1:
-            raise _Inexpressible
-        return _lower({**members[0], **out}, defs)
+            raise _Inexpressible(f"{where}.allOf: more than one member")
+        return _lower({**members[0], **out}, defs, where)
     if "anyOf" in out:
-        out["anyOf"] = [_lower(member, defs) for member in out["anyOf"]]
+        out["anyOf"] = [_lower(each, defs, f"{where}.anyOf[{index}]") for index, each in enumerate(out["anyOf"])]
     if "items" in out:
-        out["items"] = _lower(out["items"], defs)
-    if "prefixItems" in out:
-        raise _Inexpressible
+        out["items"] = _lower(out["items"], defs, f"{where}.items")
     if out.get("type") == "object" or "properties" in out:
-        _close(out, defs)
-    return _with_defs(out, defs)
+        _close(out, defs, where)
+    return _with_defs(out, defs, where)
 
 
-def _close(out: dict[str, Any], defs: Mapping[str, Any]) -> None:
-    extra = out.get("additionalProperties")
-    if extra not in (None, False):  # a free-form mapping has no strict form
-        raise _Inexpressible
+def _close(out: dict[str, Any], defs: Mapping[str, Any], where: str) -> None:
+    if out.get("additionalProperties") not in (None, False):  # a free-form mapping has no strict form
+        raise _Inexpressible(f"{where}.additionalProperties: keys of any name")
     properties = out.get("properties")
     if not isinstance(properties, Mapping):
-        raise _Inexpressible
-    out["properties"] = {name: _lower(value, defs) for name, value in properties.items()}
+        raise _Inexpressible(f"{where}: an object without properties")
+    needed = out.get("required") or ()
+    lowered = {name: _lower(value, defs, f"{where}.properties.{name}") for name, value in properties.items()}
+    out["properties"] = {name: value if name in needed else _or_null(value) for name, value in lowered.items()}
     out["required"] = list(properties)
     out["additionalProperties"] = False
 
 
-def _with_defs(out: dict[str, Any], defs: Mapping[str, Any]) -> dict[str, Any]:
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema, or null."""
+    kind = schema.get("type")
+    if isinstance(kind, str) and kind != "null" and not {"enum", "const", "anyOf"} & schema.keys():
+        return {**schema, "type": [kind, "null"]}
+    members = schema.get("anyOf")
+    if kind == "null" or (isinstance(kind, list) and "null" in kind) or {"type": "null"} in (members or ()):
+        return schema
+    if members is not None and schema.keys() <= {"anyOf", "description"}:
+        return {**schema, "anyOf": [*members, {"type": "null"}]}
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _with_defs(out: dict[str, Any], defs: Mapping[str, Any], where: str) -> dict[str, Any]:
     if "$defs" in out:
-        out["$defs"] = {name: _lower(value, defs) for name, value in defs.items()}
+        out["$defs"] = {name: _lower(value, defs, f"{where}.$defs.{name}") for name, value in defs.items()}
     return out
 
 
