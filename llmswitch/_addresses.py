@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
-__all__ = ["IPAddress", "ip_address", "is_metadata", "is_odd_spelling", "is_private", "split"]
+__all__ = ["IPAddress", "ip_address", "is_metadata", "is_odd_spelling", "is_private", "server_address", "split"]
 
 IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -42,6 +42,28 @@ def split(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts
+
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def server_address(told: str, usual: str) -> str:
+    """
+    The base URL of a server from what the server itself was told: a host or a port may be all of it, and one that
+    listens everywhere is asked on this machine. `usual` is its base URL where nothing was said.
+
+    An address that can be none comes back as it is, to be refused as one.
+    """
+    scheme, found, rest = told.strip().rpartition("://")
+    parts, default = split(f"{scheme or 'http'}://{rest}"), urlsplit(usual)
+    if parts is None or "@" in rest or "?" in rest or "#" in rest:
+        return told
+    host = parts.hostname or ""
+    address = ip_address(host)
+    if not host or (address is not None and address.is_unspecified):
+        host = "127.0.0.1"
+    port = parts.port or (_PORTS.get(parts.scheme) if found else default.port)
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}{parts.path.rstrip('/')}{default.path}"
 
 
 def ip_address(host: str) -> IPAddress | None:

@@ -82,7 +82,8 @@ def attempt_once(
         return Failed(error, tried=False, final=not isinstance(error, CapabilityMismatch))
     reasoning = able.thinks_unasked if request.reasoning is None else request.reasoning != "off"
     began = attempt.started
-    first = target.first_token_timeout or policy.first_token_for(reasoning=reasoning)
+    slow = target.spec.first_token_timeout
+    first = target.first_token_timeout or policy.first_token_for(reasoning=reasoning, slow=slow)
     clocks = Clocks(
         now=call.clock,
         # A whole answer has no first token before its last: it has the attempt's time.
@@ -197,6 +198,8 @@ def _no_answer(reading: Reading, fault: Fault) -> LLMSwitchError:
         by = f" by the proxy {endpoint.proxy.name}" if endpoint.proxy is not None else ""
         said = f"{said} ({endpoint.origin}{by})"
     message = f"{said}: {fault.message}" if fault.message else said
+    if fault.kind == "connect" and endpoint.proxy is None and reading.target.spec.unreachable:
+        message += f"; {reading.target.spec.unreachable}"
     return reading.problem(kind, message, billed=fault.kind not in _NOTHING_SENT)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from ._addresses import is_private
+from ._addresses import is_private, server_address
 from ._config import ADDRESS_PARTS, KeyReference, Loaded, ProviderConfig
 from ._credential import Credential
 from ._endpoint import Address, Endpoint, check_base_url
@@ -86,10 +86,14 @@ class Endpoints:
                 if known
                 else f"{where}: base_url is needed: where is this server?"
             )
+        variable, told = _told(site) if site is not None and own.base_url is None else ("", None)
         base_url = check_base_url(
-            own.base_url or (site_url(site, own, where) if site else ""), where, allow_insecure=own.allow_insecure
+            own.base_url or told or (site_url(site, own, where) if site else ""),
+            f"{where} (from {variable})" if told else where,
+            allow_insecure=own.allow_insecure,
         )
-        moved = own.base_url is not None and (site is None or not same_origin(own.base_url, site.base_url))
+        named = own.base_url or told
+        moved = named is not None and (site is None or not same_origin(named, site.base_url))
         jurisdiction = own.jurisdiction or (site.jurisdiction if site is not None and not moved else "unknown")
         return Location(site_name, site, base_url, moved, jurisdiction)
 
@@ -295,6 +299,15 @@ def site_url(site: SiteSpec, own: ProviderConfig, where: str) -> str:
     """The address of a site, with the region or resource that was chosen. Raises `ConfigError` where it can be none."""
     url = _filled(site.base_url, "region", own.region, site.region_env, site.region, where)
     return _filled(url, "resource", own.resource, site.resource_env, None, where)
+
+
+def _told(site: SiteSpec) -> tuple[str, str | None]:
+    """The variable that says where a server of the user's own is, and its base URL; `None` where none says it."""
+    for name in site.address_env:
+        value = os.environ.get(name, "").strip()
+        if value:
+            return name, server_address(value, site.base_url)
+    return "", None
 
 
 def _filled(url: str, what: str, own: str | None, variables: tuple[str, ...], usual: str | None, where: str) -> str:

@@ -172,11 +172,11 @@ class Policy:
         """The limit of the whole call."""
         return self.total if self.total is not None else self.total_stream if stream else self.total_whole
 
-    def first_token_for(self, *, reasoning: bool) -> float:
-        """The limit to the first semantic event of an attempt."""
+    def first_token_for(self, *, reasoning: bool, slow: float | None = None) -> float:
+        """The limit to the first semantic event of an attempt; `slow` is that of a provider who may need longer."""
         if self.first_token is not None:
             return self.first_token
-        return self.first_token_reasoning if reasoning else self.first_token_plain
+        return max(self.first_token_reasoning if reasoning else self.first_token_plain, slow or 0.0)
 
     def idle_for(self, *, reasoning: bool) -> float:
         """The limit between semantic events."""

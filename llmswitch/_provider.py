@@ -92,13 +92,15 @@ class SiteSpec(Strict):
     `key_env`: the environment variables that usually hold its key, best first. `account`: sites of one account take
     each other's keys; where it is not said, a site takes its own alone. `region` stands for `{region}` in `base_url`
     where neither the configuration nor a variable of `region_env` names another. `resource_env`: the variables that may
-    name what stands for `{resource}`, for which there is no usual one.
+    name what stands for `{resource}`, for which there is no usual one. `address_env`: the variables that may name a
+    server of the user's own in place of `base_url`, as that server itself is told where to listen.
     """
 
     base_url: str
     region: str | None = None
     region_env: tuple[str, ...] = ()
     resource_env: tuple[str, ...] = ()
+    address_env: tuple[str, ...] = ()
     jurisdiction: Place = "unknown"
     key_env: tuple[str, ...] = ()
     account: str = ""
@@ -149,13 +151,18 @@ class ModelSpec(Strict):
 
 
 class FamilySpec(Strict):
-    """What the models whose names match have in common; `tier` and `retires` as of a model."""
+    """
+    What the models whose names match have in common; `tier` and `retires` as of a model.
+
+    `jurisdiction`: where the site sends on what they are asked, if they are not served there.
+    """
 
     match: tuple[str, ...]
     capabilities: dict[str, Any] = {}
     options: dict[str, Any] = {}
     tier: ModelTier | None = None
     retires: date | None = None
+    jurisdiction: Place | None = None
     note: str = ""
 
 
@@ -273,7 +280,9 @@ class ProviderSpec(Strict):
     `errors_like` names the provider whose error rules hold after its own; by default the one that the dialect is
     named for. `idempotency_header`: the header by which it knows a request that is repeated. `request_id_headers`:
     headers, in lower case, in which it names a request beside the usual ones. `schemes`: ways to prove who asks, by the
-    names by which a configuration chooses one; `scheme` is the usual one, by default `auth`.
+    names by which a configuration chooses one; `scheme` is the usual one, by default `auth`. `unreachable`: what to do
+    where nothing answers at its address. `first_token_timeout`: seconds to the first piece of a stream, where nobody
+    sets another limit and it may take long, as with a server that loads its model first.
     """
 
     name: str = ""
@@ -301,6 +310,8 @@ class ProviderSpec(Strict):
     errors_like: str | None = None
     request_id_headers: tuple[str, ...] = ()
     server: ServerSpec | None = None
+    unreachable: str = ""
+    first_token_timeout: Annotated[float, Field(gt=0)] | None = None
     retired: str | None = None
     closed: tuple[ClosedSpec, ...] = ()
     unsure: tuple[str, ...] = ()
@@ -334,6 +345,11 @@ class ProviderSpec(Strict):
     def retires(self, model: str) -> date | None:
         """The day from which the model is no longer served; `None` where none has been announced."""
         return next((entry.retires for entry in reversed(self._about(model)) if entry.retires is not None), None)
+
+    def sent_on_to(self, model: str) -> Place | None:
+        """Where a site sends on what this model is asked; `None` where the model is served at the site."""
+        places = (entry.jurisdiction for entry in self._about(model) if isinstance(entry, FamilySpec))
+        return next((place for place in places if place is not None), None)
 
     def _about(self, model: str) -> list[FamilySpec | ModelSpec]:
         """What the file says of a model by its name, from the most general to the most particular."""

@@ -6,6 +6,7 @@ import os
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -120,6 +121,9 @@ class Setup:
         spec = self._spec_of(config)
         own = self._provider_config(spec.name)
         at = self._endpoints.location(spec, own)
+        further = spec.sent_on_to(split_target(config.target)[1] or spec.default_model or "")
+        if further is not None:
+            return None if further in places else replace(at, jurisdiction=further)
         if at.jurisdiction in places or "unknown" in places:
             at = self._endpoints.with_the_way(spec, own, at)
         return None if at.jurisdiction in places else at

@@ -1,0 +1,85 @@
+"""The conversation in the shape of Ollama: text is one string, pictures stand beside it, arguments are an object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llmswitch._adapter import ModelIdentity
+from llmswitch._errors import CapabilityMismatch
+from llmswitch._messages import Audio, Document, Image, Message, Part, Reasoning, Text, ToolResult
+from llmswitch._request import ChatRequest
+from llmswitch.providers.json_in_words import json_instruction
+
+__all__ = ["build_messages"]
+
+
+def build_messages(request: ChatRequest, identity: ModelIdentity) -> list[dict[str, Any]]:
+    """
+    The messages as they go over the wire. What is blank is left out, and so is what another vendor thought.
+
+    Raises `CapabilityMismatch` that names the message for content that the dialect has no field for, and where nothing
+    is left: a request without messages loads the model, and that is all.
+    """
+    out: list[dict[str, Any]] = []
+    instruction = json_instruction(request)
+    if instruction:
+        out.append({"role": "system", "content": instruction})
+    names: dict[str, str] = {}
+    for index, message in enumerate(request.messages):
+        where = f"messages[{index}]"
+        if message.role == "tool":
+            out += [_result(part, names, where) for part in message.parts if isinstance(part, ToolResult)]
+            continue
+        names |= {call.id: call.name for call in message.tool_calls}
+        written = _message(message, identity, where)
+        out += [written] if written is not None else []
+    if len(out) == bool(instruction):
+        raise CapabilityMismatch("messages: all of them are blank, so there is nothing to answer")
+    return out
+
+
+def _message(message: Message, identity: ModelIdentity, where: str) -> dict[str, Any] | None:
+    text, images, calls = _text(message.parts), _images(message.parts, where), message.tool_calls
+    if images and message.role == "assistant":
+        raise CapabilityMismatch(f"{where}: this dialect takes no image in an assistant message")
+    if not text.strip() and not images and not calls:
+        return None
+    out: dict[str, Any] = {"role": message.role, "content": text, **images}
+    if message.role == "assistant":
+        own = [part for part in message.parts if isinstance(part, Reasoning) and identity.wrote(part.vendor)]
+        thoughts = "".join(part.text for part in own)
+        if thoughts:
+            out["thinking"] = thoughts
+    if calls:
+        out["tool_calls"] = [
+            {"id": call.id, "function": {"name": call.name, "arguments": call.arguments}} for call in calls
+        ]
+    return out
+
+
+def _result(result: ToolResult, names: dict[str, str], where: str) -> dict[str, Any]:
+    """A result names its call twice: old servers know it by the tool's name, new ones by the id too."""
+    text = _text(result.parts)
+    return {
+        "role": "tool",
+        "content": f"Error: {text}" if result.is_error else text,
+        "tool_name": names[result.tool_call_id],
+        "tool_call_id": result.tool_call_id,
+        **_images(result.parts, where),
+    }
+
+
+def _text(parts: Sequence[Part]) -> str:
+    return "".join(part.text for part in parts if isinstance(part, Text))
+
+
+def _images(parts: Sequence[Part], where: str) -> dict[str, Any]:
+    """The field for pictures: their bare base64. The server fetches nothing from the web."""
+    for part in parts:
+        if isinstance(part, (Document, Audio)):
+            raise CapabilityMismatch(f"{where}: this dialect takes no {type(part).__name__.lower()}; put it into words")
+    images = [part for part in parts if isinstance(part, Image)]
+    if any(image.data is None for image in images):
+        raise CapabilityMismatch(f"{where}: this dialect takes no image by URL; pass its data")
+    return {"images": [image.data for image in images]} if images else {}
