@@ -212,7 +212,9 @@ class ChatCompletionsAdapter(Adapter):
 
     def parse(self, body: Any, request: ChatRequest) -> ReplyAssembly:
         schema = self._as_schema(request)
-        return parse_completion(body, self.options, self.identity, tools_as_schema=schema, echo=self._echo(request))
+        return parse_completion(
+            body, self.options, self.identity, tools_as_schema=schema, echo=self._echo(request, whole=True)
+        )
 
     def decoder(self, request: ChatRequest) -> ChatCompletionsDecoder:
         return ChatCompletionsDecoder(
@@ -220,12 +222,13 @@ class ChatCompletionsAdapter(Adapter):
             self.identity,
             tools=[tool.name for tool in request.tools],
             tools_as_schema=self._as_schema(request),
-            echo=self._echo(request),
+            echo=self._echo(request, whole=False),
         )
 
-    def _echo(self, request: ChatRequest) -> str:
+    def _echo(self, request: ChatRequest, *, whole: bool) -> str:
         """The text that the answer will begin with, although the caller has it."""
-        return request.messages[-1].text if request.prefill and self.options.prefill.echoes else ""
+        echoes = self.options.prefill.echoes
+        return request.messages[-1].text if request.prefill and (echoes is True or (whole and echoes)) else ""
 
     def _as_schema(self, request: ChatRequest) -> bool:
         return bool(self.options.tools_as_schema and request.tools and request.tool_choice != "none")

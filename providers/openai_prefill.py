@@ -4,12 +4,13 @@ An unfinished answer that the model is to go on with: how vendors want to be ask
 Checked 2026-11-27. DeepSeek: `"prefix": true` in the last message, under /beta alone (its documentation). Mistral: the
 same field (SDK 3.7.0), and the answer begins with the prefix (simonw/llm-mistral#18). Qwen at Alibaba and Kimi:
 `"partial": true` (their documentation). vLLM: two fields of the body (standardcompletions/rfcs#1); OpenRouter and
-llama.cpp's server go on with a last message as it is (the same thread).
+llama.cpp's server go on with a last message as it is (the same thread), and the latter says it again in an answer of
+one piece, and in no stream (tried with xllamacpp 2026.10.11549).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,7 +20,7 @@ __all__ = ["Echo", "PrefillOptions"]
 class PrefillOptions(BaseModel):
     """
     `last`: fields of the last message; `body`: fields of the body; `base_path`: what stands before the path then.
-    `echoes`: the answer begins with the text that it was to go on with.
+    `echoes`: the answer begins with the text that it was to go on with; `whole`: it does where it comes in one piece.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -27,7 +28,7 @@ class PrefillOptions(BaseModel):
     last: dict[str, Any] = {}
     body: dict[str, Any] = {}
     base_path: str = ""
-    echoes: bool = False
+    echoes: bool | Literal["whole"] = False
 
 
 class Echo:

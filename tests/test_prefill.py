@@ -91,6 +91,17 @@ def test_an_echo_is_no_part_of_the_answer(pieces: list[str], expected: str) -> N
     assert (expected, expected) == (said, stream.reply.text)
 
 
+def test_an_echo_of_whole_answers_alone() -> None:
+    """Who says the beginning again in one piece, and in no stream, is believed in a stream."""
+    asked, _ = client({"echoes": "whole"}, whole("One, two, three"))
+    assert " three" == asked.chat(UNFINISHED, prefill=True).text
+    body = chunk("One, two,") + chunk("", "stop")
+    asked, _ = client({"echoes": "whole"}, httpx.Response(200, headers=SSE, content=body))
+    with asked.stream(UNFINISHED, prefill=True) as stream:
+        list(stream)
+    assert "One, two," == stream.reply.text
+
+
 def test_without_the_option_an_echo_is_text() -> None:
     """A vendor who is not known to say it again is believed."""
     asked, _ = client({}, whole("One, two, three"))

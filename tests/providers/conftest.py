@@ -12,8 +12,8 @@ from tests.providers.one_vendor import KEY, OneVendor
 
 
 @pytest.fixture(scope="session")
-def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The path of a chat model of random numbers; see tiny_gguf.py."""
+def write_gguf() -> Callable[..., None]:
+    """Writes a chat model of random numbers to a path; see tiny_gguf.py."""
     pytest.importorskip("numpy")
     pytest.importorskip("gguf")
     spec = importlib.util.spec_from_file_location("tiny_gguf", Path(__file__).with_name("tiny_gguf.py"))
@@ -21,8 +21,15 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    write: Callable[..., None] = module.write
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(tmp_path_factory: pytest.TempPathFactory, write_gguf: Callable[..., None]) -> Path:
+    """The path of such a model, of the smallest size."""
     path: Path = tmp_path_factory.mktemp("tiny") / "tiny.gguf"
-    module.write(path)
+    write_gguf(path)
     return path
 
 

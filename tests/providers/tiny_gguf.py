@@ -18,12 +18,12 @@ TEMPLATE = (
 )
 
 
-def write(path: Path) -> None:
-    """Write the model to `path`: the same bytes every time."""
+def write(path: Path, feed_forward: int = FEED_FORWARD) -> None:
+    """Write the model to `path`: the same bytes every time. With a wider `feed_forward` it takes longer to load."""
     writer = gguf.GGUFWriter(str(path), "llama")
     tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *_byte_alphabet()]
-    _describe(writer, tokens)
-    _fill(writer, len(tokens))
+    _describe(writer, tokens, feed_forward)
+    _fill(writer, len(tokens), feed_forward)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -38,12 +38,12 @@ def _byte_alphabet() -> list[str]:
     return [stand_ins[byte] for byte in range(256)]
 
 
-def _describe(writer: gguf.GGUFWriter, tokens: list[str]) -> None:
+def _describe(writer: gguf.GGUFWriter, tokens: list[str], feed_forward: int) -> None:
     writer.add_name("llmswitch-tiny-random")
     writer.add_context_length(4096)
     writer.add_embedding_length(WIDTH)
     writer.add_block_count(LAYERS)
-    writer.add_feed_forward_length(FEED_FORWARD)
+    writer.add_feed_forward_length(feed_forward)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(KV_HEADS)
     writer.add_layer_norm_rms_eps(1e-5)
@@ -64,7 +64,7 @@ def _describe(writer: gguf.GGUFWriter, tokens: list[str]) -> None:
     writer.add_chat_template(TEMPLATE)
 
 
-def _fill(writer: gguf.GGUFWriter, vocabulary: int) -> None:
+def _fill(writer: gguf.GGUFWriter, vocabulary: int, feed_forward: int) -> None:
     random = np.random.default_rng(0)
 
     def noise(name: str, *shape: int) -> None:
@@ -85,6 +85,6 @@ def _fill(writer: gguf.GGUFWriter, vocabulary: int) -> None:
         noise(f"{block}.attn_k.weight", kv_width, WIDTH)
         noise(f"{block}.attn_v.weight", kv_width, WIDTH)
         noise(f"{block}.attn_output.weight", WIDTH, WIDTH)
-        noise(f"{block}.ffn_gate.weight", FEED_FORWARD, WIDTH)
-        noise(f"{block}.ffn_up.weight", FEED_FORWARD, WIDTH)
-        noise(f"{block}.ffn_down.weight", WIDTH, FEED_FORWARD)
+        noise(f"{block}.ffn_gate.weight", feed_forward, WIDTH)
+        noise(f"{block}.ffn_up.weight", feed_forward, WIDTH)
+        noise(f"{block}.ffn_down.weight", WIDTH, feed_forward)
