@@ -178,7 +178,10 @@ def _abilities(spec: ProviderSpec) -> str:
     if spec.server is None:
         models.append(find_model(f"{spec.name}:any other model"))
     rows = [(f"`{model.id}`" if model.listed else "any other", *_able(model.capabilities)) for model in models]
-    note = "Settings are those beside `max_tokens`. A request that asks for more is refused before it is sent.\n\n"
+    note = "Settings are those beside `max_tokens`. A request that asks for more is refused before it is sent."
+    if any(model.capabilities.embeddings for model in models):
+        note += " `client.embed()` is for its models that make vectors."
+    note += "\n\n"
     return note + _table(("model", *ABLE), rows)
 
 

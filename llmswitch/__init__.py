@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from ._client import AsyncClient, Client
 from ._deadline import deadline
+from ._embedding import EmbedOptions, EmbedReply
 from ._equivalents import Equivalent, equivalents
 from ._errors import (
     AllTargetsFailed,
@@ -109,6 +110,8 @@ __all__ = [
     "Cost",
     "DeadlineExceeded",
     "Document",
+    "EmbedOptions",
+    "EmbedReply",
     "Equivalent",
     "ErrorExplanation",
     "Finish",

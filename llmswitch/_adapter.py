@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 from pydantic import BaseModel
 
 from ._capabilities import Capabilities
+from ._errors import CapabilityMismatch
 from ._events import ChatEvent
 from ._messages import VendorData
 from ._request import ChatRequest
 
 if TYPE_CHECKING:
     from ._assembly import ReplyAssembly
+    from ._embedding import EmbedRequest, VectorAssembly
     from ._framing import EventStreamMessage, ServerSentEvent
 
 __all__ = [
@@ -169,6 +171,14 @@ class Adapter(ABC):
     @abstractmethod
     def parse(self, body: Any, request: ChatRequest) -> ReplyAssembly:
         """A whole answer from its JSON. Raises `VendorFault` for an error in disguise, `NotAnAnswer` for no answer."""
+
+    def build_embedding(self, request: EmbedRequest) -> HTTPRequest:  # noqa: ARG002
+        """The HTTP request for vectors of texts. Raises `CapabilityMismatch` where the dialect has none."""
+        raise CapabilityMismatch("this dialect has no vectors")
+
+    def parse_embedding(self, body: Any, request: EmbedRequest) -> VectorAssembly:  # noqa: ARG002
+        """Vectors from their JSON. Raises `VendorFault` for an error in disguise, `NotAnAnswer` for none."""
+        raise NotAnAnswer("this dialect has no vectors")
 
     @abstractmethod
     def decoder(self, request: ChatRequest) -> StreamDecoder:

@@ -12,7 +12,8 @@ from ._decision import Try
 from ._errors import LLMSwitchError, RateLimited
 from ._events import StreamReset
 from ._health import Admission, Refusal
-from ._reply import Attempt, ChatReply
+from ._operation import Reply
+from ._reply import Attempt
 from ._spending import Spending, reserve
 from ._target import Target
 from ._wire import Action, Await, Outcome
@@ -29,7 +30,7 @@ def admitted(
     after: LLMSwitchError | None,
     taken_up: StreamReset | Continuation | None,
     visit: str,
-) -> Generator[Action, Outcome, ChatReply | Failed]:
+) -> Generator[Action, Outcome, Reply | Failed]:
     """
     Ask one target once, if its health allows it. `after`: what a repetition repeats; `taken_up`: how an answer that
     broke off begins anew, or goes on; `deadline` is the call's.
@@ -41,7 +42,7 @@ def admitted(
     if step.kind == "retry" and step.counted and after is not None:
         admission.paid = health.repeat(target, throttled=isinstance(after, RateLimited))
     attempt.probe, attempt.breaker_before = admission.probe, admission.before
-    outcome: ChatReply | Failed | None = None
+    outcome: Reply | Failed | None = None
     spending: Spending | None = None
     try:
         reserved = yield from reserve(call, step, attempt)

@@ -44,7 +44,9 @@ def read_answer(reading: Reading, opened: Opened) -> _Steps:
         return (yield from _refusal(reading, opened))
     inflater = _inflater(reading, opened)
     kind = opened.headers.get("content-type", "").partition(";")[0].strip().lower()
-    asked_stream = reading.target.adapter.asks_stream(stream=reading.stream)
+    asked_stream = reading.operation.asks_stream(reading.target.adapter, stream=reading.stream)
+    if asked_stream is None:
+        return (yield from _whole(reading, opened, inflater))
     streamed = _is_stream(kind, asked=asked_stream)
     if streamed:
         assembly = yield from read_pieces(reading, inflater)
@@ -148,7 +150,8 @@ def _whole(reading: Reading, opened: Opened, inflater: Inflater) -> _Steps:
         if not body.strip():
             raise NotAnAnswer("the body is empty")
         text, damaged = decode_utf8(body)
-        reading.assembly = assembly = adapter.parse(loads(text.removeprefix("\ufeff"), unique=True), reading.request)
+        value = loads(text.removeprefix("\ufeff"), unique=True)
+        reading.assembly = assembly = reading.operation.parse(adapter, value, reading.request)
         if damaged:
             assembly.damaged()
         assembly.close_calls()

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from . import _errors
 from ._answer import read_answer
 from ._call import Call
-from ._capabilities import fit
 from ._continuation import Continuation
 from ._decision import Try
 from ._errors import (
@@ -25,10 +24,12 @@ from ._errors import (
 from ._events import StreamReset
 from ._holding import Holding
 from ._log import warn_once
+from ._operation import Reply, Request
 from ._reading import Clocks, Reading
 from ._redirects import MOST_REDIRECTS, redirected
 from ._renewal import distrusted, renew
 from ._reply import Attempt, ChatReply, ChatWarning, Cost, Usage
+from ._request import ChatRequest
 from ._target import Target
 from ._wire import Action, Close, Fault, FaultKind, Open, Opened, Outcome
 
@@ -61,7 +62,7 @@ def classified(error: LLMSwitchError) -> LLMSwitchError:
 
 def attempt_once(
     call: Call, step: Try, attempt: Attempt, deadline: float, taken_up: StreamReset | Continuation | None, visit: str
-) -> Generator[Action, Outcome, ChatReply | Failed]:
+) -> Generator[Action, Outcome, Reply | Failed]:
     """
     Ask one target once. `taken_up`: how an answer that broke off before begins anew, or goes on. `visit` names the
     request to a vendor who knows repeated ones.
@@ -69,10 +70,9 @@ def attempt_once(
     target, policy = call.chain.targets[step.target], call.chain.policy
     onward = taken_up if isinstance(taken_up, Continuation) else None
     request = (call.request if onward is None else onward.request).overridden(target.settings)
-    able = target.adapter.capabilities
     try:
-        request, warnings = fit(request, able, provider=target.provider, model=target.model)
-        http = target.adapter.build(request, stream=call.stream)
+        request, warnings = call.operation.fit(request, target)
+        http = call.operation.build(target.adapter, request, stream=call.stream)
         if target.endpoint.idempotency_header is not None:
             http.headers = {**http.headers, target.endpoint.idempotency_header: visit}
     except LLMSwitchError as error:
@@ -80,7 +80,7 @@ def attempt_once(
             error.provider, error.model = target.provider, target.model
         # What this target can't hold another may; what is wrong with the request is wrong everywhere.
         return Failed(error, tried=False, final=not isinstance(error, CapabilityMismatch))
-    reasoning = able.thinks_unasked if request.reasoning is None else request.reasoning != "off"
+    reasoning = _reasons(request, target)
     began = attempt.started
     slow = target.spec.first_token_timeout
     first = target.first_token_timeout or policy.first_token_for(reasoning=reasoning, slow=slow)
@@ -103,8 +103,10 @@ def attempt_once(
         reset=taken_up if isinstance(taken_up, StreamReset) else None,
         joint=None if onward is None else onward.joint(),
         holding=_holding(call, another=another),
-        lenient=0 if request.tools else policy.lenient,  # what was lost might have been a call
+        # what was lost might have been a call
+        lenient=policy.lenient if isinstance(request, ChatRequest) and not request.tools else 0,
         leave_filtered=another and "content_filter" in policy.fallback_on,
+        operation=call.operation,
     )
     try:
         yield from renew(call, reading, clocks.first_token)
@@ -118,7 +120,7 @@ def attempt_once(
         _charge(reading)
         return _failed(call, reading, error, deadline, full=began + first)
     yield Close()
-    return _reply(call, reading, reading.reply(), warnings)
+    return _reply(call, reading, call.operation.reply(reading), warnings)
 
 
 def _open(reading: Reading, asking: Open) -> Generator[Action, Outcome, Opened]:
@@ -152,10 +154,18 @@ def _charge(reading: Reading) -> None:
         reading.attempt.usage, reading.attempt.cost = usage, _cost(reading.target, usage)
 
 
-def _reply(call: Call, reading: Reading, reply: ChatReply, warnings: list[ChatWarning]) -> ChatReply:
+def _reasons(request: Request, target: Target) -> bool:
+    """Whether there may be a long silence before the first word."""
+    if not isinstance(request, ChatRequest):
+        return False
+    return target.adapter.capabilities.thinks_unasked if request.reasoning is None else request.reasoning != "off"
+
+
+def _reply(call: Call, reading: Reading, reply: Reply, warnings: list[ChatWarning]) -> Reply:
     target, attempt = reading.target, reading.attempt
     reply.provider, reply.model = target.provider, target.model
-    reply.response_format = reading.request.response_format
+    if isinstance(reply, ChatReply) and isinstance(reading.request, ChatRequest):
+        reply.response_format = reading.request.response_format
     reply.cost = _cost(target, reply.usage)
     drill = [ChatWarning("drill", call.drill)] if call.drill is not None else []
     reply.warnings = [*drill, *warnings, *reply.warnings]

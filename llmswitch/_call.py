@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ._chain import Chain
 from ._health import Health
 from ._hooks import Hooks
-from ._request import ChatRequest
+from ._operation import CHAT, Operation, Request
 
 if TYPE_CHECKING:
     from ._allowances import Allowances
@@ -23,11 +23,12 @@ __all__ = ["Call"]
 class Call:
     """
     One call: what is asked, of which chain, with what is known of the targets; within `timeout` seconds, and by `by`
-    (monotonic seconds) whatever that says. `tags` are the caller's, for the budgets that go by them.
+    (monotonic seconds) whatever that says. `tags` are the caller's, for the budgets that go by them. `operation`: which
+    kind of call it is.
     """
 
     chain: Chain
-    request: ChatRequest
+    request: Request
     stream: bool
     timeout: float | None = None
     by: float | None = None
@@ -39,6 +40,7 @@ class Call:
     allowances: Allowances | None = None
     grants: Grants | None = None
     tags: tuple[str, ...] = ()
+    operation: Operation = CHAT
 
     @property
     def restarts(self) -> bool:

@@ -27,7 +27,7 @@ class Capabilities(BaseModel):
     its bytes. `prefill`: whether an unfinished assistant message can be continued. `thinks_unasked`: it reasons though
     nobody asked it to, so it may be silent for long before its first word. `thinking_excludes`: what can't be had while
     it reasons (`forced_tool`: a tool choice of `required` or a name; `prefill`: see there). `thinking_ignores`: what it
-    takes then, to no effect.
+    takes then, to no effect. `embeddings`: whether vectors of texts can be had here, from the models that make them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -52,6 +52,7 @@ class Capabilities(BaseModel):
     max_stop_length: int | None = None
     max_stop_bytes: int | None = None
     prefill: bool = False
+    embeddings: bool = False
     thinks_unasked: bool = False
     thinking_excludes: frozenset[Literal["forced_tool", "json_object", "json_schema", "prefill"]] = frozenset()
     thinking_ignores: frozenset[Literal["temperature", "top_p"]] = frozenset()

@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
 from ._attempt import bare
 from ._call import Call
+from ._chain import Chain
 from ._config import HTTPConfig, Loaded
 from ._deadline import inherited, is_span
 from ._discovery import discover
+from ._embedding import EmbedOptions, EmbedReply, EmbedRequest, check_one_model
 from ._errors import InvalidRequest, LLMSwitchError
 from ._exchange import exchange
 from ._health import Health, TargetHealth
 from ._hooks import Hooks
 from ._messages import Message
+from ._operation import CHAT, EMBED, Operation, Reply, Request
 from ._reply import ChatReply
 from ._request import ChatOptions, ChatRequest, read_tags
 from ._setup import Setup
 from ._stream import AsyncChatStream, ChatStream
+from ._wire import Exchange
 
 # The HTTP library and what waits are loaded by the first client, not by the import of llmswitch.
 if TYPE_CHECKING:
@@ -174,27 +178,47 @@ class _Base(ABC):
     def _checked(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Call:
         given: dict[str, Any] = dict(options)
         chain = self._setup.chain(given.pop("model", None))
-        timeout = _seconds(given.pop("timeout", None))
-        tags = read_tags(given.pop("tags", None))
+        timeout, tags = given.pop("timeout", None), given.pop("tags", None)
         if given.get("degrade") is None:
             given["degrade"] = chain.degrade
-        request = ChatRequest.read(messages, **given)
+        return self._new_call(chain, ChatRequest.read(messages, **given), CHAT, timeout, tags, stream=stream)
+
+    def _embed_call(self, texts: str | Sequence[str], options: EmbedOptions) -> Call:
+        """The same for vectors, whose chain has to be of one model."""
+        try:
+            given: dict[str, Any] = dict(options)
+            chain = self._setup.chain(given.pop("model", None))
+            timeout, tags = given.pop("timeout", None), given.pop("tags", None)
+            if not given.pop("same_model", None):
+                check_one_model(chain.targets)
+            return self._new_call(chain, EmbedRequest.read(texts, **given), EMBED, timeout, tags, stream=False)
+        except LLMSwitchError as problem:
+            wrong = problem
+        finally:
+            del texts, options
+        raise bare(wrong, ())
+
+    def _new_call(
+        self, chain: Chain, request: Request, operation: Operation, timeout: Any, tags: Any, *, stream: bool
+    ) -> Call:
         self._setup.check_extra(request.extra)
-        if timeout is None and chain.policy.total is None:
-            timeout = self._timeout
+        seconds = _seconds(timeout)
+        if seconds is None and chain.policy.total is None:
+            seconds = self._timeout
         drill = str(self._drill) if self._drill is not None else None
         return Call(
             chain,
             request,
             stream,
-            timeout,
+            seconds,
             inherited(),
             health=self._health,
             hooks=self._hooks,
             drill=drill,
             allowances=self._allowances,
             grants=self._grants,
-            tags=tags,
+            tags=read_tags(tags),
+            operation=operation,
         )
 
     def __repr__(self) -> str:
@@ -223,18 +247,38 @@ class Client(_Base):
             steps = exchange(self._call(messages, options, stream=False))
         finally:
             del messages, options  # a traceback that shows local variables would show the prompt
+        reply = self._carry_out(steps)
+        assert isinstance(reply, ChatReply)
+        reply.parsed  # noqa: B018 - an answer of the wrong form is said now
+        return reply
+
+    def embed(self, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> EmbedReply:
+        """
+        The vectors of the texts, in their order. `options` are those of `EmbedOptions`.
+
+        Raises `InvalidRequest` before anything is sent where the call is wrong, or its chain is of several models;
+        otherwise as `chat` does.
+        """
+        try:
+            steps = exchange(self._embed_call(texts, options))
+        finally:
+            del texts, options
+        reply = self._carry_out(steps)
+        assert isinstance(reply, EmbedReply)
+        return reply
+
+    def _carry_out(self, steps: Exchange) -> Reply:
         driver = self._driver(self._connections, self._drill)
         outcome = None
         try:
             while True:
                 outcome = driver.perform(steps.send(outcome))
         except StopIteration as stop:
-            reply: ChatReply = stop.value
+            reply: Reply = stop.value
+            return reply
         finally:
             steps.close()  # whoever keeps the exception keeps these frames, and not what they hold
             driver.close()
-        reply.parsed  # noqa: B018 - an answer of the wrong form is said now
-        return reply
 
     def stream(self, messages: Messages, **options: Unpack[ChatOptions]) -> ChatStream:
         """The answer as it comes. Nothing is sent before the first event is asked for."""
@@ -286,21 +330,41 @@ class AsyncClient(_Base):
             steps = exchange(self._call(messages, options, stream=False))
         finally:
             del messages, options  # a traceback that shows local variables would show the prompt
+        reply = await self._carry_out(steps)
+        assert isinstance(reply, ChatReply)
+        reply.parsed  # noqa: B018 - an answer of the wrong form is said now
+        return reply
+
+    async def embed(self, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> EmbedReply:
+        """
+        The vectors of the texts, in their order. `options` are those of `EmbedOptions`.
+
+        Raises `InvalidRequest` before anything is sent where the call is wrong, or its chain is of several models;
+        otherwise as `chat` does.
+        """
+        try:
+            steps = exchange(self._embed_call(texts, options))
+        finally:
+            del texts, options
+        reply = await self._carry_out(steps)
+        assert isinstance(reply, EmbedReply)
+        return reply
+
+    async def _carry_out(self, steps: Exchange) -> Reply:
         driver = self._driver(self._connections, self._drill)
         outcome = None
         try:
             while True:
                 outcome = await driver.perform(steps.send(outcome))
         except StopIteration as stop:
-            reply: ChatReply = stop.value
+            reply: Reply = stop.value
+            return reply
         except GeneratorExit:
             driver.abandon()  # what is thrown away itself can't wait
             raise
         finally:
             steps.close()  # whoever keeps the exception keeps these frames, and not what they hold
             await driver.aclose()
-        reply.parsed  # noqa: B018 - an answer of the wrong form is said now
-        return reply
 
     def stream(self, messages: Messages, **options: Unpack[ChatOptions]) -> AsyncChatStream:
         """The answer as it comes. Nothing is sent before the first event is asked for."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ._allowances import Spend
 from ._capabilities import Capabilities
 from ._json import dumps
 from ._messages import Message, Text, ToolCall, ToolResult
 from ._request import ChatRequest
 
-__all__ = ["largest"]
+__all__ = ["largest", "of_texts"]
 
 # English has about four bytes a token, Chinese three, code and numbers down to two; less than that has only noise.
 _BYTES = 2
@@ -27,6 +29,11 @@ def largest(request: ChatRequest, able: Capabilities) -> Spend:
         size += len(dumps(dict(form.schema)))
     limits = [limit for limit in (request.max_tokens, able.max_output) if limit is not None]
     return Spend(-(-size // _BYTES), min(limits, default=_OUTPUT))
+
+
+def of_texts(texts: Iterable[str]) -> Spend:
+    """The same for texts whose vectors are wanted: nothing is written."""
+    return Spend(sum(_EACH - (-len(text.encode("utf-8", "surrogatepass")) // _BYTES) for text in texts), 0)
 
 
 def _size(message: Message) -> int:

@@ -18,8 +18,10 @@ from ._decision import GiveUp, History, Move, Try, Wait, decide
 from ._errors import ContentFiltered, LLMSwitchError, RateLimited, StreamInterrupted
 from ._events import StreamReset
 from ._hedging import Hedge, hedge
+from ._operation import Reply
 from ._policy import rule_for
-from ._reply import Attempt, ChatReply, ChatWarning
+from ._reply import Attempt, ChatWarning
+from ._request import ChatRequest
 from ._wire import Action, Exchange, Lane, Outcome, Race, Raced, Sleep
 
 __all__ = ["Call", "exchange"]
@@ -35,7 +37,7 @@ class _Course:
 
     def __init__(self, call: Call) -> None:
         if call.grants:
-            call.chain = replace(call.chain, targets=call.grants.order(call.chain.targets, call.request))
+            call.chain = replace(call.chain, targets=call.grants.order(call.chain.targets, call))
         started = call.clock()
         limit = call.timeout if call.timeout is not None else call.chain.policy.total_for(stream=call.stream)
         moves = [Move(target.name, target.adapter.capabilities.context) for target in call.chain.targets]
@@ -92,10 +94,10 @@ class _Course:
             self._visits[step.target] = uuid4().hex
         return self._visits[step.target]
 
-    def _settle(self, step: Try, attempt: Attempt, outcome: ChatReply | Failed) -> ChatReply | None:
+    def _settle(self, step: Try, attempt: Attempt, outcome: Reply | Failed) -> Reply | None:
         """Note what came of an attempt; the reply, where it is one."""
         call, history = self.call, self.history
-        if isinstance(outcome, ChatReply):
+        if not isinstance(outcome, Failed):
             outcome.attempts = tuple(self.trail)
             _say_filtered(outcome, history)
             call.hooks.attempted(attempt, None)
@@ -124,13 +126,12 @@ class _Course:
             return True
         if self.onward is not None or policy.moves(classified(broken.error)) == "never":
             return False
-        self.onward = continuation(self.call.request, broken.error)
+        request = self.call.request
+        self.onward = continuation(request, broken.error) if isinstance(request, ChatRequest) else None
         self._visits.clear()  # it is another request
         return self.onward is not None
 
-    def _race(
-        self, step: Try, attempt: Attempt, lane: Lane, beside: Hedge
-    ) -> Generator[Action, Outcome, ChatReply | None]:
+    def _race(self, step: Try, attempt: Attempt, lane: Lane, beside: Hedge) -> Generator[Action, Outcome, Reply | None]:
         """The step, and beside it, where it is slow, the same request at another target; who is first answers."""
         runners = [(step, attempt, lane)]
 
@@ -155,9 +156,9 @@ class _Course:
                 reply = self._settle(tried, made, raced.results[number]) or reply
         return reply
 
-    def _settles(self, outcome: ChatReply | Failed) -> bool:
+    def _settles(self, outcome: Reply | Failed) -> bool:
         """Whether it is no use to wait for anybody else."""
-        if isinstance(outcome, ChatReply) or outcome.final:
+        if not isinstance(outcome, Failed) or outcome.final:
             return True
         return self.call.chain.policy.moves(outcome.error) == "never"
 
@@ -170,19 +171,19 @@ class _Course:
         return self.call.health.can_repeat(target, throttled=isinstance(failures[-1].error, RateLimited))
 
 
-def _carry_on(lane: Lane, action: Action) -> Generator[Action, Outcome, ChatReply | Failed]:
+def _carry_on(lane: Lane, action: Action) -> Generator[Action, Outcome, Reply | Failed]:
     """What is left of a lane that has begun, from this action on."""
     try:
         while True:
             action = lane.send((yield action))
     except StopIteration as stop:
-        outcome: ChatReply | Failed = stop.value
+        outcome: Reply | Failed = stop.value
         return outcome
     finally:
         lane.close()
 
 
-def _say_filtered(reply: ChatReply, history: History) -> None:
+def _say_filtered(reply: Reply, history: History) -> None:
     """That somebody's content policy stood against the question, or his answer, is not left to the trail alone."""
     errors = (failure.error for failure in history.failures)
     names = [error.target for error in errors if isinstance(classified(error), ContentFiltered)]

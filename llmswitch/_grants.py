@@ -14,11 +14,10 @@ from time import time
 
 from ._allowance import Allowance, Want
 from ._allowances import LEASE, MARGIN, AllowanceState, Reserve, Spend, state_of
+from ._call import Call
 from ._config import GrantConfig, Loaded
 from ._counters import Counters
 from ._errors import QuotaExhausted
-from ._estimate import largest
-from ._request import ChatRequest
 from ._target import Target
 from ._window import Until, steady, zone_of
 
@@ -50,11 +49,12 @@ class Grants:
     def __bool__(self) -> bool:
         return bool(self._given)
 
-    def order(self, targets: Sequence[Target], request: ChatRequest) -> tuple[Target, ...]:
+    def order(self, targets: Sequence[Target], call: Call) -> tuple[Target, ...]:
         """The targets with those first that have the tokens left, and of these those first whose tokens end first."""
 
         def ends(target: Target) -> float:
-            need = _tokens(largest(request.overridden(target.settings), target.adapter.capabilities))
+            request = call.request.overridden(target.settings)
+            need = _tokens(call.operation.most(request, target.adapter.capabilities))
             return next((grant.ends for grant in self._left(target, need)), float("inf"))
 
         return tuple(sorted(targets, key=ends))

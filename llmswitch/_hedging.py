@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ._call import Call
-from ._capabilities import fit
 from ._decision import History, Try
 from ._errors import LLMSwitchError
 
@@ -66,7 +65,7 @@ def hedge(call: Call, history: History, step: Try) -> Hedge | None:
 def _can(call: Call, number: int) -> bool:
     target = call.chain.targets[number]
     try:
-        fit(call.request, target.adapter.capabilities, provider=target.provider, model=target.model)
+        call.operation.fit(call.request, target)
     except LLMSwitchError:
         return False
     return True

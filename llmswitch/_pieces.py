@@ -11,6 +11,7 @@ from ._events import ChatEvent
 from ._framing import EventStreamMessage, FramingError, Inflater, ServerSentEvent, framer
 from ._json import JSONInvalid
 from ._reading import Reading, bad_arguments, broke_off
+from ._request import ChatRequest
 from ._wire import Action, Fault, Outcome, Read
 
 __all__ = ["read_pieces"]
@@ -72,8 +73,9 @@ class _Pieces:
     """
 
     def __init__(self, reading: Reading) -> None:
-        adapter = reading.target.adapter
-        self.decoder = adapter.decoder(reading.request)
+        adapter, request = reading.target.adapter, reading.request
+        assert isinstance(request, ChatRequest)
+        self.decoder = adapter.decoder(request)
         self.assembly = reading.assembly = self.decoder.assembly
         self.cut = False
         self._reading = reading

@@ -22,8 +22,8 @@ from ._errors import (
 )
 from ._events import ChatEvent, StreamReset
 from ._holding import Holding
+from ._operation import CHAT, Operation, Request
 from ._reply import Attempt, ChatReply
-from ._request import ChatRequest
 from ._retry_after import said_in_words
 from ._target import Target
 from ._wire import Fault
@@ -56,7 +56,7 @@ class Reading:
     """
 
     target: Target
-    request: ChatRequest
+    request: Request
     stream: bool
     clocks: Clocks
     attempt: Attempt
@@ -71,6 +71,7 @@ class Reading:
     retry_same: bool | None = None
     date: str | None = None
     tokens: int | None = None
+    operation: Operation = CHAT
 
     def error(self, facts: ErrorFacts) -> LLMSwitchError:
         """The classified error for what the vendor said."""

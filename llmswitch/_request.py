@@ -18,7 +18,7 @@ from ._tools import Tool, ToolLike, read_tools
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["ChatOptions", "ChatRequest", "ReasoningLevel", "ToolChoice", "read_tags"]
+__all__ = ["ChatOptions", "ChatRequest", "ReasoningLevel", "ToolChoice", "read_extra", "read_tags"]
 
 ReasoningLevel: TypeAlias = Literal["off", "low", "medium", "high"] | int
 ToolChoice: TypeAlias = str
@@ -120,7 +120,7 @@ class ChatRequest:
             tool_choice=_tool_choice(tool_choice, read),
             response_format=ResponseFormat.read(response_format),
             stop=_stop(stop),
-            extra=_extra(extra),
+            extra=read_extra(extra),
             prefill=_prefill(prefill),
             **settings,
         )
@@ -178,7 +178,8 @@ def _stop(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _extra(value: object) -> Mapping[str, Mapping[str, Any]]:
+def read_extra(value: object) -> Mapping[str, Mapping[str, Any]]:
+    """The fields by provider. Raises `InvalidRequest`."""
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(item, Mapping) for item in value.values()):

@@ -10,8 +10,8 @@ from ._allowances import Held, Refused
 from ._attempt import Failed, classified
 from ._call import Call
 from ._decision import Try
-from ._estimate import largest
-from ._reply import Attempt, ChatReply, Cost, Usage
+from ._operation import Reply
+from ._reply import Attempt, Cost, Usage
 from ._target import Target
 from ._wire import Action, Outcome
 
@@ -34,10 +34,11 @@ class Spending:
         for each in self.held:
             each.release()
 
-    def settle(self, attempt: Attempt, outcome: ChatReply | Failed | None) -> None:
+    def settle(self, attempt: Attempt, outcome: Reply | Failed | None) -> None:
         """Charge what the attempt came to; `None`: it was left before it came to anything."""
         failed = outcome if isinstance(outcome, Failed) else None
-        usage = outcome.usage if isinstance(outcome, ChatReply) else attempt.usage
+        reply = None if isinstance(outcome, Failed) else outcome
+        usage = reply.usage if reply is not None else attempt.usage
         unsent = failed is not None and (not failed.tried or isinstance(classified(failed.error), _FREE))
         refused = failed is not None and not failed.final and (attempt.status or 0) >= 300
         for each in self.held:
@@ -45,8 +46,8 @@ class Spending:
                 each.release()
             else:
                 each.settle(Usage(0, 0) if refused and usage is None else usage)
-        if self.granted and isinstance(outcome, ChatReply) and outcome.cost is not None:
-            outcome.cost = attempt.cost = Cost(outcome.cost.amount * 0, outcome.cost.currency)
+        if self.granted and reply is not None and reply.cost is not None:
+            reply.cost = attempt.cost = Cost(reply.cost.amount * 0, reply.cost.currency)
 
 
 def reserve(call: Call, step: Try, attempt: Attempt) -> Generator[Action, Outcome, Spending | Failed]:
@@ -56,7 +57,7 @@ def reserve(call: Call, step: Try, attempt: Attempt) -> Generator[Action, Outcom
     if allowances is None:
         return spending
     request = call.request.overridden(target.settings)
-    spend, seconds = largest(request, target.adapter.capabilities), max(0.0, step.deadline - call.clock())
+    spend, seconds = call.operation.most(request, target.adapter.capabilities), max(0.0, step.deadline - call.clock())
     if grants:
         for label, wanted in grants.reserves(target, spend, seconds):
             came = yield wanted

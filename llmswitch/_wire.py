@@ -11,11 +11,11 @@ from ._bulkhead import Turn
 from ._credential import Signed
 from ._endpoint import Endpoint
 from ._events import ChatEvent
-from ._reply import ChatReply
 from ._target import Target
 
 if TYPE_CHECKING:
     from ._allowances import Held, Refused, Reserve
+    from ._operation import Reply
 
 __all__ = [
     "Action",
@@ -142,4 +142,4 @@ class Fault:
 Action: TypeAlias = "Open | Read | Close | Sleep | Await | Race | Reserve | list[ChatEvent]"
 Outcome: TypeAlias = "Opened | Fault | Raced | Held | Refused | bytes | None"
 Lane: TypeAlias = "Generator[Action, Outcome, Any]"
-Exchange: TypeAlias = "Generator[Action, Outcome, ChatReply]"
+Exchange: TypeAlias = "Generator[Action, Outcome, Reply]"

@@ -14,11 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from llmswitch._adapter import Adapter, ErrorFacts, Framing, HTTPRequest
 from llmswitch._assembly import ReplyAssembly
+from llmswitch._embedding import EmbedRequest, VectorAssembly
 from llmswitch._errors import InvalidRequest
 from llmswitch._estimate import largest
 from llmswitch._json import dumps
 from llmswitch._reply import ChatWarning
 from llmswitch._request import ChatRequest
+from llmswitch.providers.ollama_embed import build_embedding, parse_embedding
 from llmswitch.providers.ollama_errors import read_error
 from llmswitch.providers.ollama_messages import build_messages
 from llmswitch.providers.ollama_reply import ChatDecoder, parse_reply
@@ -73,6 +75,7 @@ class OllamaAdapter(Adapter):
         "schema_root": "any",
         "tools_with_schema": False,
         "reasoning": ["off", "low", "medium", "high"],
+        "embeddings": True,
         "settings": ["max_tokens", "temperature", "top_p", "stop", "seed"],
     }
 
@@ -158,6 +161,12 @@ class OllamaAdapter(Adapter):
 
     def decoder(self, request: ChatRequest) -> ChatDecoder:
         return ChatDecoder(warnings=list(self._warnings(request)))
+
+    def build_embedding(self, request: EmbedRequest) -> HTTPRequest:
+        return build_embedding(request, self.options, self.identity)
+
+    def parse_embedding(self, body: Any, request: EmbedRequest) -> VectorAssembly:
+        return parse_embedding(body, request)
 
     def _warnings(self, request: ChatRequest) -> Iterator[ChatWarning]:
         if any(message.name for message in request.messages):

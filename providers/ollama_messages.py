@@ -7,9 +7,10 @@ from typing import Any
 
 from llmswitch._adapter import ModelIdentity
 from llmswitch._errors import CapabilityMismatch
-from llmswitch._messages import Audio, Document, Image, Message, Part, Reasoning, Text, ToolResult
+from llmswitch._messages import Audio, Document, Image, Message, Part, Reasoning, Text, ToolCall, ToolResult
 from llmswitch._request import ChatRequest
 from llmswitch.providers.json_in_words import json_instruction
+from llmswitch.providers.tool_ids import ToolIds, WireIds
 
 __all__ = ["build_messages"]
 
@@ -25,21 +26,43 @@ def build_messages(request: ChatRequest, identity: ModelIdentity) -> list[dict[s
     instruction = json_instruction(request)
     if instruction:
         out.append({"role": "system", "content": instruction})
-    names: dict[str, str] = {}
+    calls = _Calls()
     for index, message in enumerate(request.messages):
         where = f"messages[{index}]"
         if message.role == "tool":
-            out += [_result(part, names, where) for part in message.parts if isinstance(part, ToolResult)]
+            out += [_result(part, calls, where) for part in message.parts if isinstance(part, ToolResult)]
             continue
-        names |= {call.id: call.name for call in message.tool_calls}
-        written = _message(message, identity, where)
+        written = _message(message, identity, calls, where)
         out += [written] if written is not None else []
     if len(out) == bool(instruction):
         raise CapabilityMismatch("messages: all of them are blank, so there is nothing to answer")
     return out
 
 
-def _message(message: Message, identity: ModelIdentity, where: str) -> dict[str, Any] | None:
+class _Calls:
+    """The calls of one request by their ids on the wire, each with its name: a result is known by both."""
+
+    def __init__(self) -> None:
+        self._ids = WireIds(ToolIds())
+        self._names: dict[str, str] = {}
+
+    def write(self, calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
+        """The calls of one message."""
+        self._ids.new_turn()
+        out: list[dict[str, Any]] = []
+        for call in calls:
+            wire_id = self._ids.of_call(call.id)
+            self._names[wire_id] = call.name
+            out.append({"id": wire_id, "function": {"name": call.name, "arguments": call.arguments}})
+        return out
+
+    def of_result(self, call_id: str) -> dict[str, str]:
+        """How the next result names its call: old servers know it by the tool's name, new ones by the id."""
+        wire_id = self._ids.of_result(call_id)
+        return {"tool_name": self._names[wire_id], "tool_call_id": wire_id}
+
+
+def _message(message: Message, identity: ModelIdentity, called: _Calls, where: str) -> dict[str, Any] | None:
     text, images, calls = _text(message.parts), _images(message.parts, where), message.tool_calls
     if images and message.role == "assistant":
         raise CapabilityMismatch(f"{where}: this dialect takes no image in an assistant message")
@@ -52,20 +75,16 @@ def _message(message: Message, identity: ModelIdentity, where: str) -> dict[str,
         if thoughts:
             out["thinking"] = thoughts
     if calls:
-        out["tool_calls"] = [
-            {"id": call.id, "function": {"name": call.name, "arguments": call.arguments}} for call in calls
-        ]
+        out["tool_calls"] = called.write(calls)
     return out
 
 
-def _result(result: ToolResult, names: dict[str, str], where: str) -> dict[str, Any]:
-    """A result names its call twice: old servers know it by the tool's name, new ones by the id too."""
+def _result(result: ToolResult, calls: _Calls, where: str) -> dict[str, Any]:
     text = _text(result.parts)
     return {
         "role": "tool",
         "content": f"Error: {text}" if result.is_error else text,
-        "tool_name": names[result.tool_call_id],
-        "tool_call_id": result.tool_call_id,
+        **calls.of_result(result.tool_call_id),
         **_images(result.parts, where),
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 from typing import Any
 
@@ -70,20 +69,22 @@ class OllamaWire(VendorWire):
 
     def _messages(self, messages: list[dict[str, Any]]) -> list[tuple[str, list[Part]]]:
         assert messages, "a request without messages loads the model, and that is all"
-        waiting: deque[tuple[str, str]] = deque()
+        waiting: dict[str, str] = {}
         out: list[tuple[str, list[Part]]] = []
         for message in messages:
             role = message["role"]
             assert set(message) <= _FIELDS[role], f"fields that are not of a message: {sorted(message)}"
             assert isinstance(message["content"], str)
             if role == "tool":
-                assert (message["tool_call_id"], message["tool_name"]) == waiting.popleft(), "another call's result"
+                assert waiting.pop(message["tool_call_id"], "") == message["tool_name"], "another call's result"
                 text = message["content"]
                 out.append((role, [ToolResult(message["tool_call_id"], text, is_error=text.startswith("Error: "))]))
                 continue
             assert not waiting, "a call without its result"
             parts = _parts(message)
-            waiting.extend((part.id, part.name) for part in parts if isinstance(part, ToolCall))
+            calls = [part for part in parts if isinstance(part, ToolCall)]
+            waiting = {call.id: call.name for call in calls}
+            assert len(waiting) == len(calls), "an id that is there already"
             out.append((role, parts))
         return out
 

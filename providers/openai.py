@@ -14,9 +14,11 @@ from pydantic import BaseModel, ConfigDict
 
 from llmswitch._adapter import Adapter, ErrorFacts, HTTPRequest
 from llmswitch._assembly import ReplyAssembly
+from llmswitch._embedding import EmbedRequest, VectorAssembly
 from llmswitch._errors import InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._request import ChatRequest
+from llmswitch.providers.openai_embeddings import build_embedding, parse_embedding
 from llmswitch.providers.openai_errors import read_error
 from llmswitch.providers.openai_limits import add_limits
 from llmswitch.providers.openai_messages import build_messages
@@ -60,12 +62,14 @@ class ChatCompletionsOptions(BaseModel):
     may end without a finish reason: with `"done"` if it says `[DONE]`, with `true` in any orderly way; the reply
     warns of it (`no_finish_reason`). `prefill`: how a model with that capability is asked to go on with an unfinished
     answer. `extras_field`: an object of a chunk that may hold the usage, or an error. `seed_field`: what the seed is
-    called. `after_results`: what the assistant says between results and a user's message, where it has to.
+    called. `after_results`: what the assistant says between results and a user's message, where it has to. `path`: the
+    one for answers. `embeddings_path`: the one for vectors.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     path: str = "/chat/completions"
+    embeddings_path: str = "/embeddings"
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     system_role: Literal["system", "developer"] = "system"
     stop_as_list: bool = False
@@ -215,6 +219,12 @@ class ChatCompletionsAdapter(Adapter):
         return parse_completion(
             body, self.options, self.identity, tools_as_schema=schema, echo=self._echo(request, whole=True)
         )
+
+    def build_embedding(self, request: EmbedRequest) -> HTTPRequest:
+        return build_embedding(request, self.options, self.identity)
+
+    def parse_embedding(self, body: Any, request: EmbedRequest) -> VectorAssembly:
+        return parse_embedding(body, request, self.options)
 
     def decoder(self, request: ChatRequest) -> ChatCompletionsDecoder:
         return ChatCompletionsDecoder(

@@ -53,6 +53,7 @@ params = xllamacpp.CommonParams()
 params.model.path, params.port, params.api_keys = settings["weights"], settings["port"], [settings["key"]]
 params.hostnames, params.chat_template, params.use_jinja = ["127.0.0.1"], settings["template"], True
 params.n_ctx, params.n_parallel, params.endpoint_slots, params.verbosity = 4096, 1, True, -1
+params.embedding, params.pooling_type = True, xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
 params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
 server = xllamacpp.Server(params)
 print(server.listening_address, flush=True)
@@ -235,6 +236,18 @@ def test_a_wrong_key(llama: Llama, monkeypatch: pytest.MonkeyPatch) -> None:
     with llama.client() as client, pytest.raises(AuthInvalid) as caught:
         client.chat("Hi")
     assert "CANARY" not in f"{caught.value}{caught.value!r}"
+
+
+def test_vectors(llama: Llama) -> None:
+    """Each text gets its vector, whoever else is asked beside it; what is longer than the window is refused."""
+    with llama.client() as client:
+        both, one = client.embed(["Oslo", "Rome"]), client.embed("Rome")
+        with pytest.raises(ContextTooLong):
+            client.embed("x" * 5000)
+    assert (2, 64) == (len(both.vectors), both.dimensions)
+    assert one.vectors[0] == pytest.approx(both.vectors[1], abs=1e-3)
+    assert both.vectors[0] != pytest.approx(both.vectors[1], abs=1e-2)
+    assert (8, 4) == (both.usage.input_tokens, one.usage.input_tokens)
 
 
 def test_the_window_runs_out(llama: Llama) -> None:

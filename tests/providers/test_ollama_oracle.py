@@ -155,6 +155,23 @@ def test_the_sdks_types_read_what_our_tests_serve(ear: Ear, stream: bool) -> Non
         assert parts[-1].done
 
 
+def test_the_sdk_asks_for_vectors_in_the_same_way() -> None:
+    """Path and body are the SDK's, and both read the same vectors."""
+    ollama = pytest.importorskip("ollama")
+    said = dumps({"model": "m", "embeddings": [[0.5, 1.0], [2.0, 3.0]], "prompt_eval_count": 4})
+    for ear in listening(lambda sent: ("application/json", said)):
+        config = {"providers": {"ollama": {"base_url": ear.url}}, "default": "ollama:m"}
+        with Client.from_config(config) as client:
+            reply = client.embed(["a", "b"], dimensions=2)
+        there = ollama.Client(host=ear.url)
+        vectors = there.embed(model="m", input=["a", "b"], truncate=False, dimensions=2)
+        there._client.close()
+        assert reply.vectors == [list(vector) for vector in vectors.embeddings]
+        assert reply.usage.input_tokens == vectors.prompt_eval_count
+        mine, other = ear.heard
+        assert (mine.path, mine.json) == (other.path, other.json)
+
+
 def test_the_sdk_looks_in_the_same_place() -> None:
     """For each form of OLLAMA_HOST the address is the SDK's, save that nobody can be asked at 0.0.0.0."""
     client = pytest.importorskip("ollama._client")

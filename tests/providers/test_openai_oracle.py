@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from llmswitch import Client, Image, Message, Text, Tool, ToolCall, ToolResult
+from llmswitch import Client, Image, MalformedResponse, Message, Text, Tool, ToolCall, ToolResult
 
 pytestmark = pytest.mark.slow
 
@@ -266,3 +266,17 @@ def test_zhipu(monkeypatch, ear, name):
     assert body == mine
     assert path == ear.heard[-1][0]
     assert headers["authorization"] == ear.heard[-1][1]["authorization"]
+
+
+def test_openai_vectors(monkeypatch, ear):
+    """For the same texts the same body leaves, but for the encoding, which the SDK chooses for itself."""
+    openai = pytest.importorskip("openai")
+    monkeypatch.setenv("ORACLE_KEY", KEY)
+    with openai.OpenAI(api_key=KEY, base_url=ear.url, max_retries=0) as sdk:
+        sdk.embeddings.create(model="m", input=["a", "b"], dimensions=2, encoding_format="float")
+    own = {"base_url": ear.url, "api_key": {"env": "ORACLE_KEY"}}
+    with Client.from_config({"providers": {"openai": own}}) as client, pytest.raises(MalformedResponse):
+        client.embed(["a", "b"], dimensions=2, model="openai:m")  # nobody answers with vectors here
+    (path, _, theirs), (ours_path, _, ours_body) = ear.heard[:2]
+    assert path == ours_path
+    assert {**ours_body, "encoding_format": "float"} == theirs
