@@ -34,6 +34,8 @@ _SETTINGS = (
     (r"stop thinking|effort|enable_thinking|thinking is switched(?! off for)", ["options.reasoning"]),
     (r"tool use and thinking", ["capabilities.thinking_excludes"]),
     (r"unfinished answer", ["capabilities.prefill"]),
+    (r"results of tools may hold", ["capabilities.tool_result_images"]),
+    (r"vectors are made", ["capabilities.embeddings"]),
     (r"reasoning is wanted back", ["options.reasoning_replay"]),
     (r"repeated from its beginning", ["options.reasoning_grows"]),
     (r"usage in streams|asked for usage", ["options.stream_usage"]),

@@ -122,8 +122,8 @@ class Setup:
         own = self._provider_config(spec.name)
         at = self._endpoints.location(spec, own)
         further = spec.sent_on_to(split_target(config.target)[1] or spec.default_model or "")
-        if further is not None:
-            return None if further in places else replace(at, jurisdiction=further)
+        if further is not None and further not in places:
+            return replace(at, jurisdiction=further)
         if at.jurisdiction in places or "unknown" in places:
             at = self._endpoints.with_the_way(spec, own, at)
         return None if at.jurisdiction in places else at

@@ -35,11 +35,11 @@ class OllamaOptions(BaseModel):
     """
     How a server or a model departs from the dialect.
 
-    `num_ctx`: the window that is asked for with every request, in tokens. Without it one is asked for where a prompt is
-    too long for the server's usual one and the model's is known (`capabilities.context`); `sizes_window = false` leaves
-    it to the server. `cuts`: a prompt that is too long may be cut in silence, and so may what was said before while an
-    answer grows. `reasoning`: by level, the value of `think`. `body`: sent with every request (`keep_alive`, or
-    `options` with `top_k` and its like).
+    `num_ctx`: the window that is asked for with every request, in tokens. `sizes_window`: without that, one is asked
+    for where a prompt is too long for the server's usual one, and the model's own is known from its capabilities.
+    `cuts`: a prompt that is too long may be cut in silence, and so may what was said before while an answer grows.
+    `reasoning`: by level, the value of `think`. `body`: sent with every request (`keep_alive`, or `options` with
+    `top_k` and its like).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
