@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
 from ._attempt import bare
+from ._between_calls import health_of, spending_of
 from ._call import Call
 from ._chain import Chain
 from ._config import HTTPConfig, Loaded
@@ -17,7 +18,7 @@ from ._discovery import discover
 from ._embedding import EmbedOptions, EmbedReply, EmbedRequest, check_one_model
 from ._errors import InvalidRequest, LLMSwitchError
 from ._exchange import exchange
-from ._health import Health, TargetHealth
+from ._health import TargetHealth
 from ._hooks import Hooks
 from ._messages import Message
 from ._operation import CHAT, EMBED, Operation, Reply, Request
@@ -29,11 +30,10 @@ from ._wire import Exchange
 
 # The HTTP library and what waits are loaded by the first client, not by the import of llmswitch.
 if TYPE_CHECKING:
-    from ._allowances import Allowances, AllowanceState
+    from ._allowances import AllowanceState
     from ._connections import AsyncConnections, Connections
     from ._drill import Drill
     from ._drive import AsyncDriver, SyncDriver
-    from ._grants import Grants
 
 __all__ = ["AsyncClient", "Client"]
 
@@ -90,8 +90,8 @@ class _Base(ABC):
         hooks: Hooks | None,
     ) -> None:
         self._timeout = _seconds(timeout)
-        self._health = _health(loaded)
-        self._allowances, self._grants = _spending(loaded)
+        self._health = health_of(loaded)
+        self._allowances, self._grants = spending_of(loaded)
         self._hooks = hooks or Hooks()
         self._source = loaded.source
         self._setup = Setup(loaded, model)
@@ -391,31 +391,6 @@ class AsyncClient(_Base):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-def _spending(loaded: Loaded) -> tuple[Allowances | None, Grants | None]:
-    """What bounds the calls of this configuration, and what is free; nothing is loaded where there is none."""
-    providers = loaded.config.providers.values()
-    granted = any(own.grants for own in providers)
-    if not (loaded.config.budgets or granted or any(own.limits.given for own in providers)):
-        return None, None
-    from ._allowances import Allowances
-    from ._grants import Grants
-
-    allowances = Allowances.from_config(loaded)
-    return allowances, Grants(loaded, allowances.counters) if granted else None
-
-
-def _health(loaded: Loaded) -> Health:
-    """In this process's memory, and shared where the configuration names a store."""
-    config = loaded.config.store
-    if config.url is None:
-        return Health()
-    from ._sharing import Sharing
-    from ._store import store_opener
-
-    opener = store_opener(config, loaded.source, strict=loaded.config.strict)
-    return Health(sharing=Sharing(opener, egress=config.egress))
 
 
 def _seconds(timeout: float | None) -> float | None:
