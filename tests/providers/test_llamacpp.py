@@ -29,10 +29,7 @@ from llmswitch._errors import (
 )
 from llmswitch.testing._conversations import PIXEL
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(find_spec("xllamacpp") is None, reason="the extra 'local'"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("xllamacpp") is None, reason="the extra 'local'")]
 
 KEY = "CANARY-key-5d41402abc4b2a76"
 
