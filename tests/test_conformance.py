@@ -21,6 +21,10 @@ VARIANTS: dict[str, list[tuple[str, str | None, dict[str, Any]]]] = {
         ("Effort", "openai.gpt-oss-120b-1:0", {}),
         ("Signed", "eu.anthropic.claude-sonnet-4-6", {"scheme": "sigv4"}),
     ],
+    "cohere": [
+        ("NoThoughts", "command-r-plus-08-2024", {"options": {"body": {"safety_mode": "STRICT"}}}),
+        ("NoTools", "command-a-vision-07-2025", {}),
+    ],
     "dashscope": [
         ("Thinking", "qwen3.7-plus", {"site": "intl"}),
         ("Effort", "qwen3.8-max", {"site": "us"}),

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parent.parent
 # Models whose rules for a conversation differ from those of their provider's default one.
 VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "anthropic": [("claude-haiku-4-5", {}), ("claude-sonnet-4-6", {"version": "2026-10-21"}), ("claude-opus-5", {})],
+    "cohere": [("command-a-03-2025", {}), ("command-a-vision-07-2025", {})],
     "dashscope": [("qwen3.7-plus", {"site": "intl"}), ("deepseek-v4-pro", {}), ("deepseek-r1", {}), ("kimi-k3", {})],
     "deepseek": [("deepseek-reasoner", {"site": "cn"}), ("deepseek-chat", {})],
     "fireworks": [("accounts/fireworks/models/deepseek-v4-pro", {})],

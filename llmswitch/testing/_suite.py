@@ -376,6 +376,8 @@ def _compare(heard: Heard, conversation: Conversation, target: Target, wire: Ven
     assert heard.prefill == options.get("prefill", False)
     tools = [(tool.name, tool.description, dict(tool.parameters)) for tool in options.get("tools", ())]
     choice = options.get("tool_choice")
+    if heard.tool_choice == "required" and [name for name, _, _ in heard.tools] == [choice]:
+        tools, choice = [tool for tool in tools if tool[0] == choice], "required"  # that one alone says the same
     if choice == "none" and not heard.tools:
         choice = None  # not to offer the tools says the same
     else:
