@@ -39,31 +39,32 @@ class ChatCompletionsOptions(BaseModel):
     `max_tokens_field`: what the output limit is called. `system_role`: the role of system messages. `stop_as_list`: a
     bare string is refused. `stream_usage`: ask for usage in streams (some send it unasked and refuse to be asked).
     `strict_schema`: a JSON schema is sent in the strict subset where it fits that. `image_data`: how image bytes are
-    sent. `reasoning`: by level, what goes into the body; `reasoning_budget`: the field for a budget in tokens.
-    `reasoning_fields`: where the model's thinking is read from, the first also being where it is sent back.
-    `reasoning_replay`: whether it is sent back: `omit`, `optional` (where there is some), `with_calls` (beside tool
-    calls and nowhere else), `required` (always); the last two demand it. `reasoning_stand_in`: what is sent for a turn
-    that has none, as one of another vendor's. `reasoning_parts`: it travels as a list of parts, which go back as they
-    came; this stands beside the text in one that is made here. `reasoning_grows`: an event may repeat the thinking that
-    was sent before it. `tool_ids`: which ids of tool calls are taken; others are replaced.
-    `finish_reasons`: words beyond the usual ones; `finish_errors`: words that mean that the answer failed, each
-    with the code it is classified by. `body`: sent with every request; `tools_body`: with tools; `stream_tools_body`:
-    with tools in a stream. `unit_interval`: temperature and top_p lie strictly between 0 and 1, and the nearest legal
-    value stands for the ends; `least`: by setting, the least legal value, which stands for what is below; `greedy`:
-    sent with temperature 0. `tools_as_schema`: for models that can't call tools but hold to a schema. `typed_schema`:
-    every property of a tool's parameters is given a type. `joined_text`: several texts of a message are sent as one.
-    `one_system`: system messages are sent as one, at the front. `calls_content`: what an assistant message with nothing
-    but calls has for its content. `stream_only`: a whole answer is asked for as a stream. `answer_status`: an object in
-    every answer, or the answer itself, says whether it is one. `code_in_message`: where an error has no code, its
-    message holds it. `withdrawn`: flags of a choice, with the values that mean that a filter took its text back.
-    `done_ends`: no finish reason is ever given, and `[DONE]` says that the answer is whole. `spent_headers`: headers
-    that count what is left of an allowance; where one says 0, its name is the code of a 429. `reset_clock`: hours east
-    of UTC of the clock by which the words of an error name the moment of a reset. `eof_ok`: a stream
-    may end without a finish reason: with `"done"` if it says `[DONE]`, with `true` in any orderly way; the reply
+    sent; `audio_data`: how a recording is; `document_part`: what the part of a document is called. `reasoning`: by
+    level, what goes into the body; `reasoning_budget`: the field for a budget in tokens. `reasoning_fields`: where the
+    model's thinking is read from, the first also being where it is sent back. `reasoning_replay`: whether it is sent
+    back: `omit`, `optional` (where there is some), `with_calls` (beside tool calls and nowhere else), `required`
+    (always); the last two demand it. `reasoning_stand_in`: what is sent for a turn that has none, as one of another
+    vendor's. `reasoning_parts`: it travels as a list of parts, which go back as they came; this stands beside the text
+    in one that is made here. `thoughts_in_content`: it stands among the parts of the content instead, and goes back
+    there. `reasoning_grows`: an event may repeat the thinking that was sent before it. `tool_ids`: which ids of tool
+    calls are taken; others are replaced. `finish_reasons`: words beyond the usual ones; `finish_errors`: words that
+    mean that the answer failed, each with the code it is classified by. `body`: sent with every request; `tools_body`:
+    with tools; `stream_tools_body`: with tools in a stream. `unit_interval`: temperature and top_p lie strictly between
+    0 and 1, and the nearest legal value stands for the ends; `least`: by setting, the least legal value, which stands
+    for what is below; `greedy`: sent with temperature 0. `tools_as_schema`: for models that can't call tools but hold
+    to a schema. `typed_schema`: every property of a tool's parameters is given a type. `joined_text`: several texts of
+    a message are sent as one. `one_system`: system messages are sent as one, at the front. `calls_content`: what an
+    assistant message with nothing but calls has for its content. `stream_only`: a whole answer is asked for as a
+    stream. `answer_status`: an object in every answer, or the answer itself, says whether it is one. `code_in_message`:
+    where an error has no code, its message holds it. `withdrawn`: flags of a choice, with the values that mean that a
+    filter took its text back. `done_ends`: no finish reason is ever given, and `[DONE]` says that the answer is whole.
+    `spent_headers`: headers that count what is left of an allowance; where one says 0, its name is the code of a 429.
+    `reset_clock`: hours east of UTC of the clock by which the words of an error name the moment of a reset. `eof_ok`: a
+    stream may end without a finish reason: with `"done"` if it says `[DONE]`, with `true` in any orderly way; the reply
     warns of it (`no_finish_reason`). `prefill`: how a model with that capability is asked to go on with an unfinished
     answer. `extras_field`: an object of a chunk that may hold the usage, or an error. `seed_field`: what the seed is
-    called. `after_results`: what the assistant says between results and a user's message, where it has to. `path`: the
-    one for answers. `embeddings_path`: the one for vectors.
+    called. `names`: whether who speaks can have a name. `after_results`: what the assistant says between results and a
+    user's message, where it has to. `path`: the one for answers. `embeddings_path`: the one for vectors.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -76,12 +77,15 @@ class ChatCompletionsOptions(BaseModel):
     stream_usage: bool = True
     strict_schema: bool = False
     image_data: Literal["data_url", "base64"] = "data_url"
+    audio_data: Literal["object", "base64"] = "object"
+    document_part: Literal["file", "document_url"] = "file"
     reasoning: dict[Literal["off", "low", "medium", "high"], dict[str, Any]] = {}
     reasoning_budget: str | None = None
     reasoning_fields: tuple[str, ...] = ("reasoning_content", "reasoning")
     reasoning_replay: Literal["omit", "optional", "with_calls", "required"] = "omit"
     reasoning_stand_in: str = ""
     reasoning_parts: dict[str, Any] = {}
+    thoughts_in_content: bool = False
     reasoning_grows: bool = False
     tool_ids: ToolIds = ToolIds()
     finish_reasons: dict[str, Literal["stop", "length", "tool_calls", "content_filter", "refusal", "other"]] = {}
@@ -109,6 +113,7 @@ class ChatCompletionsOptions(BaseModel):
     extras_field: str = ""
     seed_field: Literal["seed", "random_seed"] = "seed"
     after_results: str = ""
+    names: bool = True
 
 
 class ChatCompletionsAdapter(Adapter):

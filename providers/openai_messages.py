@@ -72,9 +72,14 @@ def _part(part: Part, options: ChatCompletionsOptions) -> dict[str, Any]:
         case Audio():
             if part.data is None:
                 raise CapabilityMismatch("audio by URL: this model takes it only as data")
+            if options.audio_data == "base64":
+                return {"type": "input_audio", "input_audio": part.data}
             kind = (part.media_type or "").partition("/")[2].removeprefix("x-")
             kind = {"mpeg": "mp3", "wave": "wav"}.get(kind, kind)
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": kind}}
+        case Document() if options.document_part == "document_url":
+            name = {"document_name": part.name} if part.name else {}
+            return {"type": "document_url", "document_url": part.data_url, **name}
         case Document():
             if part.data is None:
                 raise CapabilityMismatch("a document by URL: this model takes it only as data")
@@ -136,7 +141,7 @@ class _Writer:
             content = _text_of(parts)
         else:
             content = [_part(part, options) for part in parts]
-        return {"role": role, "content": content, **({"name": message.name} if message.name else {})}
+        return {"role": role, "content": content, **({"name": message.name} if message.name and options.names else {})}
 
     def _assistant(self, message: Message) -> dict[str, Any] | None:
         options = self._options
@@ -150,10 +155,11 @@ class _Writer:
         if calls and options.tools_as_schema:
             written = "\n".join(f'{{"name": "{call.name}", "arguments": {call_arguments(call)}}}' for call in calls)
             return {"role": "assistant", "content": f"{text}\n{written}" if text else written}
+        unfinished = message is self._unfinished
         out: dict[str, Any] = {"role": "assistant", "content": text or None}
         if not text and options.calls_content == "omit":
             del out["content"]
-        out.update(thought_fields(message, options, self._identity, unfinished=message is self._unfinished))
+        out.update(thought_fields(message, options, self._identity, unfinished=unfinished))
         if calls:
             self._ids.new_turn()
             out["tool_calls"] = [

@@ -17,7 +17,7 @@ from llmswitch._reply import FinishReason, Usage
 from llmswitch.providers.openai_errors import facts_of
 from llmswitch.providers.openai_prefill import Echo
 from llmswitch.providers.openai_status import check_status, is_withdrawn, vendor_facts
-from llmswitch.providers.openai_thoughts import Thought
+from llmswitch.providers.openai_thoughts import ContentThought, Thought
 from llmswitch.providers.openai_tools_as_schema import read_held
 
 if TYPE_CHECKING:
@@ -166,7 +166,9 @@ class ChatCompletionsDecoder:
         self.assembly = ReplyAssembly()
         self.ended = False
         self._options = options
+        self._identity = identity
         self._thought = Thought(identity, grows=options.reasoning_grows)
+        self._content_thought: ContentThought | None = None
         self._tools = tools
         self._echo = Echo(echo) if echo else None
         self._closes_calls = closes_calls
@@ -256,19 +258,10 @@ class ChatCompletionsDecoder:
             assembly.sign(Reasoning, self._thought.vendor)
         thoughts = len(events)
         content = delta.get("content")
-        if isinstance(content, list):
-            within = "".join(_thought_in(part) for part in content if isinstance(part, Mapping))
-            if within:
-                events.append(assembly.reasoning(within))
-            texts = [part.get("text") for part in content if isinstance(part, Mapping)]
-            content = "".join(text for text in texts if isinstance(text, str))
-        if isinstance(content, str) and self._echo is not None:
-            content = self._echo.without(content)
-        if isinstance(content, str) and content:
-            if self._held is not None:
-                self._held.append(content)
-            else:
-                events.append(assembly.text(content))
+        for part in content if isinstance(content, list) else ():
+            self._part(part if isinstance(part, Mapping) else {}, events)
+        if isinstance(content, str):
+            self._text(content, events)
         refusal = delta.get("refusal")
         if isinstance(refusal, str) and refusal:
             self._refused = True
@@ -278,6 +271,34 @@ class ChatCompletionsDecoder:
             self._calls(calls if isinstance(calls, list) else [calls], events)
         if len(events) > thoughts:
             self._thought.spoken()
+
+    def _part(self, part: Mapping[str, Any], events: list[ChatEvent]) -> None:
+        """A part of the content: a text, or a piece of a thought, which ends where a text begins."""
+        if part.get("type") not in ("thinking", "reasoning"):
+            text = part.get("text")
+            self._text(text if isinstance(text, str) else "", events)
+            return
+        words = _thought_in(part)
+        if words:
+            events.append(self.assembly.reasoning(words))
+        if self._options.thoughts_in_content:
+            self._content_thought = self._content_thought or ContentThought(self._identity)
+            self._content_thought.add(part)
+            vendor = self._content_thought.vendor
+            if words or vendor.data:
+                self.assembly.sign(Reasoning, vendor)
+
+    def _text(self, content: str, events: list[ChatEvent]) -> None:
+        """More text, without what the caller has of it already."""
+        if self._echo is not None:
+            content = self._echo.without(content)
+        if not content:
+            return
+        self._content_thought = None
+        if self._held is not None:
+            self._held.append(content)
+        else:
+            events.append(self.assembly.text(content))
 
     def _calls(self, calls: list[Any], events: list[ChatEvent]) -> None:
         """Pieces of tool calls in one chunk."""

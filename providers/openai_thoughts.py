@@ -4,7 +4,8 @@ What a model thought, as Chat Completions vendors carry it: read from the fields
 Facts: MiniMax's OpenAPI of `/v1/chat/completions` (`reasoning_details`), its issue MiniMax-M2#95 and the example of its
 documentation, which disagree on whether events repeat what came before; DeepSeek's and Moonshot's documentation on what
 must come back with tool calls, and public issue threads on what goes for a turn that another vendor made; how pieces of
-`reasoning_details` belong together: OpenRouter's SDK. Gathered 2026-11-27.
+`reasoning_details` belong together: OpenRouter's SDK; thoughts among the parts of the content: Mistral's SDK 3.7.0.
+Gathered 2026-11-27.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmswitch._adapter import ModelIdentity
-from llmswitch._messages import Message, Reasoning, VendorData
+from llmswitch._messages import Message, Reasoning, Text, VendorData
 
 if TYPE_CHECKING:
     from llmswitch.providers.openai import ChatCompletionsOptions
 
-__all__ = ["GrowingThought", "Thought", "thought_fields"]
+__all__ = ["ContentThought", "GrowingThought", "Thought", "thought_fields"]
 
 _GROWING = frozenset({"text", "summary"})  # what a stream brings in pieces; everything else comes whole
 
@@ -35,6 +36,8 @@ def thought_fields(
     mode, field = options.reasoning_replay, options.reasoning_fields[0] if options.reasoning_fields else ""
     if mode == "omit" or (mode == "with_calls" and not message.tool_calls):
         return {}
+    if options.thoughts_in_content:
+        return {} if unfinished else _content_with_thoughts(message, identity)
     thoughts = [part for part in message.parts if isinstance(part, Reasoning) and identity.wrote(part.vendor)]
     whole = [part for thought in thoughts for part in _parts_of(thought, field, identity)]
     if whole:
@@ -53,6 +56,61 @@ def _parts_of(thought: Reasoning, field: str, identity: ModelIdentity) -> list[A
         return []
     found = thought.vendor.data.get(field)
     return found if isinstance(found, list) else []
+
+
+def _content_with_thoughts(message: Message, identity: ModelIdentity) -> dict[str, Any]:
+    """The content as parts, where there is a thought of its own among them."""
+    content: list[dict[str, Any]] = []
+    for part in message.parts:
+        if isinstance(part, Text) and part.text.strip():
+            content.append({"type": "text", "text": part.text})
+        elif isinstance(part, Reasoning):
+            content += _content_part(part, identity)
+    return {"content": content} if any(part["type"] != "text" for part in content) else {}
+
+
+def _content_part(thought: Reasoning, identity: ModelIdentity) -> list[dict[str, Any]]:
+    """A thought as it came, for the account that gave it; where it came in plain words, for any of the provider's."""
+    came = thought.vendor.data.get("part") if thought.vendor is not None else None
+    if came is not None:
+        return [came] if identity.owns(thought.vendor) else []
+    own = thought.text and identity.wrote(thought.vendor)
+    return [{"type": "thinking", "thinking": [{"type": "text", "text": thought.text}]}] if own else []
+
+
+class ContentThought:
+    """A thought among the parts of the content, from its pieces to the part that goes back."""
+
+    def __init__(self, identity: ModelIdentity) -> None:
+        self._identity = identity
+        self._part: dict[str, Any] = {"type": "thinking", "thinking": []}
+
+    def add(self, piece: Mapping[str, Any]) -> None:
+        """More of it: texts that follow each other are one, and of all else the last word counts."""
+        for name, value in piece.items():
+            if name == "thinking" and isinstance(value, list):
+                for inner in value:
+                    self._think(inner)
+            elif value is not None:
+                self._part[name] = value
+
+    def _think(self, inner: Any) -> None:
+        thoughts = self._part["thinking"]
+        if thoughts and _is_words(thoughts[-1]) and _is_words(inner):
+            thoughts[-1] = {"type": "text", "text": thoughts[-1]["text"] + inner["text"]}
+        else:
+            thoughts.append(inner)
+
+    @property
+    def vendor(self) -> VendorData:
+        """Whose it is, with the part as it came where that is more than its words."""
+        words = set(self._part) == {"type", "thinking"} and all(_is_words(inner) for inner in self._part["thinking"])
+        data = {} if words else {"part": self._part}
+        return VendorData(self._identity.provider, self._identity.account, self._identity.model, data)
+
+
+def _is_words(inner: Any) -> bool:
+    return isinstance(inner, Mapping) and set(inner) == {"type", "text"} and isinstance(inner["text"], str)
 
 
 class GrowingThought:

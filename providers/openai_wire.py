@@ -25,7 +25,11 @@ class ChatCompletionsWire(VendorWire):
 
     @property
     def shows_reasoning(self) -> bool:  # type: ignore[override]
-        return bool(self.options.reasoning_fields)
+        return bool(self.options.reasoning_fields) or self.seals_thoughts
+
+    @property
+    def seals_thoughts(self) -> bool:  # type: ignore[override]
+        return bool(self.options.thoughts_in_content)
 
     @property
     def says_filtered(self) -> bool:  # type: ignore[override]
@@ -97,6 +101,10 @@ class ChatCompletionsWire(VendorWire):
 
     def _sealed(self, message: dict[str, Any]) -> list[Any]:
         """The parts of a thought that were given by this account, each as it was given."""
+        if self.options.thoughts_in_content:
+            content = message.get("content")
+            parts = content if isinstance(content, list) else []
+            return [self._returned(part) for part in parts if part["type"] == "thinking"]
         thought = message.get(self.options.reasoning_fields[0]) if self.options.reasoning_fields else None
         if not isinstance(thought, list):
             return []
@@ -104,6 +112,15 @@ class ChatCompletionsWire(VendorWire):
         for part in sealed:
             assert [part] == self._thought(part["text"])[self.options.reasoning_fields[0]], "not as it was given"
         return sealed
+
+    def _returned(self, part: dict[str, Any]) -> dict[str, Any]:
+        """A thought among the parts of the content, which bears the seal of this account."""
+        (words,) = part["thinking"]
+        assert part == self._thinking(words["text"]), "a thought that is not as it was given"
+        return part
+
+    def _thinking(self, text: str) -> dict[str, Any]:
+        return {"type": "thinking", "thinking": [{"type": "text", "text": text}], "signature": self.seal}
 
     def _goes_on(self, left: dict[str, Any], last: dict[str, Any]) -> bool:
         """Whether the last message is one that the model is to go on with."""
@@ -142,7 +159,10 @@ class ChatCompletionsWire(VendorWire):
     def reply(self, answer: Answer) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": self._text(answer) or None}
         thoughts = "".join(part.text for part in answer.parts if isinstance(part, Reasoning))
-        if thoughts:
+        if thoughts and self.options.thoughts_in_content:
+            texts = [{"type": "text", "text": message["content"]}] if message["content"] else []
+            message["content"] = [self._thinking(thoughts), *texts]
+        elif thoughts:
             message.update(self._thought(thoughts))
         calls = [part for part in answer.parts if isinstance(part, ToolCall)]
         if calls and not self.options.tools_as_schema:
@@ -183,7 +203,13 @@ class ChatCompletionsWire(VendorWire):
     def stream(self, answer: Answer) -> list[bytes]:
         deltas: list[dict[str, Any]] = [{"role": "assistant", "content": None}]
         thoughts = "".join(part.text for part in answer.parts if isinstance(part, Reasoning))
-        deltas += [self._thought(piece) for piece in in_pieces(thoughts)]
+        pieces = in_pieces(thoughts)
+        if thoughts and self.options.thoughts_in_content:
+            parts = [{"type": "thinking", "thinking": [{"type": "text", "text": piece}]} for piece in pieces]
+            parts[-1]["signature"] = self.seal
+            deltas += [{"content": [part]} for part in parts]
+        else:
+            deltas += [self._thought(piece) for piece in pieces]
         deltas += [{"content": piece} for piece in in_pieces(self._text(answer))]
         calls = [part for part in answer.parts if isinstance(part, ToolCall)]
         for index, call in enumerate(calls if not self.options.tools_as_schema else ()):
@@ -281,7 +307,13 @@ def _heard_part(part: dict[str, Any]) -> Part:
             url = part["image_url"]["url"]
             return Image(url=url) if ":" in url else Image(data=url, media_type="image/png")
         case "input_audio":
+            if isinstance(part["input_audio"], str):
+                return Audio(data=part["input_audio"], media_type="audio/wav")
             return Audio(data=part["input_audio"]["data"], media_type=f"audio/{part['input_audio']['format']}")
+        case "document_url":
+            return Document(url=part["document_url"], name=part.get("document_name"))
+        case "thinking":
+            return Reasoning("".join(piece["text"] for piece in part["thinking"]))
         case "file":
             return Document(url=part["file"]["file_data"], name=part["file"]["filename"])
     assert part["type"] == "text"

@@ -43,8 +43,12 @@ def _check_content(message: dict[str, Any], options: Any, capabilities: Any) -> 
     assert all(part["text"] for part in parts if part["type"] == "text"), "an empty text is refused"
     assert "image_url" not in kinds or capabilities.images
     assert "input_audio" not in kinds or capabilities.audio
-    assert "file" not in kinds or capabilities.documents
-    assert role == "user" or kinds <= {"text"}, f"a message of the {role}'s holds text"
+    assert not kinds & {"file", "document_url"} or capabilities.documents
+    assert not kinds & {"file", "document_url"} - {options.document_part}
+    spoken = options.audio_data == "base64"
+    assert all(isinstance(part["input_audio"], str) == spoken for part in parts if part["type"] == "input_audio")
+    thinks = role == "assistant" and options.thoughts_in_content and options.reasoning_replay != "omit"
+    assert role == "user" or kinds <= ({"text", "thinking"} if thinks else {"text"}), f"what no {role}'s message holds"
 
 
 def _check_thought(message: dict[str, Any], options: Any, *, unfinished: bool) -> None:

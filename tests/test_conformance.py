@@ -38,6 +38,7 @@ VARIANTS: dict[str, list[tuple[str, str | None, dict[str, Any]]]] = {
     ],
     "deepseek": [("Retired", "deepseek-reasoner", {"site": "cn"})],
     "minimax": [("AlwaysThinks", "MiniMax-M2.7", {"site": "intl"}), ("RolePlay", "M2-her", {})],
+    "mistral": [("Hears", "voxtral-small-latest", {}), ("Code", "codestral-2508", {})],
     "modelscope": [("OpenQwen", "Qwen/Qwen3-32B", {}), ("Vision", "Qwen/Qwen3-VL-8B", {})],
     "moonshot": [("Latest", "kimi-k3.1-pro", {"site": "intl"}), ("AlwaysThinks", "kimi-k2.7-code", {})],
     "openai": [("Reasoning", "gpt-5", {}), ("Plain", "gpt-4.1", {})],

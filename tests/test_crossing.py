@@ -31,6 +31,7 @@ VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "deepseek": [("deepseek-reasoner", {"site": "cn"}), ("deepseek-chat", {})],
     "fireworks": [("accounts/fireworks/models/deepseek-v4-pro", {})],
     "minimax": [("MiniMax-M2.7", {"site": "intl"}), ("M2-her", {})],
+    "mistral": [("codestral-2508", {})],
     "modelscope": [("ZhipuAI/GLM-5", {}), ("Qwen/Qwen3-32B", {})],
     "moonshot": [("kimi-k3.1-pro", {"site": "intl"}), ("kimi-k2.7-code", {}), ("moonshot-v1-8k", {})],
     "openai": [("gpt-5", {}), ("gpt-4.1", {})],
@@ -79,7 +80,10 @@ def test_variants_with_the_centres(target):
     cross(party(*target), party("anthropic"), stream=False)
 
 
-RULES = ("reasoning_replay", "reasoning_stand_in", "reasoning_fields", "reasoning_parts", "calls_content", "tool_ids")
+RULES = (
+    *("reasoning_replay", "reasoning_stand_in", "reasoning_fields", "reasoning_parts", "thoughts_in_content"),
+    *("calls_content", "tool_ids"),
+)
 
 
 def rules(name: str, model: str) -> str:

@@ -73,6 +73,19 @@ def test_thoughts_in_the_content(part, monkeypatch):
     assert ("Hm.", "Noon.") == (reply.reasoning, reply.text)
 
 
+def test_mistral_has_its_thoughts_back_as_they_came(monkeypatch):
+    """Thoughts that are signed, or have a source in them, return among the text as they are, in their order."""
+    signed = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}], "signature": "c2ln"}
+    source = {"type": "reference", "reference_ids": [1]}
+    sourced = {"type": "thinking", "thinking": [{"type": "text", "text": "So"}, source]}
+    content = [signed, {"type": "text", "text": "Noon."}, sourced, {"type": "text", "text": "Or not."}]
+    client, vendor = asked("mistral:mistral-medium-2604", monkeypatch, "MISTRAL_API_KEY", whole({"content": content}))
+    reply = client.chat("Now?")
+    assert ("Hm.So", "Noon.Or not.") == (reply.reasoning, reply.text)
+    client.chat([Message("user", "Now?"), reply.message, Message("user", "Sure?")])
+    assert content == json.loads(vendor.requests[1].content)["messages"][1]["content"]
+
+
 def test_xai_counts_thinking_beside_the_answer(monkeypatch):
     """Where the total says so, thinking is added to the output; where it does not, it is in it already."""
     details = {"completion_tokens_details": {"reasoning_tokens": 290}}
