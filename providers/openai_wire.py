@@ -104,7 +104,7 @@ class ChatCompletionsWire(VendorWire):
         if self.options.thoughts_in_content:
             content = message.get("content")
             parts = content if isinstance(content, list) else []
-            return [self._returned(part) for part in parts if part["type"] == "thinking"]
+            return [self._returned(part) for part in parts if "signature" in part]
         thought = message.get(self.options.reasoning_fields[0]) if self.options.reasoning_fields else None
         if not isinstance(thought, list):
             return []
@@ -114,7 +114,7 @@ class ChatCompletionsWire(VendorWire):
         return sealed
 
     def _returned(self, part: dict[str, Any]) -> dict[str, Any]:
-        """A thought among the parts of the content, which bears the seal of this account."""
+        """A thought among the parts of the content that was signed: it bears the seal of this account."""
         (words,) = part["thinking"]
         assert part == self._thinking(words["text"]), "a thought that is not as it was given"
         return part
