@@ -13,13 +13,16 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from ._adapter import HTTPRequest
 from ._bulkhead import Bulkhead, Turn
 from ._errors import LLMSwitchError
 from ._secrets import Secret
+
+if TYPE_CHECKING:
+    from ._errand import Send
 
 __all__ = ["Credential", "Gate", "NotRenewed", "Refused", "Renewal", "Signed", "host_of"]
 
@@ -115,7 +118,8 @@ class Credential(ABC):
     The secrets of one account, by the names in `parts`. Made once per endpoint, and shared between threads.
 
     `optional` are the parts that need not be there; `shown` those that are no secret, and stand in requests as they
-    are. `granted` is what the vendor answers where it gives a token, for fakes of it.
+    are. `granted` is what the vendor answers where it gives a token, for fakes of it. `errand`: its token is fetched by
+    a library that blocks, with `fetch` in place of `renewal` and `renewed`.
 
     `now` is always Unix time as the vendor's clock has it: ours and `offset`. `options` are those of the provider's
     `auth.options`. `tokens`: how many were fetched so far. `not_renewed`: the last time that none could be had.
@@ -123,6 +127,7 @@ class Credential(ABC):
 
     parts: ClassVar[tuple[str, ...]] = ("key",)
     optional: ClassVar[tuple[str, ...]] = ()
+    errand: ClassVar[bool] = False
     shown: ClassVar[tuple[str, ...]] = ()
     granted: ClassVar[bytes] = b""
 
@@ -155,6 +160,14 @@ class Credential(ABC):
     def renewed(self, status: int, body: bytes, now: float) -> None:
         """Take in the answer to `renewal`. Raises `Refused` where it holds no token."""
         raise AssertionError(f"{type(self).__name__} has no token to take in ({status}, {len(body)} bytes, {now})")
+
+    def fetch(self, send: Send, now: float) -> None:
+        """
+        Get a token by means of a library, in a thread of its own; what is to be sent goes by `send`.
+
+        Raises `Refused` where there is none, and lets `Unsent` pass.
+        """
+        raise AssertionError(f"{type(self).__name__} sends nobody for a token ({send}, {now})")
 
     def drop(self, code: str | None) -> bool:  # noqa: ARG002
         """The vendor refused the token, by this code, though it had not ended; whether to fetch another."""

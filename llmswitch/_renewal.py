@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from ._adapter import ErrorFacts
 from ._call import Call
 from ._credential import Credential, NotRenewed, Refused, Renewal
+from ._errand import Errand, Fetched, Unsent
 from ._errors import AuthInvalid, ClientClosed, ConnectFailed, FirstTokenTimeout, LLMSwitchError, NoResponse, TLSInvalid
 from ._reading import Reading
 from ._scrub import scrub
@@ -49,7 +50,7 @@ def renew(call: Call, reading: Reading, by: float) -> Generator[Action, Outcome,
 
 def _fetch(call: Call, reading: Reading, credential: Credential, by: float) -> Generator[Action, Outcome, None]:
     try:
-        yield from _ask(call, reading, credential, by)
+        yield from (_send_out if credential.errand else _ask)(call, reading, credential, by)
     except LLMSwitchError as problem:
         if not isinstance(problem, FirstTokenTimeout):  # that is this caller's own limit; another may have longer
             credential.not_renewed = NotRenewed(call.clock(), type(problem), problem.message)
@@ -68,6 +69,36 @@ def _ask(call: Call, reading: Reading, credential: Credential, by: float) -> Gen
         else:
             credential.tokens += 1
             return
+
+
+def _send_out(call: Call, reading: Reading, credential: Credential, by: float) -> Generator[Action, Outcome, None]:
+    """Have a library fetch a token, and carry out what it wants to send."""
+    errand = Errand(lambda send: credential.fetch(send, call.wall() + credential.offset))
+    status, unsent = 0, None
+    try:
+        while True:
+            turn = errand.turn()
+            yield Await(turn, by)
+            if not turn.granted:
+                raise reading.problem(FirstTokenTimeout, "no token came within the time limit", billed=False)
+            asked = errand.asked()
+            if asked is None:
+                break
+            try:
+                opened, body = yield from _exchange(call, reading, asked, by)
+            except LLMSwitchError as problem:
+                unsent = problem
+                errand.answer(Unsent(problem.message))
+            else:
+                status = opened.status
+                errand.answer(Fetched(status, opened.headers, body))
+    finally:
+        errand.abandon()
+    if isinstance(errand.problem, Unsent):
+        raise unsent or reading.problem(ConnectFailed, f"no token could be fetched: {errand.problem}", billed=False)
+    if errand.problem is not None:
+        raise _not_given(reading, credential, status, scrub(str(errand.problem)))
+    credential.tokens += 1
 
 
 def _exchange(
