@@ -32,7 +32,8 @@ class CohereOptions(BaseModel):
     """
     How a model departs from the dialect.
 
-    `reasoning`: by level, what goes into the body. `strict_tools`: every call is held to the schema of its tool.
+    `reasoning`: by level, what goes into the body. `reasoning_replay`: whether the model's thoughts are sent back to it:
+    `omit`, `with_calls` (beside tool calls and nowhere else) or `optional` (all of them). `strict_tools`: every call is held to the schema of its tool.
     `tool_results`: as text, or, where they are JSON objects or lists of them, as documents that an answer can cite.
     `tool_ids`: which ids of tool calls are taken; others are replaced. `body`: sent with every request, such as
     `safety_mode`, `documents` and `citation_options`.
@@ -41,6 +42,7 @@ class CohereOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     reasoning: dict[Literal["off", "low", "medium", "high"], dict[str, Any]] = {}
+    reasoning_replay: Literal["omit", "with_calls", "optional"] = "optional"
     strict_tools: bool = False
     tool_results: Literal["text", "documents"] = "text"
     tool_ids: ToolIds = ToolIds()

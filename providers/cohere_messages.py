@@ -65,7 +65,9 @@ class _Writer:
         """An answer: thoughts and text as its content; with calls, the text is their plan."""
         calls = message.tool_calls
         if not calls:
-            content = self._content(message.parts, "assistant", where)
+            with_thoughts = self._options.reasoning_replay == "optional"
+            parts = [part for part in message.parts if with_thoughts or not isinstance(part, Reasoning)]
+            content = self._content(parts, "assistant", where)
             spoken = isinstance(content, str) or any(part["type"] == "text" for part in content)
             return {"role": "assistant", "content": content} if spoken else None
         out: dict[str, Any] = {"role": "assistant"}
@@ -109,7 +111,8 @@ class _Writer:
                 detail = {"detail": part.detail} if part.detail else {}
                 return {"type": "image_url", "image_url": {"url": part.data_url, **detail}}
             case Reasoning():
-                own = self._thinks and part.text and self._identity.wrote(part.vendor)
+                wanted = self._thinks and self._options.reasoning_replay != "omit"
+                own = wanted and part.text and self._identity.wrote(part.vendor)
                 return {"type": "thinking", "thinking": part.text} if own else None
             case ToolCall() | VendorPart():  # calls are written beside the content; the other is another vendor's
                 return None

@@ -24,7 +24,8 @@ class CohereWire(VendorWire):
     def __init__(self, options: Any, capabilities: Any) -> None:
         super().__init__(options, capabilities)
         self.shows_reasoning = bool(capabilities.reasoning)
-        self.keeps_thoughts = "always" if capabilities.reasoning else "never"
+        if capabilities.reasoning and options.reasoning_replay != "omit":
+            self.keeps_thoughts = "with_calls" if options.reasoning_replay == "with_calls" else "always"
 
     def hear_request(self, request: HTTPRequest) -> Heard:
         assert request.path == "/v2/chat"
