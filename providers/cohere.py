@@ -32,11 +32,11 @@ class CohereOptions(BaseModel):
     """
     How a model departs from the dialect.
 
-    `reasoning`: by level, what goes into the body. `reasoning_replay`: whether the model's thoughts are sent back to it:
-    `omit`, `with_calls` (beside tool calls and nowhere else) or `optional` (all of them). `strict_tools`: every call is held to the schema of its tool.
-    `tool_results`: as text, or, where they are JSON objects or lists of them, as documents that an answer can cite.
-    `tool_ids`: which ids of tool calls are taken; others are replaced. `body`: sent with every request, such as
-    `safety_mode`, `documents` and `citation_options`.
+    `reasoning`: by level, what goes into the body. `reasoning_replay`: whether the model's thoughts are sent back to
+    it: `omit`, `with_calls` (beside tool calls and nowhere else) or `optional` (all of them). `strict_tools`: every
+    call is held to the schema of its tool. `tool_results`: as text, or, where they are JSON objects or lists of them,
+    as documents that an answer can cite. `tool_ids`: which ids of tool calls are taken; others are replaced. `body`:
+    sent with every request, such as `safety_mode`, `documents` and `citation_options`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
