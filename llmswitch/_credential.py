@@ -48,11 +48,16 @@ class Signed:
 
 @dataclass(slots=True, frozen=True, repr=False)
 class Renewal:
-    """The request that fetches a token, at an address of the vendor's that may be another than that of its models."""
+    """
+    The request that fetches a token, at an address of the vendor's that may be another than that of its models.
+
+    `seconds`: the most that it may take, where that is less than the call has left.
+    """
 
     base_url: str
     request: HTTPRequest
     signed: Signed = field(default_factory=Signed)
+    seconds: float | None = None
 
 
 class Refused(Exception):

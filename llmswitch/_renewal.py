@@ -105,6 +105,7 @@ def _exchange(
     call: Call, reading: Reading, renewal: Renewal, by: float
 ) -> Generator[Action, Outcome, tuple[Opened, bytes]]:
     target, policy = reading.target, call.chain.policy
+    by = by if renewal.seconds is None else min(by, call.clock() + renewal.seconds)
     opened = yield Open(
         target,
         renewal.request,
