@@ -121,7 +121,8 @@ class CohereAdapter(Adapter):
         """
         The fields of the body that concern tools.
 
-        A tool can't be chosen by name, so a choice that names one offers that one alone and demands a call.
+        A tool can't be chosen by name, so a choice that names one offers that one alone and demands a call. Raises
+        `CapabilityMismatch` for a tool that can't be held to its schema (docs) where that is wanted.
         """
         choice = request.tool_choice
         if not request.tools or (choice == "none" and "required" not in self.capabilities.tool_choice):
@@ -142,6 +143,11 @@ class CohereAdapter(Adapter):
             ]
         }
         if self.options.strict_tools:
+            for tool in request.tools:
+                if tool.parameters.get("properties") and not tool.parameters.get("required"):
+                    raise CapabilityMismatch(
+                        f"tools: {tool.name} has optional parameters alone; with strict_tools one has to be required"
+                    )
             fields["strict_tools"] = True
         if named or choice == "required":
             fields["tool_choice"] = "REQUIRED"

@@ -189,6 +189,8 @@ class ChatCompletionsWire(VendorWire):
 
     def _thought(self, text: str) -> dict[str, Any]:
         parts = self.options.reasoning_parts
+        if not self.options.reasoning_fields:
+            return {}
         return {self.options.reasoning_fields[0]: [{**parts, "seal": self.seal, "text": text}] if parts else text}
 
     def _status(self, code: str | None = None, message: str = "") -> dict[str, Any]:

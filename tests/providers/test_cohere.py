@@ -108,6 +108,9 @@ def test_a_tool_chosen_by_name_is_the_only_one():
     body = sent(tools=TOOLS, tool_choice="now", by=vendor(options={"strict_tools": True}))
     assert ["now"] == [tool["function"]["name"] for tool in body["tools"]]
     assert ("REQUIRED", True) == (body["tool_choice"], body["strict_tools"])
+    optional = Tool("look", "L.", {"type": "object", "properties": {"at": {"type": "string"}}})
+    with pytest.raises(CapabilityMismatch, match="look has optional parameters alone"):
+        sent(tools=[optional], by=vendor(options={"strict_tools": True}))
 
 
 def test_results_can_be_documents():
@@ -168,6 +171,8 @@ def test_a_failure_inside_an_answer():
     with pytest.raises(StreamInterrupted) as caught:
         vendor().streamed(events(begun, end("ERROR", error="too many tokens")))
     assert ("Hel", "ContextTooLong") == (caught.value.partial.text, type(caught.value.__cause__).__name__)
+    with pytest.raises(StreamInterrupted):
+        vendor().streamed(events(begun, {"message": "went wrong"}, end()))
     with pytest.raises(LLMSwitchError, match="TIMEOUT"):
         vendor().reply({"message": {"content": []}, "finish_reason": "TIMEOUT"})
 
