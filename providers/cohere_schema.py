@@ -68,11 +68,11 @@ def _is_unheld(key: str, value: Any) -> bool:
 
 
 def _require(schema: dict[str, Any], where: str) -> None:
-    """Where nothing is required everything is: fewer values than were allowed are still values that were allowed."""
+    """Where nothing is required the first property is: more would make the model invent what it does not know."""
     properties = schema.get("properties")
     if not properties:
         raise CapabilityMismatch(
             f"{where}: it is an object without named properties, and the vendor needs one at least"
         )
     if not schema.get("required"):
-        schema["required"] = list(properties)
+        schema["required"] = [next(iter(properties))]
