@@ -11,6 +11,7 @@ One chat interface in front of many model vendors: switch by configuration, fall
 from __future__ import annotations
 
 from ._client import AsyncClient, Client
+from ._counting import TokenCount
 from ._deadline import deadline
 from ._embedding import EmbedOptions, EmbedReply
 from ._equivalents import Equivalent, equivalents
@@ -149,6 +150,7 @@ __all__ = [
     "TargetHealth",
     "Text",
     "TextDelta",
+    "TokenCount",
     "Tool",
     "ToolArgumentsInvalid",
     "ToolCall",

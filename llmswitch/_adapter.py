@@ -24,6 +24,7 @@ from ._request import ChatRequest
 
 if TYPE_CHECKING:
     from ._assembly import ReplyAssembly
+    from ._counting import CountAssembly
     from ._embedding import EmbedRequest, VectorAssembly
     from ._framing import EventStreamMessage, ServerSentEvent
 
@@ -179,6 +180,14 @@ class Adapter(ABC):
     def parse_embedding(self, body: Any, request: EmbedRequest) -> VectorAssembly:  # noqa: ARG002
         """Vectors from their JSON. Raises `VendorFault` for an error in disguise, `NotAnAnswer` for none."""
         raise NotAnAnswer("this dialect has no vectors")
+
+    def build_count(self, request: ChatRequest) -> HTTPRequest:  # noqa: ARG002
+        """The HTTP request for the number of its tokens. Raises `CapabilityMismatch` where the dialect has none."""
+        raise CapabilityMismatch("this dialect counts no tokens")
+
+    def parse_count(self, body: Any) -> CountAssembly:  # noqa: ARG002
+        """The number of tokens from its JSON. Raises `VendorFault` for an error in disguise, `NotAnAnswer` for none."""
+        raise NotAnAnswer("this dialect counts no tokens")
 
     @abstractmethod
     def decoder(self, request: ChatRequest) -> StreamDecoder:

@@ -166,6 +166,8 @@ def _reply(call: Call, reading: Reading, reply: Reply, warnings: list[ChatWarnin
     reply.provider, reply.model = target.provider, target.model
     if isinstance(reply, ChatReply) and isinstance(reading.request, ChatRequest):
         reply.response_format = reading.request.response_format
+        if call.ratios is not None:
+            call.ratios.learn(target.name, reading.request, reply.usage)
     reply.cost = _cost(target, reply.usage)
     drill = [ChatWarning("drill", call.drill)] if call.drill is not None else []
     reply.warnings = [*drill, *warnings, *reply.warnings]

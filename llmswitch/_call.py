@@ -14,6 +14,7 @@ from ._operation import CHAT, Operation, Request
 
 if TYPE_CHECKING:
     from ._allowances import Allowances
+    from ._counting import TokenRatios
     from ._grants import Grants
 
 __all__ = ["Call"]
@@ -24,7 +25,7 @@ class Call:
     """
     One call: what is asked, of which chain, with what is known of the targets; within `timeout` seconds, and by `by`
     (monotonic seconds) whatever that says. `tags` are the caller's, for the budgets that go by them. `operation`: which
-    kind of call it is.
+    kind of call it is. `ratios`: what is learnt of how models count.
     """
 
     chain: Chain
@@ -41,6 +42,7 @@ class Call:
     grants: Grants | None = None
     tags: tuple[str, ...] = ()
     operation: Operation = CHAT
+    ratios: TokenRatios | None = None
 
     @property
     def restarts(self) -> bool:

@@ -2,231 +2,33 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from ._attempt import bare
-from ._between_calls import health_of, spending_of
-from ._call import Call
-from ._chain import Chain
-from ._config import HTTPConfig, Loaded
-from ._deadline import inherited, is_span
-from ._discovery import discover
-from ._embedding import EmbedOptions, EmbedReply, EmbedRequest, check_one_model
-from ._errors import InvalidRequest, LLMSwitchError
+from ._base_client import BaseClient, Messages, after_count
+from ._config import HTTPConfig
+from ._counting import CountReply, TokenCount
+from ._embedding import EmbedOptions, EmbedReply
+from ._errors import LLMSwitchError
 from ._exchange import exchange
-from ._health import TargetHealth
-from ._hooks import Hooks
-from ._messages import Message
-from ._operation import CHAT, EMBED, Operation, Reply, Request
+from ._operation import Reply
 from ._reply import ChatReply
-from ._request import ChatOptions, ChatRequest, read_tags
-from ._setup import Setup
+from ._request import ChatOptions
 from ._stream import AsyncChatStream, ChatStream
 from ._wire import Exchange
 
 # The HTTP library and what waits are loaded by the first client, not by the import of llmswitch.
 if TYPE_CHECKING:
-    from ._allowances import AllowanceState
     from ._connections import AsyncConnections, Connections
     from ._drill import Drill
     from ._drive import AsyncDriver, SyncDriver
 
 __all__ = ["AsyncClient", "Client"]
 
-Messages: TypeAlias = str | Message | Sequence[Message | Mapping[str, Any]]
 
-
-class _Base(ABC):
-    """
-    What does not wait: configuration, checking a call, choosing its chain.
-
-    `model`: a target (`provider:model`), a chain as a list of targets, or the name of a chain in the configuration;
-    without it the configuration decides. `config`: the structure of `llmswitch.toml`, in place of a file.
-    `http_client`: an HTTP client of your own (httpx or httpx2) to send everything through. `hooks`: functions of yours
-    that are told of attempts and alarms. `timeout`: seconds for a whole call, where neither the call nor its chain
-    gives any.
-
-    Safe to share between threads and tasks, and after a fork. Raises `ConfigError` that says what is wrong or missing.
-    """
-
-    def __init__(
-        self,
-        model: str | Sequence[str] | None = None,
-        *,
-        config: Mapping[str, Any] | None = None,
-        http_client: Any = None,
-        timeout: float | None = None,
-        hooks: Hooks | None = None,
-    ) -> None:
-        loaded = Loaded.from_mapping(config) if config is not None else discover()
-        self._start(loaded, model, http_client, timeout, hooks)
-
-    def _start(
-        self,
-        loaded: Loaded,
-        model: str | Sequence[str] | None,
-        http_client: Any,
-        timeout: float | None,
-        hooks: Hooks | None,
-    ) -> None:
-        try:
-            self._set_up(loaded, model, http_client, timeout, hooks)
-        except LLMSwitchError as problem:
-            wrong = problem  # what stood there by mistake may be a key: it hangs on the frames and the causes
-        else:
-            return
-        raise bare(wrong, ())
-
-    def _set_up(
-        self,
-        loaded: Loaded,
-        model: str | Sequence[str] | None,
-        http_client: Any,
-        timeout: float | None,
-        hooks: Hooks | None,
-    ) -> None:
-        self._timeout = _seconds(timeout)
-        self._health = health_of(loaded)
-        self._allowances, self._grants = spending_of(loaded)
-        self._hooks = hooks or Hooks()
-        self._source = loaded.source
-        self._setup = Setup(loaded, model)
-        self._setup.check()
-        self._drill = self._setup.drill()
-        self._connect(http_client, loaded.config.http)
-
-    @abstractmethod
-    def _connect(self, http_client: Any, http: HTTPConfig) -> None: ...
-
-    @classmethod
-    def from_file(
-        cls,
-        path: str | Path,
-        model: str | Sequence[str] | None = None,
-        *,
-        http_client: Any = None,
-        timeout: float | None = None,
-        hooks: Hooks | None = None,
-    ) -> Self:
-        """A client with the configuration of this file; `model` as in `Client()`. Raises `ConfigError`."""
-        return cls._from(Loaded.from_file(Path(path)), model, http_client, timeout, hooks)
-
-    @classmethod
-    def from_config(
-        cls,
-        config: Mapping[str, Any],
-        model: str | Sequence[str] | None = None,
-        *,
-        http_client: Any = None,
-        timeout: float | None = None,
-        hooks: Hooks | None = None,
-    ) -> Self:
-        """A client with this configuration, of the same structure as the file. Raises `ConfigError`."""
-        return cls._from(Loaded.from_mapping(config), model, http_client, timeout, hooks)
-
-    @classmethod
-    def _from(cls, *given: Any) -> Self:
-        client = cls.__new__(cls)
-        client._start(*given)  # noqa: SLF001 - its own
-        return client
-
-    def health(self) -> list[TargetHealth]:
-        """
-        The state of every target that this client has made so far: who is out, why, and for how long; and those that
-        the policy's `jurisdictions` leave out of its chains, as `excluded`.
-        """
-        shown = self._health.show(self._setup.targets())
-        excluded = self._setup.excluded().items()
-        return [*shown, *(TargetHealth(name, "excluded", reason=f"jurisdiction {place}") for name, place in excluded)]
-
-    def isolate(self, target: str) -> None:
-        """Ask this target (`provider:model`) no more, until `reset`."""
-        self._health.isolate(self._setup.target(target))
-
-    def reset(self, target: str) -> None:
-        """Forget what is known against this target, its account and its endpoint: a key was renewed, a bill paid."""
-        found = self._setup.target(target)
-        self._health.reset(found)
-        if self._allowances is not None:
-            self._allowances.reset(found)
-
-    def allowances(self) -> list[AllowanceState]:
-        """Every limit, budget and grant of the configuration, and how much of it is spent."""
-        if self._allowances is None:
-            return []
-        shown = self._allowances.show_all(self._setup.targets())
-        return [*shown, *(self._grants.show() if self._grants is not None else ())]
-
-    def _call(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Call:
-        """
-        The call, checked: whatever is wrong with it is said before a byte is sent.
-
-        What it raises comes without the frames that looked at it, for they hold the prompt.
-        """
-        try:
-            return self._checked(messages, options, stream=stream)
-        except LLMSwitchError as problem:
-            wrong = problem
-        finally:
-            del messages, options
-        raise bare(wrong, ())
-
-    def _checked(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Call:
-        given: dict[str, Any] = dict(options)
-        chain = self._setup.chain(given.pop("model", None))
-        timeout, tags = given.pop("timeout", None), given.pop("tags", None)
-        if given.get("degrade") is None:
-            given["degrade"] = chain.degrade
-        return self._new_call(chain, ChatRequest.read(messages, **given), CHAT, timeout, tags, stream=stream)
-
-    def _embed_call(self, texts: str | Sequence[str], options: EmbedOptions) -> Call:
-        """The same for vectors, whose chain has to be of one model."""
-        try:
-            given: dict[str, Any] = dict(options)
-            chain = self._setup.chain(given.pop("model", None))
-            timeout, tags = given.pop("timeout", None), given.pop("tags", None)
-            if not given.pop("same_model", None):
-                check_one_model(chain.targets)
-            return self._new_call(chain, EmbedRequest.read(texts, **given), EMBED, timeout, tags, stream=False)
-        except LLMSwitchError as problem:
-            wrong = problem
-        finally:
-            del texts, options
-        raise bare(wrong, ())
-
-    def _new_call(
-        self, chain: Chain, request: Request, operation: Operation, timeout: Any, tags: Any, *, stream: bool
-    ) -> Call:
-        self._setup.check_extra(request.extra)
-        seconds = _seconds(timeout)
-        if seconds is None and chain.policy.total is None:
-            seconds = self._timeout
-        drill = str(self._drill) if self._drill is not None else None
-        return Call(
-            chain,
-            request,
-            stream,
-            seconds,
-            inherited(),
-            health=self._health,
-            hooks=self._hooks,
-            drill=drill,
-            allowances=self._allowances,
-            grants=self._grants,
-            tags=read_tags(tags),
-            operation=operation,
-        )
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._source})"
-
-
-class Client(_Base):
-    __doc__ = _Base.__doc__
+class Client(BaseClient):
+    __doc__ = BaseClient.__doc__
 
     def _connect(self, http_client: Any, http: HTTPConfig) -> None:
         from ._connections import Connections
@@ -266,6 +68,27 @@ class Client(_Base):
         reply = self._carry_out(steps)
         assert isinstance(reply, EmbedReply)
         return reply
+
+    def count_tokens(self, messages: Messages, **options: Unpack[ChatOptions]) -> TokenCount:
+        """
+        How many tokens the request comes to at the first target of its chain. `options` as for `chat`.
+
+        The vendor counts where he does that; where he does not, or can't be asked, it is an estimate that says how far
+        it may be off, and that gets better with every answer of this client's. Raises `InvalidRequest` and
+        `CapabilityMismatch` for what could not be sent.
+        """
+        try:
+            call, estimate = self._count_call(messages, options)
+        finally:
+            del messages, options
+        if call is None:
+            return estimate
+        try:
+            reply = self._carry_out(exchange(call))
+        except LLMSwitchError as problem:
+            return after_count(problem, estimate)
+        assert isinstance(reply, CountReply)
+        return reply.count()
 
     def _carry_out(self, steps: Exchange) -> Reply:
         driver = self._driver(self._connections, self._drill)
@@ -308,8 +131,8 @@ class Client(_Base):
         self.close()
 
 
-class AsyncClient(_Base):
-    __doc__ = _Base.__doc__
+class AsyncClient(BaseClient):
+    __doc__ = BaseClient.__doc__
 
     def _connect(self, http_client: Any, http: HTTPConfig) -> None:
         from ._connections import AsyncConnections
@@ -349,6 +172,27 @@ class AsyncClient(_Base):
         reply = await self._carry_out(steps)
         assert isinstance(reply, EmbedReply)
         return reply
+
+    async def count_tokens(self, messages: Messages, **options: Unpack[ChatOptions]) -> TokenCount:
+        """
+        How many tokens the request comes to at the first target of its chain. `options` as for `chat`.
+
+        The vendor counts where he does that; where he does not, or can't be asked, it is an estimate that says how far
+        it may be off, and that gets better with every answer of this client's. Raises `InvalidRequest` and
+        `CapabilityMismatch` for what could not be sent.
+        """
+        try:
+            call, estimate = self._count_call(messages, options)
+        finally:
+            del messages, options
+        if call is None:
+            return estimate
+        try:
+            reply = await self._carry_out(exchange(call))
+        except LLMSwitchError as problem:
+            return after_count(problem, estimate)
+        assert isinstance(reply, CountReply)
+        return reply.count()
 
     async def _carry_out(self, steps: Exchange) -> Reply:
         driver = self._driver(self._connections, self._drill)
@@ -391,11 +235,3 @@ class AsyncClient(_Base):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-def _seconds(timeout: float | None) -> float | None:
-    if timeout is None:
-        return None
-    if not is_span(timeout):
-        raise InvalidRequest("timeout must be a number of seconds greater than 0", field="timeout")
-    return float(timeout)

@@ -1,7 +1,7 @@
 """
-What a call asks for: an answer in a conversation, or vectors of texts.
+What a call asks for: an answer in a conversation, the number of its tokens, or vectors of texts.
 
-The exchange carries out either in the same way; all in which they differ is here.
+The exchange carries out each in the same way; all in which they differ is here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from ._adapter import Adapter, HTTPRequest
 from ._allowances import Spend
 from ._assembly import ReplyAssembly
 from ._capabilities import Capabilities, fit
+from ._counting import CountAssembly, CountReply
 from ._embedding import EmbedReply, EmbedRequest, VectorAssembly, fit_texts
 from ._estimate import largest, of_texts
 from ._reply import ChatReply, ChatWarning
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from ._reading import Reading
     from ._target import Target
 
-__all__ = ["CHAT", "EMBED", "Operation", "Reply", "Request"]
+__all__ = ["CHAT", "COUNT", "EMBED", "Operation", "Reply", "Request"]
 
 Request: TypeAlias = ChatRequest | EmbedRequest
-Reply: TypeAlias = ChatReply | EmbedReply
+Reply: TypeAlias = ChatReply | EmbedReply | CountReply
 
 
 class Operation(ABC):
@@ -76,6 +77,26 @@ class _Chat(Operation):
         return largest(request, able)
 
 
+class _Count(_Chat):
+    """The same request, of which only the size is wanted: nothing is spent."""
+
+    def build(self, adapter: Adapter, request: ChatRequest, *, stream: bool) -> HTTPRequest:  # noqa: ARG002
+        return adapter.build_count(request)
+
+    def asks_stream(self, adapter: Adapter, *, stream: bool) -> bool | None:  # noqa: ARG002
+        return None
+
+    def parse(self, adapter: Adapter, body: Any, request: ChatRequest) -> ReplyAssembly:  # noqa: ARG002
+        return adapter.parse_count(body)
+
+    def reply(self, reading: Reading) -> Reply:
+        assert isinstance(reading.assembly, CountAssembly)
+        return reading.assembly.count()
+
+    def most(self, request: ChatRequest, able: Capabilities) -> Spend:  # noqa: ARG002
+        return Spend(0, 0)
+
+
 class _Embed(Operation):
     def fit(self, request: EmbedRequest, target: Target) -> tuple[Request, list[ChatWarning]]:
         return fit_texts(request, target.adapter.capabilities), []
@@ -98,4 +119,5 @@ class _Embed(Operation):
 
 
 CHAT: Operation = _Chat()
+COUNT: Operation = _Count()
 EMBED: Operation = _Embed()

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from llmswitch._adapter import Adapter, ErrorFacts, HTTPRequest
 from llmswitch._assembly import ReplyAssembly
+from llmswitch._counting import CountAssembly, read_count
 from llmswitch._errors import CapabilityMismatch, InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._reply import ChatWarning
@@ -91,6 +92,13 @@ class MessagesAdapter(Adapter):
             return HTTPRequest(self.options.path, dumps(body))
         except ValueError as problem:
             raise InvalidRequest(f"the request can't be written as JSON: {problem}") from None
+
+    def build_count(self, request: ChatRequest) -> HTTPRequest:
+        body = {name: value for name, value in self._body(request).items() if name in _COUNTED}
+        return HTTPRequest(f"{self.options.path}/count_tokens", dumps(body))
+
+    def parse_count(self, body: Any) -> CountAssembly:
+        return read_count(body, "input_tokens")
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:
         planned = self._plan(request)
@@ -173,6 +181,10 @@ class MessagesAdapter(Adapter):
 
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorFacts:  # noqa: ARG002
         return read_error(status, body)
+
+
+# What bears on the input, and is taken by the endpoint that counts it (SDK 2.12.0).
+_COUNTED = ("model", "system", "messages", "tools", "tool_choice", "thinking", "output_config")
 
 
 def _output_format(request: ChatRequest) -> dict[str, Any]:

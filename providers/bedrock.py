@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from llmswitch._adapter import Adapter, ErrorFacts, Framing, HTTPRequest
 from llmswitch._assembly import ReplyAssembly
+from llmswitch._counting import CountAssembly, read_count
 from llmswitch._errors import CapabilityMismatch, InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._reply import ChatWarning
@@ -27,6 +28,9 @@ from llmswitch.providers.tool_ids import ToolIds
 from llmswitch.providers.user_turns import change_warnings
 
 __all__ = ["ADAPTER", "ConverseAdapter", "ConverseOptions"]
+
+# What CountTokens takes of a conversation (botocore 1.44.8).
+_COUNTED = ("messages", "system", "toolConfig", "additionalModelRequestFields")
 
 
 class ConverseOptions(BaseModel):
@@ -78,12 +82,21 @@ class ConverseAdapter(Adapter):
             problem.provider, problem.model = self.identity.provider, self.identity.model
             raise
         body.update(request.extra.get(self.identity.provider, {}))
+        return self._request("converse-stream" if stream else "converse", body)
+
+    def _request(self, action: str, body: Mapping[str, Any]) -> HTTPRequest:
         # one segment of the path, so that the colon of an id and the slash of an ARN are encoded
-        path = f"/model/{quote(self.identity.model, safe='')}/{'converse-stream' if stream else 'converse'}"
         try:
-            return HTTPRequest(path, dumps(body))
+            return HTTPRequest(f"/model/{quote(self.identity.model, safe='')}/{action}", dumps(body))
         except ValueError as problem:
             raise InvalidRequest(f"the request can't be written as JSON: {problem}") from None
+
+    def build_count(self, request: ChatRequest) -> HTTPRequest:
+        said = {name: value for name, value in self._body(request).items() if name in _COUNTED}
+        return self._request("count-tokens", {"input": {"converse": said}})
+
+    def parse_count(self, body: Any) -> CountAssembly:
+        return read_count(body, "inputTokens")
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:
         conversation = build_messages(request, self.options, self.identity)

@@ -1,0 +1,253 @@
+"""What clients share, which is all but the waiting: configuration, checking a call, choosing its chain."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+from ._attempt import bare
+from ._between_calls import health_of, spending_of
+from ._call import Call
+from ._chain import Chain
+from ._config import HTTPConfig, Loaded
+from ._counting import TokenCount, TokenRatios, in_vain
+from ._deadline import inherited, is_span
+from ._discovery import discover
+from ._embedding import EmbedOptions, EmbedRequest, check_one_model
+from ._errors import CapabilityMismatch, ClientClosed, InvalidRequest, LLMSwitchError
+from ._health import Health, TargetHealth
+from ._hooks import Hooks
+from ._messages import Message
+from ._operation import CHAT, COUNT, EMBED, Operation, Request
+from ._request import ChatOptions, ChatRequest, read_tags
+from ._setup import Setup
+
+if TYPE_CHECKING:
+    from ._allowances import AllowanceState
+
+__all__ = ["BaseClient", "Messages", "after_count"]
+
+Messages: TypeAlias = str | Message | Sequence[Message | Mapping[str, Any]]
+
+
+class BaseClient(ABC):
+    """
+    What does not wait: configuration, checking a call, choosing its chain.
+
+    `model`: a target (`provider:model`), a chain as a list of targets, or the name of a chain in the configuration;
+    without it the configuration decides. `config`: the structure of `llmswitch.toml`, in place of a file.
+    `http_client`: an HTTP client of your own (httpx or httpx2) to send everything through. `hooks`: functions of yours
+    that are told of attempts and alarms. `timeout`: seconds for a whole call, where neither the call nor its chain
+    gives any.
+
+    Safe to share between threads and tasks, and after a fork. Raises `ConfigError` that says what is wrong or missing.
+    """
+
+    def __init__(
+        self,
+        model: str | Sequence[str] | None = None,
+        *,
+        config: Mapping[str, Any] | None = None,
+        http_client: Any = None,
+        timeout: float | None = None,
+        hooks: Hooks | None = None,
+    ) -> None:
+        loaded = Loaded.from_mapping(config) if config is not None else discover()
+        self._start(loaded, model, http_client, timeout, hooks)
+
+    def _start(
+        self,
+        loaded: Loaded,
+        model: str | Sequence[str] | None,
+        http_client: Any,
+        timeout: float | None,
+        hooks: Hooks | None,
+    ) -> None:
+        try:
+            self._set_up(loaded, model, http_client, timeout, hooks)
+        except LLMSwitchError as problem:
+            wrong = problem  # what stood there by mistake may be a key: it hangs on the frames and the causes
+        else:
+            return
+        raise bare(wrong, ())
+
+    def _set_up(
+        self,
+        loaded: Loaded,
+        model: str | Sequence[str] | None,
+        http_client: Any,
+        timeout: float | None,
+        hooks: Hooks | None,
+    ) -> None:
+        self._timeout = _seconds(timeout)
+        self._health = health_of(loaded)
+        self._allowances, self._grants = spending_of(loaded)
+        self._hooks = hooks or Hooks()
+        self._ratios = TokenRatios()
+        self._source = loaded.source
+        self._setup = Setup(loaded, model)
+        self._setup.check()
+        self._drill = self._setup.drill()
+        self._connect(http_client, loaded.config.http)
+
+    @abstractmethod
+    def _connect(self, http_client: Any, http: HTTPConfig) -> None: ...
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | Path,
+        model: str | Sequence[str] | None = None,
+        *,
+        http_client: Any = None,
+        timeout: float | None = None,
+        hooks: Hooks | None = None,
+    ) -> Self:
+        """A client with the configuration of this file; `model` as in `Client()`. Raises `ConfigError`."""
+        return cls._from(Loaded.from_file(Path(path)), model, http_client, timeout, hooks)
+
+    @classmethod
+    def from_config(
+        cls,
+        config: Mapping[str, Any],
+        model: str | Sequence[str] | None = None,
+        *,
+        http_client: Any = None,
+        timeout: float | None = None,
+        hooks: Hooks | None = None,
+    ) -> Self:
+        """A client with this configuration, of the same structure as the file. Raises `ConfigError`."""
+        return cls._from(Loaded.from_mapping(config), model, http_client, timeout, hooks)
+
+    @classmethod
+    def _from(cls, *given: Any) -> Self:
+        client = cls.__new__(cls)
+        client._start(*given)  # noqa: SLF001 - its own
+        return client
+
+    def health(self) -> list[TargetHealth]:
+        """
+        The state of every target that this client has made so far: who is out, why, and for how long; and those that
+        the policy's `jurisdictions` leave out of its chains, as `excluded`.
+        """
+        shown = self._health.show(self._setup.targets())
+        excluded = self._setup.excluded().items()
+        return [*shown, *(TargetHealth(name, "excluded", reason=f"jurisdiction {place}") for name, place in excluded)]
+
+    def isolate(self, target: str) -> None:
+        """Ask this target (`provider:model`) no more, until `reset`."""
+        self._health.isolate(self._setup.target(target))
+
+    def reset(self, target: str) -> None:
+        """Forget what is known against this target, its account and its endpoint: a key was renewed, a bill paid."""
+        found = self._setup.target(target)
+        self._health.reset(found)
+        if self._allowances is not None:
+            self._allowances.reset(found)
+
+    def allowances(self) -> list[AllowanceState]:
+        """Every limit, budget and grant of the configuration, and how much of it is spent."""
+        if self._allowances is None:
+            return []
+        shown = self._allowances.show_all(self._setup.targets())
+        return [*shown, *(self._grants.show() if self._grants is not None else ())]
+
+    def _call(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Call:
+        """
+        The call, checked: whatever is wrong with it is said before a byte is sent.
+
+        What it raises comes without the frames that looked at it, for they hold the prompt.
+        """
+        try:
+            return self._checked(messages, options, stream=stream)
+        except LLMSwitchError as problem:
+            wrong = problem
+        finally:
+            del messages, options
+        raise bare(wrong, ())
+
+    def _checked(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Call:
+        given: dict[str, Any] = dict(options)
+        chain = self._setup.chain(given.pop("model", None))
+        timeout, tags = given.pop("timeout", None), given.pop("tags", None)
+        if given.get("degrade") is None:
+            given["degrade"] = chain.degrade
+        return self._new_call(chain, ChatRequest.read(messages, **given), CHAT, timeout, tags, stream=stream)
+
+    def _embed_call(self, texts: str | Sequence[str], options: EmbedOptions) -> Call:
+        """The same for vectors, whose chain has to be of one model."""
+        try:
+            given: dict[str, Any] = dict(options)
+            chain = self._setup.chain(given.pop("model", None))
+            timeout, tags = given.pop("timeout", None), given.pop("tags", None)
+            if not given.pop("same_model", None):
+                check_one_model(chain.targets)
+            return self._new_call(chain, EmbedRequest.read(texts, **given), EMBED, timeout, tags, stream=False)
+        except LLMSwitchError as problem:
+            wrong = problem
+        finally:
+            del texts, options
+        raise bare(wrong, ())
+
+    def _count_call(self, messages: Messages, options: ChatOptions) -> tuple[Call | None, TokenCount]:
+        """
+        The call that asks the vendor, where he counts; and the estimate.
+
+        It is one of the first target alone, for another model counts differently. What comes of it says nothing of the
+        target's health: counting has addresses and limits of its own.
+        """
+        call = self._call(messages, options, stream=False)
+        target = call.chain.targets[0]
+        request = call.request.overridden(target.settings)
+        assert isinstance(request, ChatRequest)
+        estimate = self._ratios.estimate(target.provider, target.model, request)
+        if not target.adapter.capabilities.token_counting:
+            return None, estimate
+        call.chain = replace(call.chain, targets=(target,))
+        call.operation, call.health, call.allowances, call.grants = COUNT, Health(), None, None
+        return call, estimate
+
+    def _new_call(
+        self, chain: Chain, request: Request, operation: Operation, timeout: Any, tags: Any, *, stream: bool
+    ) -> Call:
+        self._setup.check_extra(request.extra)
+        seconds = _seconds(timeout)
+        if seconds is None and chain.policy.total is None:
+            seconds = self._timeout
+        drill = str(self._drill) if self._drill is not None else None
+        return Call(
+            chain,
+            request,
+            stream,
+            seconds,
+            inherited(),
+            health=self._health,
+            hooks=self._hooks,
+            drill=drill,
+            allowances=self._allowances,
+            grants=self._grants,
+            tags=read_tags(tags),
+            operation=operation,
+            ratios=self._ratios,
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._source})"
+
+
+def _seconds(timeout: float | None) -> float | None:
+    if timeout is None:
+        return None
+    if not is_span(timeout):
+        raise InvalidRequest("timeout must be a number of seconds greater than 0", field="timeout")
+    return float(timeout)
+
+
+def after_count(problem: LLMSwitchError, estimate: TokenCount) -> TokenCount:
+    """The estimate, where the vendor did not count; what is wrong with the request itself is raised again."""
+    if isinstance(problem, (InvalidRequest, CapabilityMismatch, ClientClosed)):
+        raise problem
+    return in_vain(estimate, f"{type(problem).__name__}: {problem.message}")

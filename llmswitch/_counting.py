@@ -1,0 +1,179 @@
+"""
+How many tokens a request comes to: counted by the vendor where he does that, else estimated.
+
+An estimate goes by the script of the text, and by what the vendor counted for earlier requests to the same model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from ._adapter import NotAnAnswer
+from ._assembly import ReplyAssembly
+from ._json import dumps
+from ._messages import Message, Text, ToolCall, ToolResult
+from ._reply import Attempt, ChatWarning, Cost, Usage
+from ._request import ChatRequest
+
+__all__ = ["CountAssembly", "CountReply", "TokenCount", "TokenRatios", "in_vain", "read_count"]
+
+# Tokens of one character: ASCII, and the rest, which is Chinese for the most part; vendors' tokenizers lie about these.
+_ASCII, _WIDE = 0.25, 0.75
+_EACH = 5  # a message, a tool or a call beside its words
+_PART = 1_000  # an image, a page or some seconds of sound: little more than that it is there
+_UNSEEN = 0.35  # how far an estimate may be off, either way, before anything is known of a model
+_LEAST = 0.02
+_NAMES = 4_096  # targets that something is remembered of
+
+
+@dataclass(slots=True, frozen=True)
+class TokenCount:
+    """
+    The tokens of a request to one model.
+
+    `source`: who counted: `vendor`, whose number is exact, or `estimate`; nine of ten requests come to between `low`
+    and `high`. `warnings` say why the vendor was asked in vain.
+    """
+
+    input_tokens: int
+    low: int
+    high: int
+    source: Literal["vendor", "estimate"]
+    provider: str
+    model: str
+    warnings: tuple[ChatWarning, ...] = ()
+
+
+@dataclass(slots=True)
+class CountReply:
+    """What a vendor counted, as the exchange hands it out."""
+
+    input_tokens: int
+    provider: str = ""
+    model: str = ""
+    usage: Usage = field(default_factory=Usage)
+    cost: Cost | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+    warnings: list[ChatWarning] = field(default_factory=list)
+    attempts: Sequence[Attempt] = ()
+
+    def count(self) -> TokenCount:
+        """The vendor's number."""
+        tokens = self.input_tokens
+        return TokenCount(tokens, tokens, tokens, "vendor", self.provider, self.model, tuple(self.warnings))
+
+
+class CountAssembly(ReplyAssembly):
+    """A number of tokens, in the place of an answer."""
+
+    __slots__ = ("counted",)
+
+    def __init__(self, counted: int, body: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.counted = counted
+        self.raw = body
+        self.finish("stop")
+
+    def count(self) -> CountReply:
+        """The reply, without its target."""
+        return CountReply(self.counted, raw=self.raw, warnings=list(self.warnings))
+
+
+def read_count(body: Any, field: str) -> CountAssembly:
+    """The number in that field of a vendor's answer. Raises `NotAnAnswer` where there is none."""
+    counted = body.get(field) if isinstance(body, Mapping) else None
+    if not isinstance(counted, int) or isinstance(counted, bool) or counted < 0:
+        raise NotAnAnswer(f"it has no {field}")
+    return CountAssembly(counted, body)
+
+
+@dataclass(slots=True, frozen=True)
+class _Ratio:
+    """What was counted for what was expected, on average, and how far from it it was, on average."""
+
+    ratio: float = 1.0
+    spread: float = 0.0
+    seen: int = 0
+
+    def after(self, ratio: float) -> _Ratio:
+        weight = max(1 / (self.seen + 1), 0.1)
+        middle = self.ratio + weight * (ratio - self.ratio)
+        off = abs(ratio - middle) if self.seen else 0.0
+        return _Ratio(middle, self.spread + weight * (off - self.spread), self.seen + 1)
+
+    @property
+    def error(self) -> float:
+        """How far an estimate may be off, as a part of it."""
+        if not self.seen:
+            return _UNSEEN
+        return max(_LEAST, min(_UNSEEN, 2.5 * self.spread / self.ratio + _UNSEEN / (self.seen + 1)))
+
+
+class TokenRatios:
+    """What is known of how models count, by target. Threads may share it: a lesson that is lost does no harm."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Ratio] = {}
+
+    def learn(self, target: str, request: ChatRequest, usage: Usage) -> None:
+        """What the vendor counted for a request; one with more than words in it teaches nothing."""
+        if not usage.input_tokens or usage.estimated:
+            return
+        words, others = _expected(request)
+        if others or (target not in self._known and len(self._known) >= _NAMES):
+            return
+        self._known[target] = self._known.get(target, _Ratio()).after(usage.input_tokens / words)
+
+    def estimate(self, provider: str, model: str, request: ChatRequest) -> TokenCount:
+        """The tokens of a request, as far as they can be told without the vendor."""
+        known = self._known.get(f"{provider}:{model}", _Ratio())
+        words, others = _expected(request)
+        words *= known.ratio
+        off = words * known.error + others
+        tokens = round(words + others)
+        return TokenCount(tokens, max(1, int(tokens - off)), -int(-(tokens + off)), "estimate", provider, model)
+
+
+def in_vain(count: TokenCount, why: str) -> TokenCount:
+    """An estimate that stands in for a count that could not be had."""
+    return replace(count, warnings=(*count.warnings, ChatWarning("count_failed", why)))
+
+
+def _expected(request: ChatRequest) -> tuple[float, float]:
+    """Tokens of the words, and of what is no words."""
+    words, others = 0.0, 0.0
+    for message in request.messages:
+        words += _EACH
+        for text in _texts(message):
+            words += _of_text(text)
+        others += _PART * sum(1 for part in _flat(message) if hasattr(part, "media_type"))
+    for tool in request.tools:
+        words += _EACH + _of_text(tool.name) + _of_text(tool.description)
+        words += _of_text(dumps(dict(tool.parameters)).decode())
+    form = request.response_format
+    if form is not None and form.schema is not None:
+        words += _of_text(dumps(dict(form.schema)).decode())
+    return words, float(others)
+
+
+def _flat(message: Message) -> Iterable[object]:
+    for part in message.parts:
+        yield from part.parts if isinstance(part, ToolResult) else (part,)
+
+
+def _texts(message: Message) -> Iterable[str]:
+    for part in _flat(message):
+        if isinstance(part, ToolCall):
+            yield part.name
+            yield part.raw_arguments or dumps(part.arguments).decode()
+        elif isinstance(part, Text):
+            yield part.text
+
+
+def _of_text(text: str) -> float:
+    if text.isascii():
+        return len(text) * _ASCII
+    plain = len(text.encode("ascii", "ignore"))
+    return plain * _ASCII + (len(text) - plain) * _WIDE
