@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel
 
-from ._capabilities import Capabilities
+from ._capabilities import Capabilities, SchemaGap
 from ._errors import CapabilityMismatch
 from ._events import ChatEvent
 from ._messages import VendorData
@@ -36,6 +36,7 @@ __all__ = [
     "HTTPRequest",
     "ModelIdentity",
     "NotAnAnswer",
+    "SchemaGap",
     "StreamDecoder",
     "VendorFault",
 ]
@@ -164,6 +165,10 @@ class Adapter(ABC):
     @abstractmethod
     def build(self, request: ChatRequest, *, stream: bool) -> HTTPRequest:
         """The HTTP request for a neutral one that `fit` has passed. Raises `CapabilityMismatch` or `InvalidRequest`."""
+
+    def schema_gap(self, schema: Mapping[str, Any]) -> SchemaGap | None:  # noqa: ARG002
+        """What of a JSON schema the target can't be held to; `None` where it can be held to all of it."""
+        return None
 
     def asks_stream(self, *, stream: bool) -> bool:
         """Whether the answer is asked for as a stream: what the caller wants, where a model gives either."""

@@ -164,8 +164,12 @@ def _reasons(request: Request, target: Target) -> bool:
 def _reply(call: Call, reading: Reading, reply: Reply, warnings: list[ChatWarning]) -> Reply:
     target, attempt = reading.target, reading.attempt
     reply.provider, reply.model = target.provider, target.model
-    if isinstance(reply, ChatReply) and isinstance(reading.request, ChatRequest):
-        reply.response_format = reading.request.response_format
+    if (
+        isinstance(reply, ChatReply)
+        and isinstance(call.request, ChatRequest)
+        and isinstance(reading.request, ChatRequest)
+    ):
+        reply.response_format = call.request.response_format  # what was said in words is checked all the same
         if call.ratios is not None:
             call.ratios.learn(target.name, reading.request, reply.usage)
     reply.cost = _cost(target, reply.usage)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,8 +12,9 @@ from ._errors import CapabilityMismatch
 from ._messages import Audio, Document, Image, Message, ToolResult
 from ._reply import ChatWarning
 from ._request import ChatRequest
+from ._structured import ResponseFormat
 
-__all__ = ["Capabilities", "fit"]
+__all__ = ["Capabilities", "SchemaGap", "fit"]
 
 
 class Capabilities(BaseModel):
@@ -61,6 +62,20 @@ class Capabilities(BaseModel):
 
 
 @dataclass(slots=True, frozen=True)
+class SchemaGap:
+    """
+    What a target can't be held to of a JSON schema: `why` begins with the place of the keyword. `sent`: the schema is
+    sent all the same, for the model to read.
+    """
+
+    why: str
+    sent: bool = False
+
+
+_GapIn: TypeAlias = Callable[[Mapping[str, Any]], SchemaGap | None]
+
+
+@dataclass(slots=True, frozen=True)
 class _Lack:
     """`change` is what to do without it where the caller allows that; `None` where there is no honest way."""
 
@@ -71,10 +86,16 @@ class _Lack:
 
 
 def fit(
-    request: ChatRequest, able: Capabilities, *, provider: str, model: str
+    request: ChatRequest,
+    able: Capabilities,
+    gap_in: _GapIn | None = None,
+    *,
+    provider: str,
+    model: str,
 ) -> tuple[ChatRequest, list[ChatWarning]]:
     """
-    The request as this target can take it, and a warning for each thing that was changed.
+    The request as this target can take it, and a warning for each thing that was changed. `gap_in` says what of a
+    schema it can't be held to.
 
     Nothing is changed unless the request allows it (`degrade=True`). Raises `CapabilityMismatch` that names every field
     in the way.
@@ -87,10 +108,14 @@ def fit(
             for name in sorted(able.thinking_ignores)
             if getattr(request, name) is not None
         ]
+    gap = _gap(request, able, gap_in)
+    if gap is not None and gap.sent:
+        warnings.append(ChatWarning("schema_not_enforced", f"{target}: {gap.why}; the schema was sent as it is"))
+        gap = None
     lacks = [
         *_content(request, able),
         *_tools(request, able),
-        *_form(request, able),
+        *_form(request, able, gap),
         *_settings(request, able),
         *_beside_thinking(request, able),
         *_unfinished(request, able),
@@ -118,7 +143,7 @@ def _excluded(request: ChatRequest, able: Capabilities) -> Iterator[tuple[str, s
         yield "tool_choice", "this model can't be made to call a tool while it thinks"
     form = request.response_format
     if form is not None:
-        kind = "json_schema" if form.schema is not None and form.enforced and able.json_schema else "json_object"
+        kind = "json_schema" if form.schema is not None and able.json_schema else "json_object"
         if kind in able.thinking_excludes:
             yield "response_format", "this model holds to no form while it thinks"
     if request.prefill and "prefill" in able.thinking_excludes:
@@ -197,28 +222,43 @@ def _tools(request: ChatRequest, able: Capabilities) -> list[_Lack]:
     return lacks
 
 
-def _form(request: ChatRequest, able: Capabilities) -> list[_Lack]:
+def _gap(request: ChatRequest, able: Capabilities, gap_in: _GapIn | None) -> SchemaGap | None:
+    form = request.response_format
+    if gap_in is None or form is None or form.schema is None or not able.json_schema:
+        return None
+    return gap_in(form.schema)
+
+
+def _form(request: ChatRequest, able: Capabilities, gap: SchemaGap | None) -> list[_Lack]:
     form = request.response_format
     if form is None:
         return []
     if request.tools and not able.tools_with_schema:
         return [_Lack("response_format", "this model can't hold a form and tools in one request", None)]
     if form.schema is None:
-        return [] if able.json_object else [_Lack("response_format", "this model has no JSON mode", None)]
+        return [] if able.json_object else [_in_words(request, form, able, "this model has no JSON mode")]
     if not able.json_schema:
-        if not able.json_object:
-            return [_Lack("response_format", "this model holds to no JSON schema", None)]
-        return [
-            _Lack(
-                "response_format",
-                "this model holds to no JSON schema",
-                {"response_format": replace(form, enforced=False)},
-                "asked for JSON, with the schema in the instructions, and checked on arrival",
-            )
-        ]
+        return [_in_words(request, form, able, "this model holds to no JSON schema")]
     if able.schema_root == "object" and form.schema.get("type") != "object" and "$ref" not in form.schema:
         return [_Lack("response_format", "the schema's root must be an object; wrap it in one", None)]
-    return []
+    return [] if gap is None else [_in_words(request, form, able, gap.why)]
+
+
+def _in_words(request: ChatRequest, form: ResponseFormat, able: Capabilities, why: str) -> _Lack:
+    """The form as an instruction after those of the system, which the vendor's cache may hold."""
+    leading = next(
+        (index for index, said in enumerate(request.messages) if said.role != "system"), len(request.messages)
+    )
+    instruction = Message("system", form.in_words)
+    messages = (*request.messages[:leading], instruction, *request.messages[leading:])
+    mode = ResponseFormat("json") if able.json_object else None
+    checked = "checked on arrival" if form.checked else "not checked: pip install 'llmswitch[jsonschema]'"
+    return _Lack(
+        "response_format",
+        why,
+        {"messages": messages, "response_format": mode},
+        f"it was asked for in words, and is {checked}",
+    )
 
 
 def _unfinished(request: ChatRequest, able: Capabilities) -> list[_Lack]:

@@ -59,7 +59,13 @@ class Operation(ABC):
 
 class _Chat(Operation):
     def fit(self, request: ChatRequest, target: Target) -> tuple[Request, list[ChatWarning]]:
-        return fit(request, target.adapter.capabilities, provider=target.provider, model=target.model)
+        return fit(
+            request,
+            target.adapter.capabilities,
+            target.adapter.schema_gap,
+            provider=target.provider,
+            model=target.model,
+        )
 
     def build(self, adapter: Adapter, request: ChatRequest, *, stream: bool) -> HTTPRequest:
         return adapter.build(request, stream=stream)

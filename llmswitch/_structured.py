@@ -14,7 +14,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from ._errors import InvalidRequest
 from ._json import JSONInvalid, dumps, loads
 from ._optional_nulls import without_nulls
-from ._schema_check import check
+from ._schema_check import can_check, check
 
 __all__ = ["ResponseFormat"]
 
@@ -27,13 +27,11 @@ class ResponseFormat:
     What `response_format` asked for.
 
     `schema` is JSON Schema, or `None` for JSON of any shape. `model` is the pydantic model it came from, if it did.
-    `enforced` is false for a target that can't hold itself to a schema: it is asked in words, and checked on arrival.
     """
 
     name: str
     schema: Mapping[str, Any] | None = None
     model: type[BaseModel] | None = None
-    enforced: bool = True
 
     @classmethod
     def read(cls, value: object) -> ResponseFormat | None:
@@ -56,6 +54,19 @@ class ResponseFormat:
             "response_format must be a pydantic model, a JSON schema as a dict, or 'json'",
             field="response_format",
         )
+
+    @property
+    def in_words(self) -> str:
+        """What a target is told that can't be told it in a field of its own."""
+        if self.schema is None:
+            return "Answer with one JSON value, and nothing else."
+        schema = dumps(dict(self.schema)).decode()
+        return f"Answer with one JSON value, and nothing else, that fits this JSON schema:\n{schema}"
+
+    @property
+    def checked(self) -> bool:
+        """Whether an answer is checked on arrival: against the model, or the schema where there is a library for it."""
+        return self.model is not None or self.schema is None or can_check()
 
     def parse(self, text: str) -> Any:
         """The answer as an instance of the model, or as JSON. Raises `ValueError` that names places, not values."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from llmswitch._adapter import Adapter, ErrorFacts, HTTPRequest
+from llmswitch._adapter import Adapter, ErrorFacts, HTTPRequest, SchemaGap
 from llmswitch._assembly import ReplyAssembly
 from llmswitch._counting import CountAssembly, read_count
 from llmswitch._errors import CapabilityMismatch, InvalidRequest
@@ -23,7 +23,7 @@ from llmswitch.providers.anthropic_errors import read_error
 from llmswitch.providers.anthropic_limits import Plan, plan
 from llmswitch.providers.anthropic_messages import build_messages
 from llmswitch.providers.anthropic_reply import MessagesDecoder, parse_message
-from llmswitch.providers.anthropic_schema import closed_schema
+from llmswitch.providers.anthropic_schema import closed_schema, schema_gap
 from llmswitch.providers.tool_ids import ToolIds
 from llmswitch.providers.user_turns import change_warnings
 
@@ -129,6 +129,9 @@ class MessagesAdapter(Adapter):
     def _plan(self, request: ChatRequest) -> Plan:
         return plan(request, self.options, self.capabilities, self.identity)
 
+    def schema_gap(self, schema: Mapping[str, Any]) -> SchemaGap | None:
+        return schema_gap(schema)
+
     def prepare_tools(self, request: ChatRequest) -> dict[str, Any]:
         """
         The fields of the body that concern tools. Whether several calls may come stands inside the choice.
@@ -191,7 +194,7 @@ def _output_format(request: ChatRequest) -> dict[str, Any]:
     form = request.response_format
     if form is None:
         return {}
-    if form.schema is None or not form.enforced:
+    if form.schema is None:
         raise CapabilityMismatch("response_format: this dialect has no JSON mode without a schema")
     return {"output_config": {"format": {"type": "json_schema", "schema": closed_schema(form.schema)}}}
 

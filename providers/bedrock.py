@@ -13,14 +13,14 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
 
-from llmswitch._adapter import Adapter, ErrorFacts, Framing, HTTPRequest
+from llmswitch._adapter import Adapter, ErrorFacts, Framing, HTTPRequest, SchemaGap
 from llmswitch._assembly import ReplyAssembly
 from llmswitch._counting import CountAssembly, read_count
 from llmswitch._errors import CapabilityMismatch, InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._reply import ChatWarning
 from llmswitch._request import ChatRequest
-from llmswitch.providers.anthropic_schema import closed_schema
+from llmswitch.providers.anthropic_schema import closed_schema, schema_gap
 from llmswitch.providers.bedrock_errors import read_error
 from llmswitch.providers.bedrock_messages import build_messages
 from llmswitch.providers.bedrock_reply import ConverseDecoder, parse_reply
@@ -118,6 +118,9 @@ class ConverseAdapter(Adapter):
                 body[name] = {**body.get(name, {}), **value} if isinstance(value, Mapping) else value
         return body
 
+    def schema_gap(self, schema: Mapping[str, Any]) -> SchemaGap | None:
+        return schema_gap(schema)
+
     def prepare_tools(self, request: ChatRequest) -> dict[str, Any]:
         """
         The field of the body that concerns tools.
@@ -146,7 +149,7 @@ class ConverseAdapter(Adapter):
         form = request.response_format
         if form is None:
             return {}
-        if form.schema is None or not form.enforced:
+        if form.schema is None:
             raise CapabilityMismatch("response_format: this dialect has no JSON mode without a schema")
         schema = dumps(closed_schema(form.schema)).decode()  # as text (docs)
         return {

@@ -169,7 +169,7 @@ def _response_format(request: ChatRequest) -> dict[str, Any]:
     form = request.response_format
     if form is None:
         return {}
-    held = {"json_schema": held_schema(form.schema)} if form.schema is not None and form.enforced else {}
+    held = {"json_schema": held_schema(form.schema)} if form.schema is not None else {}
     return {"response_format": {"type": "json_object", **held}}
 
 
@@ -179,9 +179,7 @@ def _instruction(request: ChatRequest) -> str | None:
     schema too.
     """
     form = request.response_format
-    if form is not None and form.enforced:
-        request = replace(request, response_format=replace(form, schema=None))
-    return json_instruction(request, insists=True)
+    return None if form is None else json_instruction(replace(request, response_format=replace(form, schema=None)))
 
 
 ADAPTER = CohereAdapter

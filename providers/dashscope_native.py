@@ -119,7 +119,7 @@ class DashScopeAdapter(Adapter):
             settings.update(options.reasoning.get("high", {}))
             settings[options.reasoning_budget] = request.reasoning
         form = request.response_format
-        if form is not None and form.schema is not None and form.enforced:
+        if form is not None and form.schema is not None:
             schema = {"name": form.name, "schema": dict(form.schema)}
             settings["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif form is not None:

@@ -33,7 +33,7 @@ def build_messages(request: ChatRequest, options: DashScopeOptions, identity: Mo
     """
     parted = is_multimodal(request, options)
     out: list[dict[str, Any]] = []
-    instruction = json_instruction(request, insists=True)
+    instruction = json_instruction(request)
     if instruction:
         out.append({"role": "system", "content": _content([Text(instruction)], parted=parted)})
     for message in request.messages:

@@ -147,7 +147,7 @@ class OllamaAdapter(Adapter):
         form = request.response_format
         if form is None:
             return {}
-        return {"format": dict(form.schema) if form.schema is not None and form.enforced else "json"}
+        return {"format": dict(form.schema) if form.schema is not None else "json"}
 
     def _think(self, request: ChatRequest) -> dict[str, Any]:
         options: OllamaOptions = self.options

@@ -9,7 +9,6 @@ from llmswitch._adapter import ModelIdentity
 from llmswitch._errors import CapabilityMismatch
 from llmswitch._messages import Audio, Document, Image, Message, Part, Reasoning, Text, ToolCall, ToolResult
 from llmswitch._request import ChatRequest
-from llmswitch.providers.json_in_words import json_instruction
 from llmswitch.providers.tool_ids import ToolIds, WireIds
 
 __all__ = ["build_messages"]
@@ -23,9 +22,6 @@ def build_messages(request: ChatRequest, identity: ModelIdentity) -> list[dict[s
     is left: a request without messages loads the model, and that is all.
     """
     out: list[dict[str, Any]] = []
-    instruction = json_instruction(request)
-    if instruction:
-        out.append({"role": "system", "content": instruction})
     calls = _Calls()
     for index, message in enumerate(request.messages):
         where = f"messages[{index}]"
@@ -34,7 +30,7 @@ def build_messages(request: ChatRequest, identity: ModelIdentity) -> list[dict[s
             continue
         written = _message(message, identity, calls, where)
         out += [written] if written is not None else []
-    if len(out) == bool(instruction):
+    if not out:
         raise CapabilityMismatch("messages: all of them are blank, so there is nothing to answer")
     return out
 

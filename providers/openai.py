@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from llmswitch._adapter import Adapter, ErrorFacts, HTTPRequest
+from llmswitch._adapter import Adapter, ErrorFacts, HTTPRequest, SchemaGap
 from llmswitch._assembly import ReplyAssembly
 from llmswitch._embedding import EmbedRequest, VectorAssembly
 from llmswitch._errors import InvalidRequest
@@ -24,7 +24,7 @@ from llmswitch.providers.openai_limits import add_limits
 from llmswitch.providers.openai_messages import build_messages
 from llmswitch.providers.openai_prefill import PrefillOptions
 from llmswitch.providers.openai_reply import ChatCompletionsDecoder, parse_completion
-from llmswitch.providers.openai_schema import strict_schema, typed_schema
+from llmswitch.providers.openai_schema import strict_gap, strict_schema, typed_schema
 from llmswitch.providers.openai_status import AnswerStatus, CodePattern, vendor_facts
 from llmswitch.providers.openai_tools_as_schema import tool_schema
 from llmswitch.providers.tool_ids import ToolIds
@@ -187,6 +187,10 @@ class ChatCompletionsAdapter(Adapter):
             settings[options.reasoning_budget] = request.reasoning
         return settings
 
+    def schema_gap(self, schema: Mapping[str, Any]) -> SchemaGap | None:
+        gap = strict_gap(schema) if self.options.strict_schema else ""
+        return SchemaGap(f"{gap}, which strict mode lacks", sent=True) if gap else None
+
     def prepare_tools(self, request: ChatRequest, *, stream: bool) -> dict[str, Any]:
         """The fields of the body that concern tools; `none` is said by leaving the tools out where it can't be said."""
         options: ChatCompletionsOptions = self.options
@@ -267,7 +271,7 @@ def _response_format(request: ChatRequest, options: ChatCompletionsOptions) -> d
         return {"response_format": _json_schema("tool_call", tool_schema(request), strict=True)}
     if form is None:
         return {}
-    if form.schema is None or not form.enforced:
+    if form.schema is None:
         return {"response_format": {"type": "json_object"}}
     strict = strict_schema(form.schema) if options.strict_schema else None
     schema = strict if strict is not None else dict(form.schema)

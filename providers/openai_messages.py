@@ -19,6 +19,7 @@ from llmswitch._messages import (
     ToolResult,
 )
 from llmswitch._request import ChatRequest
+from llmswitch.providers.json_in_words import json_instruction
 from llmswitch.providers.openai_thoughts import thought_fields
 from llmswitch.providers.openai_tools_as_schema import offer_tools
 from llmswitch.providers.tool_ids import WireIds
@@ -188,14 +189,7 @@ def call_arguments(call: ToolCall) -> str:
 
 
 def _instruction(request: ChatRequest, options: ChatCompletionsOptions) -> str | None:
-    """What has to be said in words: JSON mode is refused where no message speaks of JSON (OpenAI's documentation)."""
+    """What has to be said in words."""
     if options.tools_as_schema and request.tools and request.tool_choice != "none":
         return offer_tools(request)
-    form = request.response_format
-    if form is None or (form.schema is not None and form.enforced):
-        return None
-    if form.schema is not None:
-        schema = dumps(dict(form.schema)).decode()
-        return f"Answer with one JSON value, and nothing else, that fits this JSON schema:\n{schema}"
-    spoken = any("json" in message.text.lower() for message in request.messages if message.role != "tool")
-    return None if spoken else "Answer in JSON."
+    return json_instruction(request)

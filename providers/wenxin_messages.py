@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmswitch._request import ChatRequest
-from llmswitch.providers.json_in_words import json_instruction
 from llmswitch.providers.openai_messages import call_arguments
 from llmswitch.providers.strict_turns import Conversation, Turn, take_turns, text_of
 
@@ -16,12 +15,8 @@ __all__ = ["build_messages", "converse"]
 
 
 def converse(request: ChatRequest, options: WenxinOptions) -> Conversation:
-    """The conversation in turns; what has to be said of the answer's form is said in the system's words."""
-    conversation = take_turns(request.messages, filler=options.filler, one_call=True)
-    instruction = json_instruction(request)
-    if instruction:
-        conversation.system = "\n\n".join(part for part in (conversation.system, instruction) if part)
-    return conversation
+    """The conversation in turns."""
+    return take_turns(request.messages, filler=options.filler, one_call=True)
 
 
 def build_messages(conversation: Conversation, options: WenxinOptions) -> list[dict[str, Any]]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
+from llmswitch import CapabilityMismatch, ChatReply, Client, Message, OutputInvalid
 from llmswitch._optional_nulls import without_nulls
 from llmswitch._structured import ResponseFormat
 from llmswitch.providers.openai_schema import strict_gap, strict_schema
+from llmswitch.testing import FakeVendor
 
 
 class Inner(BaseModel):
@@ -142,3 +146,45 @@ def test_what_has_no_strict_form_is_named(schema: dict[str, Any], place: str) ->
     """The place of the first keyword in the way; such a schema is sent as it is."""
     assert strict_schema(schema) is None
     assert strict_gap(schema).startswith(place)
+
+
+FREE = {"type": "object", "properties": {"tags": {"type": "object", "additionalProperties": {"type": "string"}}}}
+PLACE = "response_format.properties.tags"
+
+
+def answer_from(model: str, **options: Any) -> tuple[dict[str, Any], ChatReply]:
+    """What goes to the vendor, and the reply, which is an empty JSON object."""
+    made = {
+        "openai": {"choices": [{"index": 0, "message": {"content": "{}"}, "finish_reason": "stop"}]},
+        "anthropic": {"type": "message", "content": [{"type": "text", "text": "{}"}], "stop_reason": "end_turn"},
+    }
+    vendor = FakeVendor(lambda request: httpx.Response(200, json=made[model.partition(":")[0]]))
+    providers = {model.partition(":")[0]: {"api_key": {"env": "FIT_KEY"}}}
+    with Client.from_config({"providers": providers, "default": model}, http_client=vendor) as client:
+        reply = client.chat([Message("system", "Brief."), Message("user", "Hi")], **options)
+    return json.loads(vendor.requests[0].content), reply
+
+
+def test_a_schema_that_no_vendor_can_be_held_to_is_refused_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a byte is sent; where the caller allows it, the form is asked for in words and checked on arrival."""
+    monkeypatch.setenv("FIT_KEY", "sk-not-a-key-000000")
+    with pytest.raises(CapabilityMismatch, match=re.escape(f"{PLACE}: it is a mapping with keys of any name")):
+        answer_from("anthropic:claude-sonnet-4-6", response_format=FREE)
+    body, reply = answer_from("anthropic:claude-sonnet-4-6", response_format=FREE, degrade=True)
+    assert "output_config" not in body
+    assert "fits this JSON schema" in json.dumps(body["system"])
+    assert ["degraded"] == [warning.code for warning in reply.warnings if "words" in warning.message]
+    assert {} == reply.parsed
+    needed = {**FREE, "required": ["tags"]}
+    with pytest.raises(OutputInvalid, match="required"):
+        answer_from("anthropic:claude-sonnet-4-6", response_format=needed, degrade=True)
+
+
+def test_a_schema_that_strict_mode_lacks_is_sent_and_not_enforced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model reads it, and the reply says what it was not held to."""
+    monkeypatch.setenv("FIT_KEY", "sk-not-a-key-000000")
+    body, reply = answer_from("openai:gpt-4.1", response_format=FREE)
+    sent = body["response_format"]["json_schema"]
+    assert (FREE, None) == (sent["schema"], sent.get("strict"))
+    (warning,) = reply.warnings
+    assert ("schema_not_enforced", True) == (warning.code, PLACE in warning.message)
