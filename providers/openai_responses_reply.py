@@ -134,7 +134,7 @@ class ResponsesDecoder:
         kind = data.get("type")
         kind = kind if isinstance(kind, str) else event.event
         if kind == "error" or (not kind.startswith("response.") and data.get("error")):
-            raise VendorFault(facts_of({name: value for name, value in data.items() if value != "error"}))
+            raise VendorFault(facts_of(data))
         events = self._dispatch(kind, data)
         if events and self.ended and kind not in _LAST:
             self.assembly.warn("after_finish", "the vendor went on after it had said that the answer was whole")
@@ -247,7 +247,6 @@ class ResponsesDecoder:
         else:
             self.assembly.opaque(self._vendor(_said(raw)))
         item.done = True
-        self.assembly.new_block()
         return events
 
     def _close_message(self, item: _Item, raw: Mapping[str, Any]) -> list[ChatEvent]:

@@ -251,6 +251,19 @@ def test_what_is_sealed_may_come_at_the_very_end() -> None:
     assert reply.message.parts[0].vendor.data["encrypted_content"] == SEALED["encrypted_content"]
 
 
+def test_items_that_come_at_once_are_told_apart() -> None:
+    """Pieces go to the item that they name, in the order in which they came; `[DONE]` alone is no end of an answer."""
+    deltas = [
+        {"type": "response.output_text.delta", "output_index": index, "delta": text}
+        for index, text in ((0, "One"), (1, "Two"), (0, "."))
+    ]
+    last = {"type": "response.completed", "response": whole(said("One."), said("Two"))}
+    _, reply = OneVendor(MODEL).streamed(stream(*deltas, last))
+    assert [part.text for part in reply.message.parts if isinstance(part, Text)] == ["One", "Two", "."]
+    with pytest.raises(StreamInterrupted):
+        OneVendor(MODEL).streamed(stream(*deltas) + b"data: [DONE]\n\n")
+
+
 def test_a_stream_that_lost_something_says_so() -> None:
     """Text that is not what the whole answer says is warned of; arguments of a call that are not are no call."""
     delta = {"type": "response.output_text.delta", "output_index": 0, "delta": "H!"}
