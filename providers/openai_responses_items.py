@@ -81,7 +81,7 @@ class _Writer:
         if all(isinstance(part, Text) and not part.text.strip() for part in parts):
             return []
         single = parts[0].text if len(parts) == 1 and isinstance(parts[0], Text) else None
-        content = [_part(part) for part in parts] if single is None else single
+        content = [_part(part, self._options) for part in parts] if single is None else single
         return [{"type": "message", "role": message.role, "content": content}]
 
     def _assistant(self, message: Message) -> list[_Item]:
@@ -153,27 +153,28 @@ class _Writer:
 
     def _result(self, result: ToolResult) -> _Item:
         wire = self._ids.of_result(result.tool_call_id)
-        item: _Item = {"type": "function_call_output", "call_id": wire, "output": _output(result)}
+        item: _Item = {"type": "function_call_output", "call_id": wire, "output": _output(result, self._options)}
         call = self._calls.get(wire, {})
         item.update({name: call[name] for name in self._options.result_fields if name in call})
         return item
 
 
-def _output(result: ToolResult) -> str | list[dict[str, Any]]:
+def _output(result: ToolResult, options: ResponsesOptions) -> str | list[dict[str, Any]]:
     """What a tool gave back: text as a string; an error has no mark but its words."""
     texts = [part.text for part in result.parts if isinstance(part, Text)]
     if len(texts) == len(result.parts):
         return ("Error: " if result.is_error else "") + "".join(texts)
     head = [{"type": "input_text", "text": "Error: "}] if result.is_error else []
-    return head + [_part(part) for part in result.parts if not isinstance(part, Text) or part.text]
+    return head + [_part(part, options) for part in result.parts if not isinstance(part, Text) or part.text]
 
 
-def _part(part: Part) -> dict[str, Any]:
+def _part(part: Part, options: ResponsesOptions) -> dict[str, Any]:
     match part:
         case Text():
             return {"type": "input_text", "text": part.text}
         case Image():
-            return {"type": "input_image", "image_url": part.data_url, "detail": part.detail or "auto"}
+            detail = part.detail or options.image_detail
+            return {"type": "input_image", "image_url": part.data_url, **({"detail": detail} if detail else {})}
         case Document() if part.data is None:
             return {"type": "input_file", "file_url": part.url}
         case Document():

@@ -143,7 +143,7 @@ class ResponsesWire(VendorWire):
                 return Text(part["text"])
             case "input_image":
                 assert self.capabilities.images
-                assert part["detail"] in ("auto", "low", "high")
+                assert part.get("detail", "") == self.options.image_detail
                 return Image(url=part["image_url"])
             case "input_file":
                 assert self.capabilities.documents

@@ -395,7 +395,7 @@ def test_perplexity_departs_from_it() -> None:
     found = {"type": "search_results", "results": []}
     reply = vendor.reply(whole(found, {**CALL, "thought_signature": "c2ln"}, said("I look."), status="requires_action"))
     conversation = [Message("user", "Time?"), reply.message, Message("tool", [ToolResult("call_1", "noon")])]
-    body = vendor.sent(conversation, response_format={**CITY, "title": "Place"}, reasoning="low")
+    body = vendor.sent(conversation, response_format={**CITY, "required": []}, reasoning="low")
     call = {"type": "function_call", "call_id": "call_1", "name": "now", "arguments": "{}", "thought_signature": "c2ln"}
     result = {"type": "function_call_output", "call_id": "call_1", "output": "noon", "name": "now"}
     assert body["input"][1:] == [
