@@ -7,7 +7,7 @@ threads. What a vendor departs in is an option below; there is no `if vendor ==`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +16,7 @@ from llmswitch._adapter import Adapter, ErrorFacts, HTTPRequest
 from llmswitch._assembly import ReplyAssembly
 from llmswitch._errors import CapabilityMismatch, InvalidRequest
 from llmswitch._json import dumps
+from llmswitch._reply import ChatWarning
 from llmswitch._request import ChatRequest
 from llmswitch.providers.openai_errors import read_error
 from llmswitch.providers.openai_responses_items import build_input
@@ -37,13 +38,14 @@ class ResponsesOptions(BaseModel):
 
     `instructions`: system messages at the front go into the field of that name; otherwise they are items. `store`:
     whether the vendor keeps the answer. `include`: what a model that thinks is asked to send along. `summary`: how a
-    model that is told to think sums its thoughts up; nothing asks for none. `reasoning`: by level, what goes into the
-    field of that name. `form`: the field for the form of an answer. `strict_schema`: whether schemas are marked as
-    strict or not, and strict where they are in the subset. `assistant_text`: what the assistant said before, as parts
-    or as a string. `image_detail`: what is said of a picture where the caller says nothing. `replay`: items that only
-    the vendor understands are sent back. `thought_ids`: they go back with their ids, which most who keep nothing look
-    for in vain. `result_fields`: what a tool's result repeats of its call. `tool_ids`: which ids of tool calls are
-    taken; others are replaced. `body`: sent with every request.
+    model that is told to think sums its thoughts up; nothing asks for none. `least_output`: the least limit of output
+    that is taken, which stands for what is below. `reasoning`: by level, what goes into the field of that name. `form`:
+    the field for the form of an answer. `strict_schema`: whether schemas are marked as strict or not, and strict where
+    they are in the subset. `assistant_text`: what the assistant said before, as parts or as a string. `image_detail`:
+    what is said of a picture where the caller says nothing. `replay`: items that only the vendor understands are sent
+    back. `thought_ids`: they go back with their ids, which most who keep nothing look for in vain. `result_fields`:
+    what a tool's result repeats of its call. `tool_ids`: which ids of tool calls are taken; others are replaced.
+    `body`: sent with every request.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -53,6 +55,7 @@ class ResponsesOptions(BaseModel):
     store: bool = False
     include: tuple[str, ...] = ("reasoning.encrypted_content",)
     summary: Literal["auto", "concise", "detailed", ""] = "auto"
+    least_output: int = 0
     reasoning: dict[Literal["off", "low", "medium", "high"], dict[str, Any]] = {
         "off": {"effort": "none"},
         "low": {"effort": "low"},
@@ -130,8 +133,9 @@ class ResponsesAdapter(Adapter):
 
     def _settings(self, request: ChatRequest) -> dict[str, Any]:
         options: ResponsesOptions = self.options
+        limit = request.max_tokens
         settings = {
-            "max_output_tokens": request.max_tokens,
+            "max_output_tokens": None if limit is None else max(limit, options.least_output),
             "temperature": request.temperature,
             "top_p": request.top_p,
         }
@@ -192,11 +196,19 @@ class ResponsesAdapter(Adapter):
             return {"response_format": {"type": "json_schema", "json_schema": schema}}
         return {"text": {"format": {"type": "json_schema", **schema}}}
 
-    def parse(self, body: Any, request: ChatRequest) -> ReplyAssembly:  # noqa: ARG002
-        return parse_response(body, self.identity)
+    def parse(self, body: Any, request: ChatRequest) -> ReplyAssembly:
+        return parse_response(body, self.identity, list(self._warnings(request)))
 
-    def decoder(self, request: ChatRequest) -> ResponsesDecoder:  # noqa: ARG002
-        return ResponsesDecoder(self.identity)
+    def decoder(self, request: ChatRequest) -> ResponsesDecoder:
+        return ResponsesDecoder(self.identity, warnings=list(self._warnings(request)))
+
+    def _warnings(self, request: ChatRequest) -> Iterator[ChatWarning]:
+        """What `build` changed in the request: it has to be said on the reply."""
+        target, least = f"{self.identity.provider}:{self.identity.model}", self.options.least_output
+        if any(message.name for message in request.messages):
+            yield ChatWarning("name_left_out", f"{target}: messages[].name: there is no such field here; left out")
+        if request.max_tokens is not None and request.max_tokens < least:
+            yield ChatWarning("max_tokens_raised", f"{target}: max_tokens: at least {least} here; {least} was sent")
 
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorFacts:  # noqa: ARG002
         return read_error(status, body)

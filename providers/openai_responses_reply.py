@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from llmswitch._adapter import BrokenEvent, ErrorFacts, ModelIdentity, NotAnAnswer, VendorFault
@@ -12,7 +12,7 @@ from llmswitch._events import ChatEvent
 from llmswitch._framing import EventStreamMessage, ServerSentEvent
 from llmswitch._json import JSONInvalid, dumps, loads
 from llmswitch._messages import Reasoning, Text, VendorData
-from llmswitch._reply import FinishReason, Usage
+from llmswitch._reply import ChatWarning, FinishReason, Usage
 from llmswitch.providers.openai_errors import facts_of
 
 __all__ = ["ResponsesDecoder", "convert_usage", "map_finish_reason", "parse_response"]
@@ -58,7 +58,7 @@ def _count(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def parse_response(body: Any, identity: ModelIdentity) -> ReplyAssembly:
+def parse_response(body: Any, identity: ModelIdentity, warnings: Sequence[ChatWarning] = ()) -> ReplyAssembly:
     """A whole answer, by the same steps as a stream's."""
     if not isinstance(body, Mapping):
         raise NotAnAnswer("it is not a JSON object")
@@ -69,7 +69,7 @@ def parse_response(body: Any, identity: ModelIdentity) -> ReplyAssembly:
     if not isinstance(body.get("output"), list):
         raise NotAnAnswer("it has no output")
     # calls are closed by the reader of the whole answer, who has the rest of it when one turns out to be cut
-    decoder = ResponsesDecoder(identity, closes_calls=False)
+    decoder = ResponsesDecoder(identity, warnings=warnings, closes_calls=False)
     decoder.end(body)
     return decoder.assembly
 
@@ -104,10 +104,15 @@ class ResponsesDecoder:
     """
     One stream of Responses events, told apart by `type`. Unknown events and items are no error: hosted tools have
     many. What the deltas of an item left out is taken from its last event, or from that of the whole answer.
+
+    `warnings`: what was changed in the request.
     """
 
-    def __init__(self, identity: ModelIdentity, *, closes_calls: bool = True) -> None:
+    def __init__(
+        self, identity: ModelIdentity, *, warnings: Sequence[ChatWarning] = (), closes_calls: bool = True
+    ) -> None:
         self.assembly = ReplyAssembly()
+        self.assembly.warnings.extend(warnings)
         self.ended = False
         self._identity = identity
         self._closes_calls = closes_calls
@@ -191,7 +196,7 @@ class ResponsesDecoder:
         """An item begins."""
         if place in self._items:
             return []
-        item = self._current = self._items[place] = _Item(str(raw.get("type")))
+        item = self._current = self._items[place] = _Item(str(raw.get("type") or "message"))
         self._unnumbered |= not isinstance(place, int)
         if isinstance(raw.get("id"), str):
             self._items[raw["id"]] = item

@@ -131,6 +131,15 @@ def test_fields_of_the_callers_own_have_their_places() -> None:
     assert [tool["type"] for tool in body["tools"]] == ["function", "web_search"]
 
 
+def test_what_was_changed_is_said_on_the_reply() -> None:
+    """A limit below the least that is taken is raised to it, and names of speakers have no field."""
+    vendor = OneVendor(MODEL)
+    assert vendor.sent(max_tokens=3)["max_output_tokens"] == 16
+    client = vendor.client(httpx.Response(200, json=whole(said("Hi"))))
+    reply = client.chat([Message("user", "Hi", name="Ann")], max_tokens=3)
+    assert ["name_left_out", "max_tokens_raised"] == [warning.code for warning in reply.warnings]
+
+
 @pytest.mark.parametrize("options", [{"extra": {"openai": {"n": 2, "logit_bias": {}}}}, {"seed": 7}, {"stop": "END"}])
 def test_what_the_dialect_has_not_is_refused(options: dict[str, Any]) -> None:
     """Nothing is dropped in silence: what has no field here is refused before a byte is sent."""
