@@ -41,11 +41,11 @@ class ResponsesOptions(BaseModel):
     model that is told to think sums its thoughts up; nothing asks for none. `least_output`: the least limit of output
     that is taken, which stands for what is below. `reasoning`: by level, what goes into the field of that name. `form`:
     the field for the form of an answer. `strict_schema`: whether schemas are marked as strict or not, and strict where
-    they are in the subset. `assistant_text`: what the assistant said before, as parts or as a string. `image_detail`:
-    what is said of a picture where the caller says nothing. `replay`: items that only the vendor understands are sent
-    back. `thought_ids`: they go back with their ids, which most who keep nothing look for in vain. `result_fields`:
-    what a tool's result repeats of its call. `tool_ids`: which ids of tool calls are taken; others are replaced.
-    `body`: sent with every request.
+    they are in the subset. `joined_text`: the texts of a message are sent as one string. `image_detail`: what is said
+    of a picture where the caller says nothing. `replay`: items that only the vendor understands are sent back.
+    `thought_ids`: they go back with their ids, which most who keep nothing look for in vain. `result_fields`: what a
+    tool's result repeats of its call. `tool_ids`: which ids of tool calls are taken; others are replaced. `body`: sent
+    with every request.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -64,7 +64,7 @@ class ResponsesOptions(BaseModel):
     }
     form: Literal["text", "response_format"] = "text"
     strict_schema: bool = True
-    assistant_text: Literal["parts", "string"] = "parts"
+    joined_text: bool = False
     image_detail: Literal["auto", "low", "high", ""] = "auto"
     replay: bool = True
     thought_ids: bool = False

@@ -80,8 +80,9 @@ class _Writer:
         parts = [part for part in message.parts if not isinstance(part, Text) or part.text]
         if all(isinstance(part, Text) and not part.text.strip() for part in parts):
             return []
-        single = parts[0].text if len(parts) == 1 and isinstance(parts[0], Text) else None
-        content = [_part(part, self._options) for part in parts] if single is None else single
+        texts = [part.text for part in parts if isinstance(part, Text)]
+        single = len(texts) == len(parts) and (len(parts) == 1 or self._options.joined_text)
+        content = "".join(texts) if single else [_part(part, self._options) for part in parts]
         return [{"type": "message", "role": message.role, "content": content}]
 
     def _assistant(self, message: Message) -> list[_Item]:
@@ -110,7 +111,7 @@ class _Writer:
         phase = text.vendor.data.get("phase") if owned and text.vendor is not None else None
         last = items[-1] if items else {}
         together = last.get("type") == "message" and last.get("phase") == phase
-        if self._options.assistant_text == "string":
+        if self._options.joined_text:
             if together:
                 last["content"] += text.text
                 return

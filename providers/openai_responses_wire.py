@@ -31,7 +31,7 @@ class ResponsesWire(VendorWire):
 
     @property
     def joins_text(self) -> bool:  # type: ignore[override]
-        return bool(self.options.assistant_text == "string")
+        return bool(self.options.joined_text)
 
     def hear_request(self, request: HTTPRequest) -> Heard:
         assert request.path.endswith(self.options.path)
@@ -125,7 +125,7 @@ class ResponsesWire(VendorWire):
     def _content(self, content: Any, role: str) -> list[Part]:
         if isinstance(content, str):
             assert content.strip(), "an empty message is refused"
-            assert role != "assistant" or self.options.assistant_text == "string"
+            assert role != "assistant" or self.options.joined_text
             return [Text(content)]
         assert content, "an empty message is refused"
         return [self._part(part, role) for part in content]

@@ -97,7 +97,7 @@ def rules(name: str, model: str) -> str:
     return repr((spec.dialect_of(model), {rule: merged[rule] for rule in RULES if rule in merged}))
 
 
-RESPONSES = ("assistant_text", "replay", "result_fields")
+RESPONSES = ("replay", "result_fields", "thought_ids")
 FORMS = (*RULES, *RESPONSES, "joined_text", "one_system", "tools_as_schema", "after_results", "system_role")
 
 
