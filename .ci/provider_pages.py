@@ -23,7 +23,7 @@ from llmswitch._catalog import find_model, models_of
 from llmswitch._catalog_words import prices_in_words
 from llmswitch._config import ProviderConfig
 from llmswitch._provider import ErrorRule, FamilySpec, ProviderSpec
-from llmswitch._registry import dialect, provider, provider_names
+from llmswitch._registry import author_of, dialect, provider, provider_names
 from llmswitch._setup import make_adapter
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -64,10 +64,10 @@ def page(spec: ProviderSpec) -> str:
 
 
 def _introduction(spec: ProviderSpec) -> str:
-    speaks = (
-        f"the dialect [`{spec.dialect}`]({spec.dialect}.md)" if spec.dialect != spec.name else "a dialect of its own"
-    )
-    text = f"`{spec.name}` speaks {speaks}. [The vendor's documentation]({spec.docs})."
+    author = author_of(spec.dialect)
+    speaks = f"the dialect [`{spec.dialect}`]({author}.md)" if author != spec.name else "a dialect of its own"
+    others = "".join(f", and to some of its models `{name}`" for name in spec.dialects)
+    text = f"`{spec.name}` speaks {speaks}{others}. [The vendor's documentation]({spec.docs})."
     if spec.checked is not None:
         text += f" The facts were checked on {spec.checked}."
     return f"{text}\n{_said_at_the_top(spec.name)}"
@@ -204,7 +204,7 @@ def _able(able: Capabilities) -> tuple[str, ...]:
 
 def _errors(spec: ProviderSpec) -> str:
     rows = [(_conditions(rule), f"[`{rule.becomes}`](../errors.md)", rule.hint or rule.note) for rule in spec.errors]
-    like = spec.errors_like or spec.dialect
+    like = spec.errors_like or author_of(spec.dialect)
     after = f"the rules of {_link(like)}, then " if like != spec.name else ""
     note = f"The first that fits decides; what none of them knows is read by {after}the rules for everybody.\n\n"
     return note + _table(("what the vendor says", "class", "note"), rows) if rows else ""
@@ -227,7 +227,18 @@ def _departures(spec: ProviderSpec) -> str:
     entries: list[tuple[str, Mapping[str, Any], str]] = [("all", spec.options, "")]
     entries += [(_codes(family.match), family.options, _of(family)) for family in spec.families]
     entries += [(f"`{model.id}`", model.options, "") for model in spec.models]
-    meanings = _meanings(spec.dialect)
+    table = _options(entries, spec.dialect)
+    for name, other in spec.dialects.items():
+        takers = [family.match for family in spec.families if family.dialect == name]
+        asked = ", ".join(_codes(match) for match in takers) or "those for which it is chosen"
+        departs = _options([("all", other.options, other.note)], name)
+        text = f"`{name}` is spoken to {asked}, {'so' if departs else 'without departures'}"
+        table += f"{chr(10) if table else ''}{text}{':' + chr(10) * 2 + departs if departs else '.' + chr(10)}"
+    return table
+
+
+def _options(entries: Sequence[tuple[str, Mapping[str, Any], str]], name: str) -> str:
+    meanings = _meanings(name)
     rows = [
         (f"`{option}`", f"`{in_toml(value)}`", models, meanings.get(option, "") if option not in seen else "")
         for seen, (option, value, models) in _seen_before(
@@ -268,7 +279,8 @@ def _unsure(spec: ProviderSpec) -> str:
     for fact in spec.unsure:
         found = ways(fact, adapter)
         settings |= {way for way in found if "." in way or way == "jurisdiction"}
-        way_out = "" if "set capabilit" in fact or "set jurisdiction" in fact else f" {_way_out(found)}"
+        said = any(words in fact for words in ("set capabilit", "set jurisdiction", "set dialect"))
+        way_out = "" if said else f" {_way_out(found)}"
         lines.append(f"- {_sentence(fact)}{way_out}\n")
     text = "".join(lines)
     if settings:

@@ -43,6 +43,7 @@ _SETTINGS = (
     (r"names of the limit headers", ["options.spent_headers"]),
     (r"time of a reset", ["options.reset_clock"]),
     (r"system message", ["options.system_turns", "options.one_system"]),
+    (r"summar(y|ies) of thoughts", ["options.summary"]),
     (r"content may be null", ["options.calls_content"]),
     (r"no finish reason", ["options.done_ends"]),
 )

@@ -147,15 +147,18 @@ class Adapter(ABC):
 
     `Options` are the ways in which a vendor may depart from the dialect, as data. `baseline` is what the dialect itself
     can do, before a vendor's or a model's own record changes it. `wire` is `module:Class` of the vendor's side of the
-    dialect, for the conformance suite (`llmswitch.testing`). `preamble_bytes` bounds what a stream may hold before
-    anything that means something.
+    dialect, for the conformance suite (`llmswitch.testing`). `preamble_bytes` and `preamble_events` bound what a
+    stream may hold before anything that means something. `author`: the provider whose dialect it is, where that is not
+    its name.
     """
 
     framing: ClassVar[Framing] = "sse"
     preamble_bytes: ClassVar[int] = 64 * 1024
+    preamble_events: ClassVar[int] = 64
     Options: ClassVar[type[BaseModel]]
     baseline: ClassVar[Mapping[str, Any]] = {}
     wire: ClassVar[str] = ""
+    author: ClassVar[str] = ""
 
     def __init__(self, identity: ModelIdentity, capabilities: Capabilities, options: BaseModel) -> None:
         self.identity = identity

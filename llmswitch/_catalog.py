@@ -24,15 +24,17 @@ class CatalogModel:
     """
     One model at one provider, as it is without any configuration.
 
-    `tier`: its place in the vendor's line when it came out. `retires`: the day from which it is no longer served.
-    `sites`: the vendor's, each with its jurisdiction. `prices`: one for each site where it differs, in the vendor's own
-    currency. `source` and `checked`: where these facts are from, and when the oldest of them was looked up. `listed`:
-    whether the provider's file names the model, or only a family that it is one of.
+    `dialect`: the one in which it is asked. `tier`: its place in the vendor's line when it came out. `retires`: the day
+    from which it is no longer served. `sites`: the vendor's, each with its jurisdiction. `prices`: one for each site
+    where it differs, in the vendor's own currency. `source` and `checked`: where these facts are from, and when the
+    oldest of them was looked up. `listed`: whether the provider's file names the model, or only a family that it is one
+    of.
     """
 
     provider: str
     id: str
     title: str
+    dialect: str
     capabilities: Capabilities
     tier: ModelTier | None
     retires: date | None
@@ -118,6 +120,7 @@ def _model(spec: ProviderSpec, model: str) -> CatalogModel:
         provider=spec.name,
         id=model,
         title=spec.title,
+        dialect=spec.dialect_of(model),
         capabilities=adapter.capabilities,
         tier=spec.tier(model),
         retires=spec.retires(model),

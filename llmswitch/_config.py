@@ -81,9 +81,10 @@ class Limits(Strict):
 
 
 class TargetConfig(Strict):
-    """A target with settings of its own, which stand in place of the caller's."""
+    """A target with settings of its own, which stand in place of the caller's. `dialect`: one of its provider's."""
 
     target: str
+    dialect: str | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -218,7 +219,8 @@ Resource = Annotated[str, Field(pattern=f"^{ADDRESS_PARTS['resource']}$", max_le
 
 class ProviderConfig(Strict):
     """
-    What is set for one provider. With `dialect` it is a provider of its own, on any server that speaks that dialect.
+    What is set for one provider. With `dialect` it is a provider of its own, on any server that speaks that dialect;
+    for a known one that speaks several, it chooses one of them for all models.
 
     `credentials`: where the parts of its secret are, for a provider that signs its requests with more than one.
     `region`, `resource`: for a provider whose address names one; a resource is an account, a workspace, or what the

@@ -17,7 +17,6 @@ from ._wire import Action, Fault, Outcome, Read
 __all__ = ["read_pieces"]
 
 _DRAIN_SECONDS = 0.25
-_PREAMBLE_EVENTS = 64
 _HEARTBEATS = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
 _SLOW_SECONDS = 5.0  # how long a target that is too slow is let alone, as one that says that it is overloaded
 
@@ -80,7 +79,7 @@ class _Pieces:
         self.cut = False
         self._reading = reading
         self._frames = framer(adapter.framing)
-        self._preamble_bytes = adapter.preamble_bytes
+        self._most = (adapter.preamble_events, adapter.preamble_bytes)
         self._said_anything = False
         self._begun = False
         self._preamble = [0, 0]  # events, bytes
@@ -125,7 +124,7 @@ class _Pieces:
             return
         self._preamble[0] += 1
         self._preamble[1] += len(frame.data if isinstance(frame, ServerSentEvent) else frame.payload)
-        if self._preamble[0] > _PREAMBLE_EVENTS or self._preamble[1] > self._preamble_bytes:
+        if self._preamble[0] > self._most[0] or self._preamble[1] > self._most[1]:
             raise NotAnAnswer("more comes before the answer than an answer")
 
     def _may_skip(self, events: list[ChatEvent]) -> bool:

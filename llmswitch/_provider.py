@@ -133,15 +133,27 @@ class VersionSpec(Strict):
 ModelTier: TypeAlias = Literal["flagship", "standard", "small"]
 
 
+class DialectSpec(Strict):
+    """
+    Another dialect in which the provider can be asked, beside its usual one. `options` are those of this dialect, which
+    hold in place of all others; `capabilities` can only take away from what a model does.
+    """
+
+    capabilities: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    note: str = ""
+
+
 class ModelSpec(Strict):
     """
     One model: what it can do beyond its family. `source` and `checked` say where the facts are from.
 
     `tier`: its place in the vendor's line when it came out. `retires`: the day from which the vendor no longer serves
-    it.
+    it. `dialect`: the one of the provider's dialects in which it is asked, where that is not the usual one.
     """
 
     id: str
+    dialect: str | None = None
     capabilities: dict[str, Any] = {}
     options: dict[str, Any] = {}
     tier: ModelTier | None = None
@@ -152,12 +164,13 @@ class ModelSpec(Strict):
 
 class FamilySpec(Strict):
     """
-    What the models whose names match have in common; `tier` and `retires` as of a model.
+    What the models whose names match have in common; `tier`, `retires` and `dialect` as of a model.
 
     `jurisdiction`: where the site sends on what they are asked, if they are not served there.
     """
 
     match: tuple[str, ...]
+    dialect: str | None = None
     capabilities: dict[str, Any] = {}
     options: dict[str, Any] = {}
     tier: ModelTier | None = None
@@ -275,7 +288,8 @@ class ServerSpec(Strict):
 
 class ProviderSpec(Strict):
     """
-    One provider. `options` are the ways in which it departs from its dialect; the dialect validates them.
+    One provider. `options` are the ways in which it departs from its dialect; the dialect validates them. `dialects`:
+    others in which it can be asked, by their names.
 
     `errors_like` names the provider whose error rules hold after its own; by default the one that the dialect is
     named for. `idempotency_header`: the header by which it knows a request that is repeated. `request_id_headers`:
@@ -290,6 +304,7 @@ class ProviderSpec(Strict):
     docs: str = ""
     checked: date | None = None
     dialect: str
+    dialects: dict[str, DialectSpec] = {}
     site: str = "default"
     sites: dict[str, SiteSpec] = {}
     version: str | None = None
@@ -322,6 +337,13 @@ class ProviderSpec(Strict):
             raise ValueError("scheme names none of the schemes")
         return self
 
+    @model_validator(mode="after")
+    def _dialects_are_there(self) -> ProviderSpec:
+        named = {entry.dialect for entry in self.families} | {entry.dialect for entry in self.models}
+        if self.dialect in self.dialects or not named - {None} <= self.spoken:
+            raise ValueError("dialects names the usual one, or lacks one that a family or a model names")
+        return self
+
     @classmethod
     def read(cls, text: str, name: str) -> ProviderSpec:
         """From a TOML file's text. Raises `ConfigError` that names the file and the place in it."""
@@ -332,11 +354,22 @@ class ProviderSpec(Strict):
         except ValidationError as problem:
             raise ConfigError(f"provider file {name}.toml: {first_problem(problem)}") from None
 
-    def layers(self, model: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-        """(capabilities, options) from the most general to the most particular for one model."""
-        yield self.capabilities, self.options
+    @property
+    def spoken(self) -> frozenset[str]:
+        """The dialects in which it can be asked."""
+        return frozenset({self.dialect, *self.dialects})
+
+    def dialect_of(self, model: str) -> str:
+        """The dialect in which a model is asked where nobody chose one."""
+        named = (entry.dialect for entry in reversed(self._about(model)) if entry.dialect is not None)
+        return next(named, self.dialect)
+
+    def layers(self, model: str, dialect: str | None = None) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        """(capabilities, options) from the most general to the most particular for one model in that dialect."""
+        other = self.dialects.get(self.dialect_of(model) if dialect is None else dialect)
+        yield self.capabilities, self.options if other is None else other.options
         for entry in self._about(model):
-            yield entry.capabilities, entry.options
+            yield entry.capabilities, entry.options if other is None else {}
 
     def tier(self, model: str) -> ModelTier | None:
         """The model's place in the vendor's line; `None` where it is not known."""

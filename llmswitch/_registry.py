@@ -16,7 +16,16 @@ from ._provider import ProviderSpec
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-__all__ = ["closed_service", "dialect", "error_rules", "owners_of", "provider", "provider_names"]
+__all__ = [
+    "author_of",
+    "chooses_dialect",
+    "closed_service",
+    "dialect",
+    "error_rules",
+    "owners_of",
+    "provider",
+    "provider_names",
+]
 
 _PACKAGE = f"{__package__}.providers"
 _GROUP = "llmswitch.providers"
@@ -129,15 +138,30 @@ def dialect(name: str) -> type[Adapter]:
     except (ModuleNotFoundError, AttributeError) as problem:
         if isinstance(problem, ModuleNotFoundError) and problem.name != module:
             raise  # the dialect is there, something that it needs is not
-        known = [entry for entry in _builtin() if provider(entry).dialect == entry]
+        known = sorted({entry for entry in _builtin() if provider(entry).dialect == entry} | _others())
         raise ConfigError(f"no dialect is named {name!r}{nearest(name, known)}; known: {', '.join(known)}") from None
     assert isinstance(found, type)
     assert issubclass(found, Adapter)
     return found
 
 
+def _others() -> set[str]:
+    return {name for entry in _builtin() for name in provider(entry).dialects}
+
+
+def author_of(name: str) -> str:
+    """The provider whose dialect it is. Raises `ConfigError` where there is no such dialect."""
+    return dialect(name).author or name
+
+
+def chooses_dialect(name: str, wanted: str | None) -> bool:
+    """Whether that dialect is one of several of a known provider's: to name it is a choice, and makes no new one."""
+    spec = provider(name) if wanted is not None and name in provider_names() else None
+    return spec is not None and len(spec.spoken) > 1 and wanted in spec.spoken
+
+
 def error_rules(spec: ProviderSpec) -> ErrorRules:
     """The rules by which a provider's failures are classified: its own, then its dialect's, then everybody's."""
-    like = spec.errors_like or spec.dialect
+    like = spec.errors_like or author_of(spec.dialect)
     inherited = provider(like).errors if like in _builtin() and spec is not provider(like) else ()
     return ErrorRules((*spec.errors, *inherited, *read_defaults()))

@@ -21,7 +21,7 @@ from ._errors import ConfigError, InvalidRequest, KeyMissing
 from ._nearest import nearest
 from ._policy import Policy
 from ._provider import ProviderSpec, first_problem
-from ._registry import dialect, provider, provider_names
+from ._registry import author_of, chooses_dialect, dialect, provider, provider_names
 from ._target import Target, split_target
 
 __all__ = ["Setup", "make_adapter"]
@@ -216,10 +216,14 @@ class Setup:
         own = self._provider_config(spec.name)
         endpoint = self._endpoints.get(spec, own)
         identity = ModelIdentity(spec.name, endpoint.account, model)
+        where = f"{self._loaded.source}: providers.{spec.name}"
+        if config.dialect is not None:
+            _check_spoken(spec, config)
+            own = own.model_copy(update={"dialect": config.dialect})
         return Target(
             provider=spec.name,
             model=model,
-            adapter=make_adapter(spec, own, identity, f"{self._loaded.source}: providers.{spec.name}"),
+            adapter=make_adapter(spec, own, identity, where),
             endpoint=endpoint,
             spec=spec,
             price=spec.price(model, endpoint.site),
@@ -233,7 +237,7 @@ class Setup:
         found = self._specs.get(name)
         if found is None:
             own = self._config.providers.get(name)
-            if own is not None and own.dialect is not None:
+            if own is not None and own.dialect is not None and not chooses_dialect(name, own.dialect):
                 found = ProviderSpec(name=name, dialect=own.dialect, title=name, key="optional", **_spoken(own.dialect))
             elif not name or name not in provider_names():
                 known = {*self._config.chains, *self._config.providers, *provider_names()} - {name}
@@ -280,7 +284,7 @@ class Setup:
         """Every name in the configuration leads somewhere. Keys are looked for when a chain is first used."""
         config, source = self._config, self._loaded.source
         for name, own in config.providers.items():
-            if own.dialect is not None:
+            if own.dialect is not None and not chooses_dialect(name, own.dialect):
                 dialect(own.dialect)
                 if own.base_url is None:
                     raise ConfigError(f"{source}: providers.{name}: base_url is needed with dialect")
@@ -297,13 +301,16 @@ class Setup:
         """A chain that nobody uses yet is looked at too: its mistake is not left for the day on which it is needed."""
         where = f"{self._loaded.source}: chains.{name}"
         seen = set()
-        for wanted in _names(chain):
+        for entry in chain.targets:
+            wanted = entry if isinstance(entry, str) else entry.target
             if wanted in self._config.chains:
                 raise ConfigError(
                     f"{where}: {wanted} is a chain; a chain's targets are provider:model{self._circle(name)}"
                 )
             provider_name, model = split_target(wanted)
             spec = self.spec(provider_name, of=f"{where}: {wanted}")
+            if isinstance(entry, TargetConfig):
+                _check_spoken(spec, entry)
             target = f"{provider_name}:{model or spec.default_model}"
             if target in seen:
                 raise ConfigError(f"{where}: {target} is named twice")
@@ -323,19 +330,27 @@ class Setup:
 
 
 def make_adapter(spec: ProviderSpec, own: ProviderConfig, identity: ModelIdentity, where: str) -> Adapter:
-    """The dialect as this provider speaks it for this model. Raises `ConfigError` for an option that there is not."""
+    """
+    The dialect as this provider speaks it for this model: the one that `own` chose, where it speaks that.
+
+    Raises `ConfigError` for an option that there is not.
+    """
     version = version_of(spec, own)
-    adapter_class = dialect(spec.dialect)
+    spoken = own.dialect if own.dialect in spec.spoken else None
+    spoken = spoken or spec.dialect_of(identity.model)
+    adapter_class = dialect(spoken)
     capabilities: dict[str, Any] = dict(adapter_class.baseline)
     options: dict[str, Any] = {}
-    for able, departs in spec.layers(identity.model):
+    for able, departs in spec.layers(identity.model, spoken):
         capabilities.update(able)
         _overlay(options, departs)
+    if spoken in spec.dialects:
+        _restrict(capabilities, spec.dialects[spoken].capabilities)
     if version is not None:
         _restrict(capabilities, spec.versions[version].capabilities)
         _overlay(options, spec.versions[version].options)
     capabilities.update(own.capabilities)
-    _overlay(options, own.options)
+    _overlay(options, _of_dialect(own.options, spec, adapter_class))
     try:
         able_record = Capabilities.model_validate(capabilities)
     except ValidationError as problem:
@@ -345,6 +360,24 @@ def make_adapter(spec: ProviderSpec, own: ProviderConfig, identity: ModelIdentit
     except ValidationError as problem:
         raise ConfigError(f"{where}.options.{first_problem(problem)}") from None
     return adapter_class(identity, able_record, option_record)
+
+
+def _check_spoken(spec: ProviderSpec, config: TargetConfig) -> None:
+    """A target's own dialect is one of its provider's."""
+    if config.dialect is not None and config.dialect not in spec.spoken:
+        raise ConfigError(
+            f"{config.target}: {spec.name} can't be asked in the dialect {config.dialect!r}; it has: "
+            f"{', '.join(sorted(spec.spoken))}"
+        )
+
+
+def _of_dialect(options: Mapping[str, Any], spec: ProviderSpec, adapter_class: type[Adapter]) -> Mapping[str, Any]:
+    """The options without those of another dialect of the provider's, which its other models have."""
+    if len(spec.spoken) == 1:
+        return options
+    known = {field for name in spec.spoken for field in dialect(name).Options.model_fields}
+    foreign = known - set(adapter_class.Options.model_fields)
+    return {name: value for name, value in options.items() if name not in foreign}
 
 
 def _names(chain: ChainConfig) -> list[str]:
@@ -381,7 +414,7 @@ _SPOKEN = ("auth", "scheme", "schemes", "headers", "version", "versions", "reque
 
 def _spoken(name: str) -> dict[str, Any]:
     """How a dialect is spoken by the one that it is named for: what proves who asks, and the dated versions."""
-    if name not in provider_names():
+    if author_of(name) not in provider_names():
         return {}
-    author = provider(name)
+    author = provider(author_of(name))
     return {field: getattr(author, field) for field in _SPOKEN}

@@ -164,7 +164,7 @@ def test_keys_from_files_and_commands(tmp_path):
     path.chmod(0o600)
     vendor = answering()
     for reference in ({"file": str(path)}, {"command": ["echo", KEY]}):
-        config = {"providers": {"openai": {"api_key": reference}}, "default": "openai:gpt-5"}
+        config = {"providers": {"openai": {"api_key": reference}}, "default": "openai:gpt-4.1"}
         Client.from_config(config, http_client=vendor).chat("Hi")
     assert [f"Bearer {KEY}"] * 2 == [request.headers["authorization"] for request in vendor.requests]
     path.chmod(0o644)
@@ -186,11 +186,11 @@ def test_the_vendors_key_stays_with_the_vendors_hosts(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     moved = {"base_url": "https://proxy.example.com/v1"}
     with pytest.raises(ConfigError, match="is not sent there"):
-        Client.from_config({"providers": {"openai": moved}, "default": "openai:gpt-5"})
+        Client.from_config({"providers": {"openai": moved}, "default": "openai:gpt-4.1"})
     monkeypatch.setenv("PROXY_KEY", "another-key-123")
     vendor = answering()
     own = {**moved, "api_key": {"env": "PROXY_KEY"}}
-    Client.from_config({"providers": {"openai": own}, "default": "openai:gpt-5"}, http_client=vendor).chat("Hi")
+    Client.from_config({"providers": {"openai": own}, "default": "openai:gpt-4.1"}, http_client=vendor).chat("Hi")
     assert "Bearer another-key-123" == vendor.requests[0].headers["authorization"]
     vendor = answering()
     Client.from_config({"providers": {"m": SERVER}, "default": "m:x"}, http_client=vendor).chat("Hi")

@@ -17,6 +17,7 @@ VARIANTS: dict[str, list[tuple[str, str | None, dict[str, Any]]]] = {
         ("NewVersion", "claude-sonnet-4-6", {"version": "2026-10-21"}),
         ("Thinks", "claude-opus-5", {}),
     ],
+    "azure": [("Reasoning", "gpt-5.2", {}), ("Responses", "gpt-5.2", {"dialect": "openai-responses"})],
     "bedrock": [
         ("Effort", "openai.gpt-oss-120b-1:0", {}),
         ("Signed", "eu.anthropic.claude-sonnet-4-6", {"scheme": "sigv4"}),
@@ -41,7 +42,7 @@ VARIANTS: dict[str, list[tuple[str, str | None, dict[str, Any]]]] = {
     "mistral": [("Hears", "voxtral-small-latest", {}), ("Code", "codestral-2508", {})],
     "modelscope": [("OpenQwen", "Qwen/Qwen3-32B", {}), ("Vision", "Qwen/Qwen3-VL-8B", {})],
     "moonshot": [("Latest", "kimi-k3.1-pro", {"site": "intl"}), ("AlwaysThinks", "kimi-k2.7-code", {})],
-    "openai": [("Reasoning", "gpt-5", {}), ("Plain", "gpt-4.1", {})],
+    "openai": [("Plain", "gpt-4.1", {}), ("Chat", "gpt-5", {"dialect": "openai"})],
     "qianfan": [
         ("Thinking", "ernie-5.0", {}),
         ("AlwaysThinks", "ernie-x1-turbo-32k", {"site": "cn-coding"}),
@@ -68,16 +69,24 @@ VARIANTS: dict[str, list[tuple[str, str | None, dict[str, Any]]]] = {
         ("Hosted", "deepseek-v4-pro-ga-260813", {}),
     ],
     "wenxin": [("Signed", "ernie-speed-8k", {"scheme": "bce"})],
+    "xai": [("Chat", "grok-4.20-0309-non-reasoning", {})],
     "zhipu": [("Intl", "glm-5.3", {"site": "intl"}), ("Vision", "glm-4.6v", {"scheme": "jwt"})],
 }
+
+
+_WHOLE: set[str] = set()  # dialects of which one author has all of the suite every day
 
 
 def _make(name: str, suffix: str, model: str | None, config: dict[str, Any]) -> None:
     title = f"Test{name.title().replace('-', '').replace('_', '')}{suffix}"
     # Every provider is tested every day, its variants only where it is the author of its dialect: they are many.
-    author = provider(name).dialect == name
+    spec = provider(name)
+    author = spec.dialect == name
     marks = [pytest.mark.slow] if suffix and not author else []
-    copies = not author or suffix != ""
+    chosen = config.get("dialect")
+    dialect = chosen if chosen in spec.spoken else spec.dialect_of(model or spec.default_model or "")
+    copies = not author or (suffix != "" and dialect in _WHOLE)
+    _WHOLE.update(() if copies else {dialect})
     members = {"provider": name, "model": model, "config": config, "copies": copies, "pytestmark": marks}
     globals()[title] = type(title, (ProviderSuite,), members)
 

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parent.parent
 # Models whose rules for a conversation differ from those of their provider's default one.
 VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "anthropic": [("claude-haiku-4-5", {}), ("claude-sonnet-4-6", {"version": "2026-10-21"}), ("claude-opus-5", {})],
+    "azure": [("gpt-5.2", {}), ("gpt-5.2", {"dialect": "openai-responses"})],
     "cohere": [("command-a-03-2025", {}), ("command-a-vision-07-2025", {})],
     "dashscope": [("qwen3.7-plus", {"site": "intl"}), ("deepseek-v4-pro", {}), ("deepseek-r1", {}), ("kimi-k3", {})],
     "deepseek": [("deepseek-reasoner", {"site": "cn"}), ("deepseek-chat", {})],
@@ -34,7 +35,7 @@ VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "mistral": [("codestral-2508", {})],
     "modelscope": [("ZhipuAI/GLM-5", {}), ("Qwen/Qwen3-32B", {})],
     "moonshot": [("kimi-k3.1-pro", {"site": "intl"}), ("kimi-k2.7-code", {}), ("moonshot-v1-8k", {})],
-    "openai": [("gpt-5", {}), ("gpt-4.1", {})],
+    "openai": [("gpt-5", {}), ("gpt-4.1", {}), ("gpt-5", {"dialect": "openai"})],
     "qianfan": [("deepseek-v4-pro", {}), ("kimi-k2.6", {}), ("deepseek-r1", {})],
     "sensenova": [("deepseek-v4-flash", {}), ("SenseNova-V6-Turbo", {"site": "cn-compatible"})],
     "siliconflow": [("zai-org/GLM-5.2", {}), ("Qwen/Qwen3-8B", {})],
@@ -42,6 +43,7 @@ VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "streamlake": [("deepseek-v4-pro", {}), ("kimi-k2.7-code", {}), ("glm-5", {})],
     "tencent": [("minimax-m3", {"site": "intl"}), ("kimi-k2.6", {}), ("deepseek-v4-pro", {})],
     "volcengine": [("deepseek-v4-pro-ga-260813", {}), ("deepseek-r1-250528", {}), ("kimi-k2-5-260127", {})],
+    "xai": [("grok-4.20-0309-non-reasoning", {})],
     "zhipu": [("glm-5.3", {"site": "intl"}), ("glm-4-flash", {})],
 }
 
@@ -88,13 +90,15 @@ RULES = (
 
 def rules(name: str, model: str) -> str:
     """What a provider's file says of a conversation with that model."""
+    spec = provider(name)
     merged: dict[str, Any] = {}
-    for _, options in provider(name).layers(model):
+    for _, options in spec.layers(model):
         merged.update(options)
-    return repr({rule: merged[rule] for rule in RULES if rule in merged})
+    return repr((spec.dialect_of(model), {rule: merged[rule] for rule in RULES if rule in merged}))
 
 
-FORMS = (*RULES, "joined_text", "one_system", "tools_as_schema", "after_results", "system_role")
+RESPONSES = ("replay", "result_fields", "thought_ids")
+FORMS = (*RULES, *RESPONSES, "joined_text", "one_system", "tools_as_schema", "after_results", "system_role")
 
 
 def kinds() -> list[tuple[str, str | None, str]]:
@@ -103,12 +107,14 @@ def kinds() -> list[tuple[str, str | None, str]]:
     for name, model, own in TARGETS:
         able: dict[str, Any] = {}
         options: dict[str, Any] = {}
-        for capabilities, departures in provider(name).layers(model or provider(name).default_model or ""):
+        spec = provider(name)
+        dialect = json.loads(own).get("dialect") or spec.dialect_of(model or spec.default_model or "")
+        for capabilities, departures in spec.layers(model or spec.default_model or "", dialect):
             able.update(capabilities)
             options.update(departures)
         shown = {key: value for key, value in options.items() if key in FORMS}
         can = {key: value for key, value in able.items() if key in ("tools", "images")}
-        found.setdefault(repr((provider(name).dialect, shown, can)), (name, model, own))
+        found.setdefault(repr((dialect, shown, can)), (name, model, own))
     return list(found.values())
 
 
@@ -145,7 +151,7 @@ def test_the_variants_are_all_that_there_are(name):
 # Of one vendor
 
 
-@pytest.mark.parametrize("name", ["anthropic", "minimax", "deepseek"])
+@pytest.mark.parametrize("name", ["anthropic", "minimax", "deepseek", "openai"])
 def test_another_account(name):
     """What is opaque goes back to the account that it came from, and is left out for another one of the same vendor."""
     cross(party(name), party(name, account="two"), stream=False)
@@ -160,6 +166,8 @@ def test_another_account(name):
         (("minimax", None, "{}"), ("minimax", "MiniMax-M2.7", "{}")),
         (("moonshot", None, "{}"), ("moonshot", "kimi-k3", "{}")),
         (("deepseek", "deepseek-v4-pro", "{}"), ("deepseek", "deepseek-reasoner", "{}")),
+        (("openai", None, "{}"), ("openai", "gpt-5", "{}")),
+        (("openai", "gpt-5", "{}"), ("openai", "gpt-5", '{"dialect": "openai"}')),
     ],
 )
 def test_another_model(first, second):
@@ -201,7 +209,7 @@ def sealed(wire: Any, text: str) -> dict[str, Any]:
 )
 def test_the_vendors_side_of_chat_completions_refuses(name, assistant, said):
     """What the vendor refuses in an assistant's turn, its side of the wire refuses."""
-    wire = party(name).wire
+    wire = party(name, "gpt-4.1" if name == "openai" else None).wire
     given = {**assistant}
     call_id = given.pop("id", "c1")
     call = {"id": call_id, "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
@@ -239,7 +247,7 @@ def test_the_vendors_side_refuses_calls_that_are_not_answered(turns, said):
     }
     messages = [known["user"], *(known[turn] for turn in turns)]
     with pytest.raises(AssertionError, match=said):
-        party("openai").wire.hear({"model": "m", "messages": messages})
+        party("openai", "gpt-4.1").wire.hear({"model": "m", "messages": messages})
 
 
 SIGNED = {"type": "thinking", "thinking": "Hm.", "signature": "c2lnbmVkIGJ5IGFub3RoZXI="}
@@ -377,9 +385,10 @@ def test_thoughts_without_a_name_are_the_callers():
         {"role": "user", "content": "Hi"},
         {"role": "assistant", "content": "Hm.", "reasoning_content": "So."},
     ]
-    for name, heard in (("deepseek", "So."), ("zhipu", "So."), ("openai", None)):
-        party(name).ask([*said, {"role": "user", "content": "Well?"}], Answer((Text("Ok"),)), stream=False)
-        assert heard == json.loads(party(name).sent)["messages"][1].get("reasoning_content")
+    for name, model, heard in (("deepseek", None, "So."), ("zhipu", None, "So."), ("openai", "gpt-4.1", None)):
+        asked = party(name, model)
+        asked.ask([*said, {"role": "user", "content": "Well?"}], Answer((Text("Ok"),)), stream=False)
+        assert heard == json.loads(asked.sent)["messages"][1].get("reasoning_content")
 
 
 def test_a_turn_of_which_nothing_is_left_is_left_out():

@@ -230,4 +230,4 @@ def test_a_conversation_beside_it():
         return httpx.Response(200, json={"id": "1", "model": "m", "choices": [choice]})
 
     asked, _ = client(either)
-    assert ("Hi", VECTORS) == (asked.chat("Hello", model="openai:gpt-5").text, asked.embed(TEXTS).vectors)
+    assert ("Hi", VECTORS) == (asked.chat("Hello", model="openai:gpt-4.1").text, asked.embed(TEXTS).vectors)

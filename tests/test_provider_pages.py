@@ -101,7 +101,7 @@ def test_a_fact_that_names_its_setting_is_given_that_one(script):
 def test_every_option_is_explained(script):
     """What a departure means is taken from the docstring of the dialect's options, which names every one of them."""
     pages = script("provider_pages")
-    for name in ("openai", "anthropic"):
+    for name in ("openai", "openai-responses", "anthropic"):
         from llmswitch._registry import dialect
 
         options = set(dialect(name).Options.model_fields) - {"path"}

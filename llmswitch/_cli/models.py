@@ -14,6 +14,7 @@ from rich.text import Text
 from llmswitch._catalog import CatalogModel, catalog, today
 from llmswitch._catalog_words import abilities_in_words, prices_in_words, tokens_in_words
 from llmswitch._nearest import nearest
+from llmswitch._registry import provider
 
 from ._terminal import complain, failures, stderr
 from .providers import print_table
@@ -50,6 +51,7 @@ def _as_json(model: CatalogModel) -> dict[str, Any]:
         "target": model.target,
         "provider": model.provider,
         "model": model.id,
+        "dialect": model.dialect,
         "tier": model.tier,
         "context": able.context,
         "max_output": able.max_output,
@@ -71,6 +73,11 @@ def last_day(model: CatalogModel, day: date) -> str:
     return "" if model.retires is None else f"\n  {'retired' if model.is_retired(day) else 'until'} {model.retires}"
 
 
+def _spoken(model: CatalogModel) -> str:
+    """A line with the dialect in which it is asked, where its provider has several."""
+    return f"\n  by {model.dialect}" if len(provider(model.provider).spoken) > 1 else ""
+
+
 def _matches(target: str, pattern: str) -> bool:
     target, pattern = target.lower(), pattern.lower()
     return fnmatchcase(target, pattern) if any(sign in pattern for sign in "*?[") else pattern in target
@@ -90,7 +97,7 @@ def _table(found: list[CatalogModel]) -> Table:
     for model in found:
         able = model.capabilities
         table.add_row(
-            Text.assemble((model.target, "bold"), last_day(model, day)),
+            Text.assemble((model.target, "bold"), _spoken(model), last_day(model, day)),
             Text(model.tier or "-"),
             Text(tokens_in_words(able.context)),
             Text(tokens_in_words(able.max_output)),

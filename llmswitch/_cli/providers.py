@@ -21,7 +21,7 @@ from llmswitch._endpoint import check_base_url
 from llmswitch._endpoints import same_origin
 from llmswitch._errors import ConfigError
 from llmswitch._provider import ProviderSpec
-from llmswitch._registry import provider, provider_names
+from llmswitch._registry import chooses_dialect, provider, provider_names
 
 from ._terminal import failures, stderr, warn
 
@@ -88,7 +88,7 @@ def _rows() -> Iterator[Row]:
     for name in sorted({*provider_names(), *configured}):
         own = configured.get(name)
         where = f"{loaded.source}: providers.{name}"
-        if own is not None and own.dialect is not None:
+        if own is not None and own.dialect is not None and not chooses_dialect(name, own.dialect):
             spec = ProviderSpec(name=name, dialect=own.dialect, key="optional")
         else:
             try:
@@ -104,7 +104,7 @@ def _row(spec: ProviderSpec, own: ProviderConfig | None, where: str) -> Row:
     return Row(
         name=spec.name,
         title=spec.title,
-        dialect=spec.dialect,
+        dialect=(own.dialect if own is not None else None) or spec.dialect,
         sites=sites,
         key=spec.key,
         keys=keys,

@@ -36,6 +36,15 @@ def test_json_says_what_the_catalog_knows(run: Run) -> None:
     assert found["retires"] is None
 
 
+def test_the_dialect_is_said_where_there_are_several(run: Run) -> None:
+    """The table and the JSON say in which of its provider's dialects a model is asked."""
+    listed = json.loads(run("models", "openai:gpt-*", "--json").stdout)
+    spoken = {each["model"]: each["dialect"] for each in listed}
+    assert (spoken["gpt-5"], spoken["gpt-4.1"]) == ("openai-responses", "openai")
+    assert "by openai-responses" in run("models", "openai:gpt-5").stdout
+    assert "by openai" not in run("models", "zhipu:glm-5.2").stdout
+
+
 @pytest.mark.parametrize("pattern", ["glm-5.2", "*:GLM-5.2", "zhipu:*"])
 def test_a_pattern_is_a_part_or_has_wildcards(run: Run, pattern: str) -> None:
     """A part of the target is enough; with a wildcard the whole is compared; neither minds the case."""

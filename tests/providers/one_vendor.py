@@ -39,7 +39,9 @@ class OneVendor:
 
     def sent(self, messages: str | Sequence[Message] = "Hi", *, stream: bool = False, **options: Any) -> dict[str, Any]:
         """The body of the request for this call."""
-        client = self.client(httpx.Response(200, json={"choices": [{"message": {"content": "{}"}}]}))
+        said = {"type": "message", "content": [{"type": "output_text", "text": "{}"}]}
+        answer = {"choices": [{"message": {"content": "{}"}}], "output": [said]}
+        client = self.client(httpx.Response(200, json=answer))
         given = messages if isinstance(messages, str) else list(messages)
         list(client.stream(given, **options)) if stream else client.chat(given, **options)
         body: dict[str, Any] = json.loads(self.requests[-1].content)
