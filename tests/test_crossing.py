@@ -30,6 +30,7 @@ VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "dashscope": [("qwen3.7-plus", {"site": "intl"}), ("deepseek-v4-pro", {}), ("deepseek-r1", {}), ("kimi-k3", {})],
     "deepseek": [("deepseek-reasoner", {"site": "cn"}), ("deepseek-chat", {})],
     "fireworks": [("accounts/fireworks/models/deepseek-v4-pro", {})],
+    "gemini": [("gemini-2.5-flash", {})],
     "minimax": [("MiniMax-M2.7", {"site": "intl"}), ("M2-her", {})],
     "mistral": [("codestral-2508", {})],
     "modelscope": [("ZhipuAI/GLM-5", {}), ("Qwen/Qwen3-32B", {})],
@@ -82,7 +83,7 @@ def test_variants_with_the_centres(target):
 
 RULES = (
     *("reasoning_replay", "reasoning_stand_in", "reasoning_fields", "reasoning_parts", "thoughts_in_content"),
-    *("calls_content", "tool_ids"),
+    *("calls_content", "tool_ids", "signature_stand_in"),
 )
 
 
