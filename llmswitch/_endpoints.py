@@ -77,7 +77,7 @@ class Endpoints:
         where = self._where(spec)
         if spec.server is not None and own.base_url is None:
             return Location(spec.site, None, "", moved=False, jurisdiction="local")
-        site_name = own.site or _site_with_key(spec, own)
+        site_name = own.site or _site_of_region(spec, own) or _site_with_key(spec, own)
         site = spec.sites.get(site_name)
         if site is None and own.base_url is None:
             known = ", ".join(spec.sites)
@@ -295,8 +295,29 @@ def _site_with_key(spec: ProviderSpec, own: ProviderConfig) -> str:
     return spec.site
 
 
+def _site_of_region(spec: ProviderSpec, own: ProviderConfig) -> str | None:
+    """The site of the region that was chosen, where a vendor has several for them; `None` where none was."""
+    if own.base_url is not None or not any(site.regions for site in spec.sites.values()):
+        return None
+    variables = dict.fromkeys(name for site in spec.sites.values() for name in site.region_env)
+    region = own.region or next((value for name in variables if (value := os.environ.get(name, "").strip())), None)
+    if region is None:
+        return None
+    held = next((name for name, site in spec.sites.items() if region in site.regions), None)
+    return held or next((name for name, site in spec.sites.items() if "{region}" in site.base_url), None)
+
+
+def _check_region(site: SiteSpec, region: str, where: str) -> None:
+    """Raises `ConfigError` for a region that would be left out in silence: data would go elsewhere."""
+    if "{region}" not in site.base_url and region not in site.regions:
+        said = f"this site is that of {', '.join(site.regions)}" if site.regions else "this site has no regions"
+        raise ConfigError(f"{where}: {said}; leave one of site and region out")
+
+
 def site_url(site: SiteSpec, own: ProviderConfig, where: str) -> str:
     """The address of a site, with the region or resource that was chosen. Raises `ConfigError` where it can be none."""
+    if own.region is not None:
+        _check_region(site, own.region, f"{where}.region")
     url = _filled(site.base_url, "region", own.region, site.region_env, site.region, where)
     return _filled(url, "resource", own.resource, site.resource_env, None, where)
 

@@ -42,6 +42,7 @@ VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "spark": [("lite", {}), ("spark-x", {"site": "cn-x2"})],
     "streamlake": [("deepseek-v4-pro", {}), ("kimi-k2.7-code", {}), ("glm-5", {})],
     "tencent": [("minimax-m3", {"site": "intl"}), ("kimi-k2.6", {}), ("deepseek-v4-pro", {})],
+    "vertex": [("gemini-2.5-flash", {})],
     "volcengine": [("deepseek-v4-pro-ga-260813", {}), ("deepseek-r1-250528", {}), ("kimi-k2-5-260127", {})],
     "zhipu": [("glm-5.3", {"site": "intl"}), ("glm-4-flash", {})],
 }
