@@ -124,7 +124,7 @@ class _Transport:
         method: str = "GET",
         body: bytes | str | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float | None = None,  # noqa: ARG002 - the call's own limit holds
+        timeout: float | None = None,
         **_: Any,
     ) -> _Answer:
         parts = urlsplit(url)
@@ -133,7 +133,7 @@ class _Transport:
         plain = {name.lower(): value for name, value in (headers or {}).items()}
         request = HTTPRequest(path, content, plain, method)
         try:
-            return _Answer(self._send(Renewal(f"{parts.scheme}://{parts.netloc}", request)))
+            return _Answer(self._send(Renewal(f"{parts.scheme}://{parts.netloc}", request, seconds=timeout)))
         except Unsent as problem:
             self.unsent = problem
             raise self._lost(str(problem)) from None

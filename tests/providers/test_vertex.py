@@ -197,7 +197,26 @@ def test_a_service_accounts_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     (renewal,), (request,) = vendor.renewals, vendor.requests
     assert b"grant_type=urn" in renewal.content
     assert request.headers["authorization"] == f"Bearer {TOKEN}"
+    monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", TOKEN)
     assert not has_key(provider("vertex")), "credentials of a whole cloud choose no model"
+
+
+def test_the_metadata_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where there is no file, google-auth asks the machine's metadata server, in as many requests as it likes."""
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    said = {"/token": {"access_token": TOKEN, "expires_in": 3600}, "/default/": {"email": "a@b", "scopes": ["s"]}}
+
+    def given(request: httpx.Request) -> httpx.Response | None:
+        if request.url.host not in ("169.254.169.254", "metadata.google.internal"):
+            return None
+        assert request.headers["metadata-flavor"] == "Google"
+        body = next((body for end, body in said.items() if request.url.path.endswith(end)), "p")
+        return httpx.Response(200, json=body, headers={"metadata-flavor": "Google"})
+
+    vendor = FakeVendor(lambda _request: httpx.Response(200, json=ANSWER), given)
+    Client.from_config(config(scheme="adc"), http_client=vendor).chat("Hi")
+    assert vendor.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
+    assert len(vendor.renewals) > 2
 
 
 def test_what_is_needed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
