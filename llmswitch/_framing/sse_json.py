@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .decoder import MAX_EVENT_BYTES
 from .sse import ServerSentEvent, SSEDecoder
 
 _BOM = b"\xef\xbb\xbf"
@@ -15,8 +16,8 @@ class SSEJSONDecoder(SSEDecoder):
     or to the end of the body.
     """
 
-    def __init__(self, *limits: int) -> None:
-        super().__init__(*limits)
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        super().__init__(max_event_bytes)
         self._bare = False  # the data so far is such a text
 
     def _read_line(self, line: bytes | bytearray, events: list[ServerSentEvent]) -> None:
