@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -163,6 +164,23 @@ def test_no_token_is_given(monkeypatch: pytest.MonkeyPatch, status: int, becomes
         client.chat("Hi", timeout=3)
     assert "all" not in str(caught.value).replace("all attempts", "")
     assert vendor.requests == []
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_a_library_that_hangs_holds_nobody(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """The call's own time ends the wait for a token, and the next call is not held by it."""
+    source, go_on = Source("https://token.test/"), threading.Event()
+    quick = source.refresh
+    monkeypatch.setattr(source, "refresh", lambda _request: go_on.wait(5))
+    found(monkeypatch, source)
+    granted = httpx.Response(200, json={"access_token": TOKEN})
+    client, vendor = played(granted, 200)
+    waiting = AsyncClient.from_config(config(scheme="adc"), http_client=vendor)
+    with pytest.raises(_errors.DeadlineExceeded):
+        client.chat("Hi", timeout=0.1) if way == "sync" else asyncio.run(waiting.chat("Hi", timeout=0.1))
+    monkeypatch.setattr(source, "refresh", quick)
+    assert client.chat("Hi").text == "Hi"
+    go_on.set()
 
 
 def test_the_token_server_is_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
