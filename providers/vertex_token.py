@@ -25,6 +25,7 @@ from llmswitch._secrets import Secret
 __all__ = ["GoogleToken"]
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+_OWN = ".googleapis.com"
 _EARLY = 225.0  # seconds before its end at which a token is no longer used: google-auth's own
 _LIFE = 3600.0  # what a token without an end is given
 
@@ -34,7 +35,8 @@ class GoogleToken(Credential):
     A bearer token that google-auth fetches, and renews before it ends.
 
     `credentials_file`: the path of a service account's key, or of other credentials that Google's tools write. Without
-    it they are looked for where Google's own libraries do. Raises `ConfigError` where google-auth is not installed.
+    it they are looked for where Google's own libraries do. Raises `ConfigError` where google-auth is not installed, and
+    for another host than Google's that was not given a file.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("credentials_file",)
@@ -51,6 +53,12 @@ class GoogleToken(Credential):
         if find_spec("google") is None or find_spec("google.auth") is None:
             raise ConfigError(
                 "tokens of Google's are fetched by google-auth, which is not installed: pip install 'llmswitch[vertex]'"
+            )
+        host = (urlsplit(base_url).hostname or "").lower()
+        if "credentials_file" not in secrets and not host.endswith(_OWN):
+            raise ConfigError(
+                "Google's default credentials are for Google's own hosts; name a file for this base_url with "
+                'credentials = { credentials_file = { env = "…" } }'
             )
 
     @property

@@ -95,6 +95,7 @@ class Source:
 
 def found(monkeypatch: pytest.MonkeyPatch, source: Source) -> None:
     monkeypatch.setattr(google, "default", lambda **_: (source, "my-project"))
+    monkeypatch.setattr(google, "load_credentials_from_file", lambda _path, **_: (source, "my-project"))
 
 
 @pytest.fixture
@@ -110,7 +111,8 @@ def ear():
 
 def test_tokens_are_fetched_and_renewed(ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
     """One token serves many calls, sync or async, and another is fetched before it ends."""
-    own = config(scheme="adc", base_url=ear.url)
+    monkeypatch.setenv("THE_FILE", "/its/path.json")
+    own = config(scheme="adc", base_url=ear.url, credentials={"credentials_file": {"env": "THE_FILE"}})
 
     async def both() -> None:
         async with AsyncClient.from_config(own) as client:
@@ -237,7 +239,13 @@ def test_the_metadata_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 
 def test_what_is_needed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without google-auth the extra is named; a metadata server is asked without a proxy."""
+    """
+    Without google-auth the extra is named; what lies around is for Google's hosts alone; a metadata server is asked
+    without a proxy.
+    """
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/its/path.json")
+    with pytest.raises(ConfigError, match="for Google's own hosts"):
+        Client.from_config(config(scheme="adc", base_url="https://elsewhere.test"))
     monkeypatch.setattr("llmswitch.providers.vertex_token.find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match=r"llmswitch\[vertex\]"):
         Client.from_config(config(scheme="adc"))
