@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from llmswitch._adapter import Adapter, ErrorFacts, Framing, HTTPRequest
 from llmswitch._assembly import ReplyAssembly
+from llmswitch._counting import CountAssembly, read_count
 from llmswitch._errors import CapabilityMismatch, InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._reply import ChatWarning
@@ -29,6 +30,8 @@ from llmswitch.providers.user_turns import change_warnings
 
 __all__ = ["ADAPTER", "GeminiAdapter", "GeminiOptions"]
 
+# What is counted of a request (the vendor's documentation of countTokens; google-genai 3.4.0 for Vertex).
+_COUNTED = ("contents", "systemInstruction", "tools")
 _TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
 
 
@@ -39,7 +42,8 @@ class GeminiOptions(BaseModel):
     `reasoning`: by level, what goes into `thinkingConfig`. `signature_stand_in`: what a call bears that this model did
     not sign; nothing where it takes calls without a signature. `web_urls`: whether files are fetched from the web.
     `user_first`: whether a first turn of the assistant's is refused. `max_output_whole`: the most tokens of an answer
-    that is not streamed. `body`: sent with every request.
+    that is not streamed. `counts_requests`: a request whose tokens are to be counted stands in a field of its own.
+    `body`: sent with every request.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -49,6 +53,7 @@ class GeminiOptions(BaseModel):
     web_urls: bool = True
     user_first: bool = True
     max_output_whole: int | None = None
+    counts_requests: bool = True
     body: dict[str, Any] = {}
 
 
@@ -69,6 +74,7 @@ class GeminiAdapter(Adapter):
         "schema_root": "any",
         "settings": ["max_tokens", "temperature", "top_p", "stop", "seed"],
         "max_stop": 5,
+        "token_counting": True,
     }
 
     def build(self, request: ChatRequest, *, stream: bool) -> HTTPRequest:
@@ -78,7 +84,9 @@ class GeminiAdapter(Adapter):
             problem.provider, problem.model = self.identity.provider, self.identity.model
             raise
         _merge(body, request.extra.get(self.identity.provider, {}))
-        way = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        return self._request("streamGenerateContent?alt=sse" if stream else "generateContent", body)
+
+    def _request(self, way: str, body: Mapping[str, Any]) -> HTTPRequest:
         try:
             return HTTPRequest(f"/models/{quote(self.identity.model, safe='')}:{way}", dumps(body))
         except ValueError as problem:
@@ -140,6 +148,15 @@ class GeminiAdapter(Adapter):
             only = {} if choice in ("auto", "none", "required") else {"allowedFunctionNames": [choice]}
             fields["toolConfig"] = {"functionCallingConfig": {"mode": mode, **only}}
         return fields
+
+    def build_count(self, request: ChatRequest) -> HTTPRequest:
+        said = {name: value for name, value in self._body(request, stream=True).items() if name in _COUNTED}
+        if self.options.counts_requests:
+            said = {"generateContentRequest": {"model": f"models/{self.identity.model}", **said}}
+        return self._request("countTokens", said)
+
+    def parse_count(self, body: Any) -> CountAssembly:
+        return read_count(body, "totalTokens")
 
     def parse(self, body: Any, request: ChatRequest) -> ReplyAssembly:
         return parse_reply(body, self.decoder(request))

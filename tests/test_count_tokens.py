@@ -84,6 +84,30 @@ COUNTING: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
     ),
 }
 
+COUNTING["gemini"] = (
+    "gemini:gemini-3.5-flash",
+    {"totalTokens": 31},
+    "/v1beta/models/gemini-3.5-flash:countTokens",
+    {
+        "generateContentRequest": {
+            "model": "models/gemini-3.5-flash",
+            "contents": [{"role": "user", "parts": [{"text": "Hi"}]}],
+            "systemInstruction": {"parts": [{"text": "Brief."}]},
+            "tools": [
+                {
+                    "functionDeclarations": [
+                        {
+                            "name": "get_weather",
+                            "description": "The weather.",
+                            "parametersJsonSchema": dict(WEATHER.parameters),
+                        }
+                    ]
+                }
+            ],
+        }
+    },
+)
+
 
 @pytest.mark.parametrize("name", COUNTING)
 def test_the_vendor_counts(name: str) -> None:

@@ -72,6 +72,15 @@ def test_the_region_chooses_the_address(monkeypatch: pytest.MonkeyPatch) -> None
             asked(**own)
 
 
+def test_tokens_are_counted_of_the_fields_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here what is counted stands at the top, where the Developer API wants it in a field."""
+    monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", TOKEN)
+    vendor = FakeVendor(lambda _request: httpx.Response(200, json={"totalTokens": 3}))
+    assert Client.from_config(config(), http_client=vendor).count_tokens("Hi").source == "vendor"
+    assert json.loads(vendor.requests[0].content) == {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
+    assert vendor.requests[0].url.path.endswith("/models/gemini-3.5-flash:countTokens")
+
+
 class Source:
     """What google-auth gives: `refresh` asks the token server, and the token lasts for so many seconds."""
 
