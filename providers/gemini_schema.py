@@ -81,6 +81,11 @@ class _Lowering:
 
     def whole(self) -> dict[str, Any]:
         """The root, with those of its definitions that something refers to."""
+        one, other = (self._root.get(name) for name in _DEFINITIONS)
+        if isinstance(one, Mapping) and isinstance(other, Mapping) and one.keys() & other.keys():
+            raise _refused(
+                f"{self._where}.definitions", "a name in it stands in $defs as well, with one place for both"
+            )
         out = self.lower(self._root, self._where)
         for start in self._needed:
             self._check_end(start, start, set())
@@ -160,11 +165,11 @@ class _Lowering:
 
     def _one(self, left: dict[str, Any], where: str) -> dict[str, Any]:
         """What is of one kind: moved from `left` to what is given back."""
-        if "const" in left:
-            left["enum"] = [left.pop("const")]
-        if "enum" in left:
-            left.pop("type", None)
-            return _listed(left.pop("enum"), where)
+        for key in ("const", "enum"):
+            if key in left:
+                left.pop("type", None)
+                values = left.pop(key)
+                return _listed([values] if key == "const" else values, f"{where}.{key}")
         out: dict[str, Any] = {}
         kind = left.pop("type", None)
         if kind is not None:
@@ -222,10 +227,10 @@ class _Lowering:
 def _listed(values: Any, where: str) -> dict[str, Any]:
     """Values that are listed: strings and numbers; null is a type of its own."""
     if not isinstance(values, list) or not values:
-        raise _refused(f"{where}.enum", "it lists nothing")
+        raise _refused(where, "it lists nothing")
     plain = [value for value in values if value is not None]
     if any(isinstance(value, bool) or not isinstance(value, (str, int, float)) for value in plain):
-        raise _refused(f"{where}.enum", "the vendor takes strings and numbers there alone")
+        raise _refused(where, "the vendor takes strings and numbers there alone")
     words = [value for value in plain if isinstance(value, str)]
     numbers = [value for value in plain if not isinstance(value, str)]
     kind = "integer" if all(isinstance(value, int) for value in numbers) else "number"

@@ -53,6 +53,8 @@ def test_what_is_lowered(schema: dict[str, Any], expected: dict[str, Any]) -> No
         ({"items": {"patternProperties": {}}}, "response_format.items.patternProperties: "),
         ({"allOf": [{}, {}]}, "response_format.allOf: "),
         ({"enum": [True]}, "response_format.enum: "),
+        ({"const": False}, "response_format.const: "),
+        ({"$defs": {"A": {}}, "definitions": {"A": {}}}, "response_format.definitions: "),
         ({"properties": {"x": {"$ref": "#/$defs/X"}}}, "response_format.properties.x.$ref: "),
         ({"$ref": "#", "type": "object"}, "response_format: it has $ref and type"),
         ({"type": "text"}, "response_format.type: "),
