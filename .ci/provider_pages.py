@@ -97,7 +97,7 @@ def _start(spec: ProviderSpec) -> str:
     text = f'```sh\nexport {exports}\nllmswitch chat "Say hello" -m {spec.name}:{model}\n```\n'
     if len(site.key_env) > 1 and not secrets:
         text += f"\nThe key is looked for in {_codes(site.key_env)}, in this order.\n"
-    other = next((name for name, each in spec.sites.items() if each.key_env != site.key_env), None) or next(
+    other = next((name for name, each in spec.sites.items() if each.key_env not in ((), site.key_env)), None) or next(
         (name for name in spec.sites if name != spec.site), None
     )
     if other is not None:

@@ -41,7 +41,7 @@ __all__ = [
     "VendorFault",
 ]
 
-Framing: TypeAlias = Literal["sse", "sse-lines", "ndjson", "aws-event-stream"]
+Framing: TypeAlias = Literal["sse", "sse-lines", "sse-json", "ndjson", "aws-event-stream"]
 
 
 @dataclass(slots=True)

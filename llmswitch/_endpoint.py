@@ -87,8 +87,12 @@ class Endpoint:
         return self._address
 
     def beside(self, base_url: str) -> Endpoint:
-        """Another address of the same vendor's, reached in the same way, without a key."""
-        return Endpoint(self.provider, self.site, base_url, self.jurisdiction, {}, self.account, proxy=self.proxy)
+        """
+        Another address of the same vendor's, reached in the same way, without a key; a cloud's metadata service, which
+        is on this machine, without a proxy.
+        """
+        proxy = None if is_metadata((urlsplit(base_url).hostname or "").lower()) else self.proxy
+        return Endpoint(self.provider, self.site, base_url, self.jurisdiction, {}, self.account, proxy=proxy)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.provider}, {self.site}, {self.base_url})"

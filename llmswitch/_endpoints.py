@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from ._addresses import is_private, server_address
-from ._config import ADDRESS_PARTS, KeyReference, Loaded, ProviderConfig
+from ._addresses import is_private
+from ._config import KeyReference, Loaded, ProviderConfig
 from ._credential import Credential
 from ._endpoint import Address, Endpoint, check_base_url
 from ._errors import ConfigError, ConnectFailed, KeyMissing
@@ -20,8 +20,9 @@ from ._proxies import EnvironmentProxies, Proxy
 from ._registry import closed_service, owners_of
 from ._scrub import remember
 from ._secrets import Secret
+from ._sites import named_address, site_name_of, site_url
 
-__all__ = ["Endpoints", "Location", "closed_key", "has_key", "same_origin", "signer", "site_url", "version_of"]
+__all__ = ["Endpoints", "Location", "closed_key", "has_key", "same_origin", "signer", "version_of"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -77,7 +78,7 @@ class Endpoints:
         where = self._where(spec)
         if spec.server is not None and own.base_url is None:
             return Location(spec.site, None, "", moved=False, jurisdiction="local")
-        site_name = own.site or _site_with_key(spec, own)
+        site_name = site_name_of(spec, own)
         site = spec.sites.get(site_name)
         if site is None and own.base_url is None:
             known = ", ".join(spec.sites)
@@ -86,7 +87,7 @@ class Endpoints:
                 if known
                 else f"{where}: base_url is needed: where is this server?"
             )
-        variable, told = _told(site) if site is not None and own.base_url is None else ("", None)
+        variable, told = named_address(site) if site is not None and own.base_url is None else ("", None)
         base_url = check_base_url(
             own.base_url or told or (site_url(site, own, where) if site else ""),
             f"{where} (from {variable})" if told else where,
@@ -284,41 +285,6 @@ def version_of(spec: ProviderSpec, own: ProviderConfig) -> str | None:
         known = ", ".join(spec.versions) or "none"
         raise ConfigError(f"providers.{spec.name}.version: there is no {version!r} (known: {known})")
     return version
-
-
-def _site_with_key(spec: ProviderSpec, own: ProviderConfig) -> str:
-    """The vendor's usual site, or the one whose key is in the environment where only that one's is."""
-    if own.base_url is None and own.api_key is None:
-        for name in (spec.site, *spec.sites):
-            if name in spec.sites and any(os.environ.get(key, "").strip() for key in spec.sites[name].key_env):
-                return name
-    return spec.site
-
-
-def site_url(site: SiteSpec, own: ProviderConfig, where: str) -> str:
-    """The address of a site, with the region or resource that was chosen. Raises `ConfigError` where it can be none."""
-    url = _filled(site.base_url, "region", own.region, site.region_env, site.region, where)
-    return _filled(url, "resource", own.resource, site.resource_env, None, where)
-
-
-def _told(site: SiteSpec) -> tuple[str, str | None]:
-    """The variable that says where a server of the user's own is, and its base URL; `None` where none says it."""
-    for name in site.address_env:
-        value = os.environ.get(name, "").strip()
-        if value:
-            return name, server_address(value, site.base_url)
-    return "", None
-
-
-def _filled(url: str, what: str, own: str | None, variables: tuple[str, ...], usual: str | None, where: str) -> str:
-    if f"{{{what}}}" not in url:
-        return url
-    set_there = (os.environ.get(name, "").strip() for name in variables)
-    value = own or next(filter(None, set_there), None) or usual or ""
-    if not re.fullmatch(ADDRESS_PARTS[what], value):
-        names = " or ".join(variables)
-        raise ConfigError(f"{where}: no valid {what}: set {what}" + (f", or the variable {names}" if names else ""))
-    return url.replace(f"{{{what}}}", value)
 
 
 def signer(auth: AuthSpec) -> type[Credential]:

@@ -92,13 +92,15 @@ class SiteSpec(Strict):
     `key_env`: the environment variables that usually hold its key, best first. `account`: sites of one account take
     each other's keys; where it is not said, a site takes its own alone. `region` stands for `{region}` in `base_url`
     where neither the configuration nor a variable of `region_env` names another. `resource_env`: the variables that may
-    name what stands for `{resource}`, for which there is no usual one. `address_env`: the variables that may name a
+    name what stands for `{resource}`, for which there is no usual one. `regions`: those that have this site for an
+    address of their own; any other is at the site whose address names it. `address_env`: the variables that may name a
     server of the user's own in place of `base_url`, as that server itself is told where to listen.
     """
 
     base_url: str
     region: str | None = None
     region_env: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
     resource_env: tuple[str, ...] = ()
     address_env: tuple[str, ...] = ()
     jurisdiction: Place = "unknown"
@@ -136,7 +138,7 @@ ModelTier: TypeAlias = Literal["flagship", "standard", "small"]
 class DialectSpec(Strict):
     """
     Another dialect in which the provider can be asked, beside its usual one. `options` are those of this dialect, which
-    hold in place of all others; `capabilities` can only take away from what a model does.
+    hold in place of all others; lists of `capabilities` can only take away from what a model does.
     """
 
     capabilities: dict[str, Any] = {}

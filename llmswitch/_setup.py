@@ -333,11 +333,13 @@ def make_adapter(spec: ProviderSpec, own: ProviderConfig, identity: ModelIdentit
     """
     The dialect as this provider speaks it for this model: the one that `own` chose, where it speaks that.
 
+    A server of one's own is asked in the usual one where nobody chose: few that stand in for a vendor speak all of his.
+
     Raises `ConfigError` for an option that there is not.
     """
     version = version_of(spec, own)
     spoken = own.dialect if own.dialect in spec.spoken else None
-    spoken = spoken or spec.dialect_of(identity.model)
+    spoken = spoken or (spec.dialect if own.base_url is not None else spec.dialect_of(identity.model))
     adapter_class = dialect(spoken)
     capabilities: dict[str, Any] = dict(adapter_class.baseline)
     options: dict[str, Any] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,7 +24,8 @@ from llmswitch.providers.anthropic_errors import read_error
 from llmswitch.providers.anthropic_limits import Plan, plan
 from llmswitch.providers.anthropic_messages import build_messages
 from llmswitch.providers.anthropic_reply import MessagesDecoder, parse_message
-from llmswitch.providers.anthropic_schema import closed_schema, schema_gap
+from llmswitch.providers.anthropic_schema import closed_schema
+from llmswitch.providers.schema_gap import gap_in
 from llmswitch.providers.tool_ids import ToolIds
 from llmswitch.providers.user_turns import change_warnings
 
@@ -34,21 +36,24 @@ class MessagesOptions(BaseModel):
     """
     How a vendor, or a model, departs from the dialect.
 
-    `default_max_tokens`: the wire requires `max_tokens`; this is sent where the caller gives none, and where it cuts
-    the answer, the reply warns of it (`default_max_tokens`). A thinking budget comes on top of it, up to the model's
-    `max_output`. `reasoning`: by level, what goes into the body; a `budget_tokens` in it is at most half of the
-    caller's `max_tokens`, and the reply warns where it was made smaller (`reasoning_cut`). `system_turns`: a system
-    message may stand in the middle of the conversation, between a user's turn and the assistant's; without it, and in
-    any other place, its text goes into a user's turn between `<system>` tags, and the reply warns of it
-    (`system_in_user_turn`). `user_first`: the first turn has to be the user's; where it is not, a note that says so
-    stands before it if the request allows that (`degrade=True`), and the reply warns of it. `one_sampling_value`:
-    temperature and top_p are refused together. `tool_ids`: which ids of tool calls are taken; others are replaced.
+    `path`: where requests go; a `{model}` in it stands for the model, which is then not in the body. `stream_path`: the
+    same of streams, where it is another. `default_max_tokens`: the wire requires `max_tokens`; this is sent where the
+    caller gives none, and where it cuts the answer, the reply warns of it (`default_max_tokens`). A thinking budget
+    comes on top of it, up to the model's `max_output`. `reasoning`: by level, what goes into the body; a
+    `budget_tokens` in it is at most half of the caller's `max_tokens`, and the reply warns where it was made smaller
+    (`reasoning_cut`). `system_turns`: a system message may stand in the middle of the conversation, between a user's
+    turn and the assistant's; without it, and in any other place, its text goes into a user's turn between `<system>`
+    tags, and the reply warns of it (`system_in_user_turn`). `user_first`: the first turn has to be the user's; where it
+    is not, a note that says so stands before it if the request allows that (`degrade=True`), and the reply warns of it.
+    `one_sampling_value`: temperature and top_p are refused together. `tool_ids`: which ids of tool calls are taken;
+    others are replaced.
     `body`: sent with every request.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     path: str = "/messages"
+    stream_path: str = ""
     default_max_tokens: Annotated[int, Field(ge=1)] = 4096
     reasoning: dict[Literal["off", "low", "medium", "high"], dict[str, Any]] = {}
     system_turns: bool = False
@@ -85,11 +90,15 @@ class MessagesAdapter(Adapter):
         except CapabilityMismatch as problem:
             problem.provider, problem.model = self.identity.provider, self.identity.model
             raise
+        path = self.options.path
         if stream:
             body["stream"] = True
+            path = self.options.stream_path or path
+        if "{model}" in path:
+            path = path.replace("{model}", quote(body.pop("model"), safe="@"))
         body.update(request.extra.get(self.identity.provider, {}))
         try:
-            return HTTPRequest(self.options.path, dumps(body))
+            return HTTPRequest(path, dumps(body))
         except ValueError as problem:
             raise InvalidRequest(f"the request can't be written as JSON: {problem}") from None
 
@@ -130,7 +139,7 @@ class MessagesAdapter(Adapter):
         return plan(request, self.options, self.capabilities, self.identity)
 
     def schema_gap(self, schema: Mapping[str, Any]) -> SchemaGap | None:
-        return schema_gap(schema)
+        return gap_in(schema, closed_schema)
 
     def prepare_tools(self, request: ChatRequest) -> dict[str, Any]:
         """

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmswitch._adapter import SchemaGap
 from llmswitch._errors import CapabilityMismatch
 
-__all__ = ["closed_schema", "schema_gap"]
+__all__ = ["closed_schema"]
 
 _FORMATS = frozenset(
     {"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"},
@@ -31,15 +30,6 @@ def closed_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
         return _Lowering(schema).whole()
     except RecursionError:
         raise _refused("response_format", "it is nested too deeply") from None
-
-
-def schema_gap(schema: Mapping[str, Any]) -> SchemaGap | None:
-    """What of the schema has no form in the subset."""
-    try:
-        closed_schema(schema)
-    except CapabilityMismatch as problem:
-        return SchemaGap(problem.message.removeprefix("response_format: "))
-    return None
 
 
 class _Lowering:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from typing import Any
+from urllib.parse import unquote
 
-from llmswitch._json import dumps
+from llmswitch._adapter import HTTPRequest
+from llmswitch._json import dumps, loads
 from llmswitch._messages import Document, Image, Part, Reasoning, Text, ToolCall, ToolResult
 from llmswitch._vendor_wire import Answer, Heard, VendorWire, in_pieces
 from llmswitch.providers.anthropic_wire_rules import THOUGHTS, check_turns
@@ -24,6 +27,17 @@ class MessagesWire(VendorWire):
     keeps_thoughts = "always"
     seals_thoughts = True
     sealed_by_model = True
+
+    def hear_request(self, request: HTTPRequest) -> Heard:
+        body, options = loads(request.body), self.options
+        path = options.stream_path or options.path if body.get("stream") else options.path
+        if "{model}" not in path:
+            return self.hear(body)
+        before, after = (re.escape(piece) for piece in path.split("{model}"))
+        found = re.fullmatch(f".*{before}([^/]+){after}", request.path)
+        assert found is not None, "no path of this API"
+        assert "model" not in body, "the model is in the path"
+        return self.hear({**body, "model": unquote(found[1])})
 
     def hear(self, body: dict[str, Any]) -> Heard:
         left = dict(body)

@@ -20,10 +20,11 @@ from llmswitch._errors import CapabilityMismatch, InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._reply import ChatWarning
 from llmswitch._request import ChatRequest
-from llmswitch.providers.anthropic_schema import closed_schema, schema_gap
+from llmswitch.providers.anthropic_schema import closed_schema
 from llmswitch.providers.bedrock_errors import read_error
 from llmswitch.providers.bedrock_messages import build_messages
 from llmswitch.providers.bedrock_reply import ConverseDecoder, parse_reply
+from llmswitch.providers.schema_gap import gap_in
 from llmswitch.providers.tool_ids import ToolIds
 from llmswitch.providers.user_turns import change_warnings
 
@@ -119,7 +120,7 @@ class ConverseAdapter(Adapter):
         return body
 
     def schema_gap(self, schema: Mapping[str, Any]) -> SchemaGap | None:
-        return schema_gap(schema)
+        return gap_in(schema, closed_schema)
 
     def prepare_tools(self, request: ChatRequest) -> dict[str, Any]:
         """

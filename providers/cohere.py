@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from llmswitch._adapter import Adapter, ErrorFacts, HTTPRequest
+from llmswitch._adapter import Adapter, ErrorFacts, HTTPRequest, SchemaGap
 from llmswitch._assembly import ReplyAssembly
 from llmswitch._errors import CapabilityMismatch, InvalidRequest
 from llmswitch._json import dumps
@@ -23,6 +23,7 @@ from llmswitch.providers.cohere_messages import build_messages
 from llmswitch.providers.cohere_reply import CohereDecoder, parse_reply
 from llmswitch.providers.cohere_schema import held_schema
 from llmswitch.providers.json_in_words import json_instruction
+from llmswitch.providers.schema_gap import gap_in
 from llmswitch.providers.tool_ids import ToolIds
 
 __all__ = ["ADAPTER", "CohereAdapter", "CohereOptions"]
@@ -116,6 +117,9 @@ class CohereAdapter(Adapter):
             return {"thinking": {"type": "enabled", "token_budget": wanted}}
         # `off` needs no word where there is no switch
         return dict(self.options.reasoning.get(wanted, {})) if wanted in self.capabilities.reasoning else {}
+
+    def schema_gap(self, schema: Mapping[str, Any]) -> SchemaGap | None:
+        return gap_in(schema, held_schema)
 
     def prepare_tools(self, request: ChatRequest) -> dict[str, Any]:
         """

@@ -188,8 +188,7 @@ class ChatCompletionsAdapter(Adapter):
         return settings
 
     def schema_gap(self, schema: Mapping[str, Any]) -> SchemaGap | None:
-        gap = strict_gap(schema) if self.options.strict_schema else ""
-        return SchemaGap(f"{gap}, which strict mode lacks", sent=True) if gap else None
+        return strict_gap(schema) if self.options.strict_schema else None
 
     def prepare_tools(self, request: ChatRequest, *, stream: bool) -> dict[str, Any]:
         """The fields of the body that concern tools; `none` is said by leaving the tools out where it can't be said."""

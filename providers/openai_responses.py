@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from llmswitch._adapter import Adapter, ErrorFacts, HTTPRequest
+from llmswitch._adapter import Adapter, ErrorFacts, HTTPRequest, SchemaGap
 from llmswitch._assembly import ReplyAssembly
+from llmswitch._counting import CountAssembly, read_count
 from llmswitch._errors import CapabilityMismatch, InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._reply import ChatWarning
@@ -21,13 +22,15 @@ from llmswitch._request import ChatRequest
 from llmswitch.providers.openai_errors import read_error
 from llmswitch.providers.openai_responses_items import build_input
 from llmswitch.providers.openai_responses_reply import ResponsesDecoder, parse_response
-from llmswitch.providers.openai_schema import strict_schema
+from llmswitch.providers.openai_schema import strict_gap, strict_schema
 from llmswitch.providers.tool_ids import ToolIds
 
 __all__ = ["ADAPTER", "ResponsesAdapter", "ResponsesOptions"]
 
 # What Chat Completions has and Responses has not (SDK 3.54.0); the rest of `extra` goes as it is.
 _ABSENT = ("frequency_penalty", "logit_bias", "logprobs", "n", "presence_penalty", "seed", "stop")
+# What bears on the input, and is taken by the endpoint that counts it (SDK 3.54.0).
+_COUNTED = ("model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "text", "reasoning")
 # Fields of Chat Completions that stand elsewhere here.
 _MOVED = {"verbosity": ("text", "verbosity"), "reasoning_effort": ("reasoning", "effort")}
 
@@ -97,6 +100,22 @@ class ResponsesAdapter(Adapter):
     }
 
     def build(self, request: ChatRequest, *, stream: bool) -> HTTPRequest:
+        return self._request("", self._body(request, stream=stream))
+
+    def build_count(self, request: ChatRequest) -> HTTPRequest:
+        body = self._body(request, stream=False)
+        return self._request("/input_tokens", {name: value for name, value in body.items() if name in _COUNTED})
+
+    def parse_count(self, body: Any) -> CountAssembly:
+        return read_count(body, "input_tokens")
+
+    def _request(self, way: str, body: Mapping[str, Any]) -> HTTPRequest:
+        try:
+            return HTTPRequest(f"{self.options.path}{way}", dumps(body))
+        except ValueError as problem:
+            raise InvalidRequest(f"the request can't be written as JSON: {problem}") from None
+
+    def _body(self, request: ChatRequest, *, stream: bool) -> dict[str, Any]:
         options: ResponsesOptions = self.options
         extra = self._extra(request)
         said = build_input(request, options, self.identity)
@@ -110,10 +129,7 @@ class ResponsesAdapter(Adapter):
         for fields in (self._form(request), extra):
             for name, value in fields.items():
                 body[name] = _joined(body.get(name), value) if name in ("text", "reasoning", "tools") else value
-        try:
-            return HTTPRequest(options.path, dumps(body))
-        except ValueError as problem:
-            raise InvalidRequest(f"the request can't be written as JSON: {problem}") from None
+        return body
 
     def _extra(self, request: ChatRequest) -> dict[str, Any]:
         """The caller's own fields, in their places here. Raises `CapabilityMismatch` for what has none."""
@@ -151,6 +167,9 @@ class ResponsesAdapter(Adapter):
             body["include"] = list(options.include)
         return body
 
+    def schema_gap(self, schema: Mapping[str, Any]) -> SchemaGap | None:
+        return strict_gap(schema) if self.options.strict_schema else None
+
     def prepare_tools(self, request: ChatRequest) -> dict[str, Any]:
         """The fields of the body that concern tools; `none` is said by leaving the tools out where it can't be said."""
         choice = request.tool_choice
@@ -186,7 +205,7 @@ class ResponsesAdapter(Adapter):
         form = request.response_format
         if form is None:
             return {}
-        if form.schema is None or not form.enforced:
+        if form.schema is None:
             return {"text": {"format": {"type": "json_object"}}}
         strict = strict_schema(form.schema) if self.options.strict_schema else None
         schema: dict[str, Any] = {"name": form.name, "schema": dict(form.schema) if strict is None else strict}

@@ -52,7 +52,7 @@ def build_input(request: ChatRequest, options: ResponsesOptions, identity: Model
         raise CapabilityMismatch("messages: all of them are blank, so there is nothing to answer")
     # what the field of instructions says of JSON does not count, only the input's words do (public threads, 2025)
     heard = replace(request, messages=request.messages[leading:])
-    instruction = json_instruction(heard, insists=True)
+    instruction = json_instruction(heard)
     if instruction is not None:
         items.insert(0, {"type": "message", "role": "system", "content": instruction})
     return Input("\n\n".join(system), items)

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from llmswitch._adapter import SchemaGap
+
 __all__ = ["strict_gap", "strict_schema", "typed_schema"]
 
 _CONDITIONS = ("not", "if", "then", "else", "dependentRequired", "dependentSchemas")
@@ -33,15 +35,15 @@ def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
 
 
-def strict_gap(schema: Mapping[str, Any]) -> str:
-    """The place and the keyword that have no form in the strict subset; empty where there is none."""
+def strict_gap(schema: Mapping[str, Any]) -> SchemaGap | None:
+    """What has no form in the strict subset. Such a schema can be sent as it is, and is not enforced then."""
     try:
         _lower(schema, dict(schema.get("$defs", {})), "response_format")
     except _Inexpressible as gap:
-        return str(gap)
+        return SchemaGap(f"{gap}, which strict mode lacks", sent=True)
     except RecursionError:
-        return "response_format: nested too deeply"
-    return ""
+        return SchemaGap("response_format: nested too deeply for strict mode", sent=True)
+    return None
 
 
 def _lower(schema: Any, defs: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -38,6 +38,7 @@ VARIANTS: dict[str, list[tuple[str, str | None, dict[str, Any]]]] = {
         ("StreamOnly", "qwen3-omni-flash", {"site": "intl"}),
     ],
     "deepseek": [("Retired", "deepseek-reasoner", {"site": "cn"})],
+    "gemini": [("Budget", "gemini-2.5-flash", {})],
     "minimax": [("AlwaysThinks", "MiniMax-M2.7", {"site": "intl"}), ("RolePlay", "M2-her", {})],
     "mistral": [("Hears", "voxtral-small-latest", {}), ("Code", "codestral-2508", {})],
     "modelscope": [("OpenQwen", "Qwen/Qwen3-32B", {}), ("Vision", "Qwen/Qwen3-VL-8B", {})],

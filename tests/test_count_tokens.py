@@ -58,6 +58,25 @@ COUNTING: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
             "tools": [{"name": "get_weather", "description": "The weather.", "input_schema": dict(WEATHER.parameters)}],
         },
     ),
+    "openai": (
+        "openai:gpt-5",
+        {"object": "response.input_tokens", "input_tokens": 31},
+        "/v1/responses/input_tokens",
+        {
+            "model": "gpt-5",
+            "instructions": "Brief.",
+            "input": [{"type": "message", "role": "user", "content": "Hi"}],
+            "tools": [
+                {
+                    "type": "function",
+                    "name": "get_weather",
+                    "description": "The weather.",
+                    "parameters": dict(WEATHER.parameters),
+                    "strict": False,
+                }
+            ],
+        },
+    ),
     "bedrock": (
         "bedrock:anthropic.claude-sonnet-4-6",
         {"inputTokens": 31},
@@ -84,6 +103,30 @@ COUNTING: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
     ),
 }
 
+COUNTING["gemini"] = (
+    "gemini:gemini-3.5-flash",
+    {"totalTokens": 31},
+    "/v1beta/models/gemini-3.5-flash:countTokens",
+    {
+        "generateContentRequest": {
+            "model": "models/gemini-3.5-flash",
+            "contents": [{"role": "user", "parts": [{"text": "Hi"}]}],
+            "systemInstruction": {"parts": [{"text": "Brief."}]},
+            "tools": [
+                {
+                    "functionDeclarations": [
+                        {
+                            "name": "get_weather",
+                            "description": "The weather.",
+                            "parametersJsonSchema": dict(WEATHER.parameters),
+                        }
+                    ]
+                }
+            ],
+        }
+    },
+)
+
 
 @pytest.mark.parametrize("name", COUNTING)
 def test_the_vendor_counts(name: str) -> None:
@@ -92,7 +135,7 @@ def test_the_vendor_counts(name: str) -> None:
     asked, vendor = client(lambda request: httpx.Response(200, json=answer), model)
     provider, _, only = model.partition(":")
     exact = TokenCount(31, 31, 31, "vendor", provider, only)
-    assert exact == asked.count_tokens(HI, tools=[WEATHER], max_tokens=9, temperature=0.5)
+    assert exact == asked.count_tokens(HI, tools=[WEATHER], max_tokens=9)
     (request,) = vendor.requests
     assert (path, body) == (request.url.path, json.loads(request.content))
 

@@ -31,6 +31,7 @@ VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "dashscope": [("qwen3.7-plus", {"site": "intl"}), ("deepseek-v4-pro", {}), ("deepseek-r1", {}), ("kimi-k3", {})],
     "deepseek": [("deepseek-reasoner", {"site": "cn"}), ("deepseek-chat", {})],
     "fireworks": [("accounts/fireworks/models/deepseek-v4-pro", {})],
+    "gemini": [("gemini-2.5-flash", {})],
     "minimax": [("MiniMax-M2.7", {"site": "intl"}), ("M2-her", {})],
     "mistral": [("codestral-2508", {})],
     "modelscope": [("ZhipuAI/GLM-5", {}), ("Qwen/Qwen3-32B", {})],
@@ -42,6 +43,7 @@ VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "spark": [("lite", {}), ("spark-x", {"site": "cn-x2"})],
     "streamlake": [("deepseek-v4-pro", {}), ("kimi-k2.7-code", {}), ("glm-5", {})],
     "tencent": [("minimax-m3", {"site": "intl"}), ("kimi-k2.6", {}), ("deepseek-v4-pro", {})],
+    "vertex": [("gemini-2.5-flash", {})],
     "volcengine": [("deepseek-v4-pro-ga-260813", {}), ("deepseek-r1-250528", {}), ("kimi-k2-5-260127", {})],
     "xai": [("grok-4.20-0309-non-reasoning", {})],
     "zhipu": [("glm-5.3", {"site": "intl"}), ("glm-4-flash", {})],
@@ -84,7 +86,7 @@ def test_variants_with_the_centres(target):
 
 RULES = (
     *("reasoning_replay", "reasoning_stand_in", "reasoning_fields", "reasoning_parts", "thoughts_in_content"),
-    *("calls_content", "tool_ids"),
+    *("calls_content", "tool_ids", "signature_stand_in"),
 )
 
 

@@ -12,6 +12,11 @@ import pytest
 from llmswitch import ChatReply, Client, LLMSwitchError, Message
 from llmswitch.testing import FakeVendor
 
+# An answer in each of the dialects that are tested through this.
+_ANY = {
+    "choices": [{"message": {"content": "{}"}}],
+    "candidates": [{"content": {"parts": [{"text": "{}"}]}, "finishReason": "STOP"}],
+}
 KEY = "CANARY-key-0f4c2a9b7d31e865"
 
 
@@ -39,9 +44,7 @@ class OneVendor:
 
     def sent(self, messages: str | Sequence[Message] = "Hi", *, stream: bool = False, **options: Any) -> dict[str, Any]:
         """The body of the request for this call."""
-        said = {"type": "message", "content": [{"type": "output_text", "text": "{}"}]}
-        answer = {"choices": [{"message": {"content": "{}"}}], "output": [said]}
-        client = self.client(httpx.Response(200, json=answer))
+        client = self.client(httpx.Response(200, json=_ANY))
         given = messages if isinstance(messages, str) else list(messages)
         list(client.stream(given, **options)) if stream else client.chat(given, **options)
         body: dict[str, Any] = json.loads(self.requests[-1].content)

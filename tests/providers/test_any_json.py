@@ -14,6 +14,8 @@ from llmswitch._assembly import BadArguments
 from llmswitch._framing import ServerSentEvent
 from llmswitch.providers.anthropic_errors import read_error as read_messages_error
 from llmswitch.providers.anthropic_reply import MessagesDecoder, parse_message
+from llmswitch.providers.gemini_errors import read_error as read_google_error
+from llmswitch.providers.gemini_reply import GeminiDecoder, parse_reply
 from llmswitch.providers.openai import ChatCompletionsOptions
 from llmswitch.providers.openai_errors import read_error as read_completions_error
 from llmswitch.providers.openai_reply import ChatCompletionsDecoder, parse_completion
@@ -74,7 +76,40 @@ MESSAGES = [
     "details",
     "error_code",
 ]
+CONTENT = [
+    "candidates",
+    "content",
+    "parts",
+    "index",
+    "text",
+    "thought",
+    "thoughtSignature",
+    "functionCall",
+    "name",
+    "args",
+    "id",
+    "willContinue",
+    "inlineData",
+    "finishReason",
+    "continuationToken",
+    "usageMetadata",
+    "promptTokenCount",
+    "totalTokenCount",
+    "promptFeedback",
+    "blockReason",
+    "error",
+    "status",
+    "details",
+    "violations",
+    "quotaId",
+    "retryDelay",
+    "reason",
+]
 WORDS = [
+    "STOP",
+    "CONTINUATION",
+    "MISSING_THOUGHT_SIGNATURE",
+    "9s",
     "stop",
     "tool_calls",
     "length",
@@ -148,6 +183,14 @@ EVENT = st.fixed_dictionaries(
         "usage": some_json(MESSAGES),
     },
 )
+PARTS = st.lists(st.dictionaries(st.sampled_from(CONTENT[4:13]), some_json(CONTENT), max_size=3), max_size=3)
+CANDIDATE = st.fixed_dictionaries(
+    {"content": st.fixed_dictionaries({"parts": PARTS}) | some_json(CONTENT)},
+    optional={"finishReason": st.sampled_from(WORDS[:4]), "continuationToken": some_json(CONTENT)},
+)
+CONTENTS = st.fixed_dictionaries(
+    {}, optional={"candidates": st.lists(CANDIDATE, max_size=2), "error": some_json(CONTENT)}
+)
 
 
 def read(decoder: StreamDecoder, events: list[Any]) -> None:
@@ -189,8 +232,17 @@ def check(examples: int) -> None:
             whole(lambda event=event: parse_message(event, MessagesDecoder(WHO)))
             read_messages_error(400, json.dumps(event).encode())
 
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(CONTENTS | some_json(CONTENT), max_size=4))
+    def contents(chunks: list[Any]) -> None:
+        read(GeminiDecoder(WHO), chunks)
+        for chunk in chunks:
+            whole(lambda chunk=chunk: parse_reply(chunk, GeminiDecoder(WHO)))
+            read_google_error(400, json.dumps(chunk).encode())
+
     completions()
     messages()
+    contents()
 
 
 def test_any_json():
