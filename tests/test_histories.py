@@ -24,7 +24,6 @@ from llmswitch import (
     VendorPart,
 )
 from llmswitch._capabilities import fit
-from llmswitch._json import loads
 from llmswitch._request import ChatRequest
 from llmswitch._vendor_wire import Heard
 from llmswitch.testing import Party
@@ -117,7 +116,7 @@ def hear(target: Party, messages: list[Message], chosen: dict[str, Any]) -> Hear
         return None
     assert ELSEWHERE not in built.body.decode() or target.provider == "minimax", f"{target} hears what others thought"
     adapter.decoder(request)
-    return target.wire.hear(loads(built.body))
+    return target.wire.hear_request(built)
 
 
 def is_plain(messages: list[Message], target: Party) -> bool:

@@ -15,6 +15,7 @@ from llmswitch.testing import FakeVendor
 # An answer in each of the dialects that are tested through this.
 _ANY = {
     "choices": [{"message": {"content": "{}"}}],
+    "output": [{"type": "message", "content": [{"type": "output_text", "text": "{}"}]}],
     "candidates": [{"content": {"parts": [{"text": "{}"}]}, "finishReason": "STOP"}],
 }
 KEY = "CANARY-key-0f4c2a9b7d31e865"
