@@ -1,0 +1,11 @@
+"""
+Front doors: what a client of another API sends is asked of the chain, and answered in the words of that API.
+
+A door is a translation and holds no policy. It does no I/O, so the transports beneath the SDKs and the gateway share it.
+"""
+
+from __future__ import annotations
+
+from ._door import Asked, Door, EventWriter, Refusal
+
+__all__ = ["Asked", "Door", "EventWriter", "Refusal"]
