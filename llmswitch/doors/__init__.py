@@ -1,7 +1,7 @@
 """
 Front doors: what a client of another API sends is asked of the chain, and answered in the words of that API.
 
-A door is a translation and holds no policy. It does no I/O, so the transports beneath the SDKs and the gateway share it.
+A door is a translation and holds no policy. It does no I/O, so what lies beneath the SDKs and the gateway share it.
 """
 
 from __future__ import annotations
