@@ -78,7 +78,7 @@ from ._messages import (
     VendorData,
     VendorPart,
 )
-from ._provider import Price
+from ._prices import Price
 from ._reply import Attempt, ChatReply, ChatWarning, Cost, FinishReason, Usage
 from ._request import ChatOptions
 from ._stream import AsyncChatStream, ChatStream

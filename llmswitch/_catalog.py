@@ -11,7 +11,8 @@ from ._capabilities import Capabilities
 from ._config import ProviderConfig
 from ._errors import ConfigError
 from ._nearest import nearest
-from ._provider import ModelTier, Price, ProviderSpec
+from ._prices import Price
+from ._provider import ModelTier, ProviderSpec
 from ._registry import provider, provider_names
 from ._setup import make_adapter
 from ._target import split_target

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from ._capabilities import Capabilities
-from ._provider import PeakHours, Price, Rates
+from ._prices import PeakHours, Price, Rates
 
 __all__ = ["abilities_in_words", "places_in_words", "price_in_words", "prices_in_words", "tokens_in_words"]
 

@@ -17,8 +17,9 @@ from pydantic import AfterValidator, BaseModel, Field, StrictBool, ValidationErr
 
 from ._errors import ConfigError
 from ._nearest import nearest
-from ._provider import AuthSpec, HeaderName, Headers, Place, Strict
+from ._provider import AuthSpec
 from ._secrets import insist
+from ._strict import HeaderName, Headers, Place, Strict
 
 __all__ = [
     "LARGEST",

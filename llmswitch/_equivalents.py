@@ -17,8 +17,10 @@ from ._catalog import CatalogModel, catalog, find_model, today
 from ._errors import ConfigError
 from ._losses import Loss, losses
 from ._nearest import nearest
-from ._provider import ModelTier, Place, Price, Strict
+from ._prices import Price
+from ._provider import ModelTier
 from ._registry import provider, provider_names
+from ._strict import Place, Strict
 
 __all__ = ["Equivalent", "ReferenceRates", "equivalents", "reference_rates"]
 

@@ -5,66 +5,25 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, time
-from decimal import Decimal
+from datetime import date
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from . import _errors
 from ._errors import ConfigError
+from ._prices import Price
+from ._strict import HeaderName, Headers, Place, Strict, first_problem
 
 __all__ = [
     "AuthSpec",
     "ErrorRule",
     "ModelTier",
-    "Place",
-    "Price",
     "ProviderSpec",
-    "Rates",
     "SiteSpec",
     "VersionSpec",
-    "first_problem",
 ]
-
-_HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
-
-
-class Strict(BaseModel):
-    """Unknown keys are said aloud, values never are."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-
-def _header_name(name: str) -> str:
-    if not _HEADER_NAME.match(name):
-        raise ValueError("the name of a header must be printable ASCII without spaces")
-    return name
-
-
-HeaderName = Annotated[str, AfterValidator(_header_name)]
-
-
-def _header_names(headers: dict[str, str]) -> dict[str, str]:
-    for name, value in headers.items():
-        if not _HEADER_NAME.match(name) or not value.isascii() or not value.isprintable():
-            raise ValueError("header names and values must be printable ASCII on one line")
-    return headers
-
-
-Headers = Annotated[dict[str, str], AfterValidator(_header_names)]
-
-_PLACE = re.compile(r"^([a-z]{2}|global|local|unknown)$")
-
-
-def _place(name: str) -> str:
-    if not _PLACE.match(name.lower()):
-        raise ValueError("a place is a country's ISO code of two letters (or eu), global, local or unknown")
-    return name.lower()
-
-
-Place = Annotated[str, AfterValidator(_place)]
 
 
 class AuthSpec(Strict):
@@ -181,78 +140,6 @@ class FamilySpec(Strict):
     note: str = ""
 
 
-class Rates(Strict):
-    """
-    Per million tokens. What is not known is absent, never 0.
-
-    `output_thinking`: every token that came out, where an answer that was thought over costs more.
-    """
-
-    input: Decimal
-    output: Decimal
-    output_thinking: Decimal | None = None
-    cached: Decimal | None = None
-    cache_write: Decimal | None = None
-
-
-class Tier(Rates):
-    """The rates of a request with more than `over` tokens of input: they hold for all of its tokens."""
-
-    over: Annotated[int, Field(gt=0)]
-
-
-class PeakHours(Rates):
-    """
-    The rates at busy hours. `hours` are spans of UTC, each from its first time up to its second; `days` as in ISO
-    (1 is Monday). A vendor's public holidays are not known here, so on them the dearer rate is named.
-    """
-
-    hours: Annotated[tuple[tuple[time, time], ...], Field(min_length=1)]
-    days: tuple[Annotated[int, Field(ge=1, le=7)], ...] = (1, 2, 3, 4, 5, 6, 7)
-
-    def holds(self, at: datetime) -> bool:
-        """Whether that moment is a busy one."""
-        moment = at.astimezone(UTC)
-        return moment.isoweekday() in self.days and any(start <= moment.time() < end for start, end in self.hours)
-
-
-class Price(Rates):
-    """
-    A model's price, in the vendor's own currency; by the length of the input or by the hour where it differs.
-
-    `up_to`: tokens of input beyond which the price is not known here.
-    """
-
-    model: str
-    site: str | None = None
-    currency: str
-    tiers: tuple[Tier, ...] = ()
-    up_to: int | None = None
-    peak: PeakHours | None = None
-    source: str
-    checked: date
-
-    def rates(self, input_tokens: int, at: datetime) -> Rates | None:
-        """What holds for a request of that length at that moment; `None` where it is not known."""
-        if self.up_to is not None and input_tokens > self.up_to:
-            return None
-        if self.peak is not None and self.peak.holds(at):
-            return self.peak
-        reached = [tier for tier in self.tiers if input_tokens > tier.over]
-        return max(reached, key=lambda tier: tier.over) if reached else self
-
-    def most(self, input_tokens: int, output_tokens: int) -> Decimal:
-        """The most that a request of so many tokens may cost: at whatever hour, cached or not, thought over or not."""
-        each: list[Rates] = [self, *(tier for tier in self.tiers if input_tokens > tier.over)]
-        if self.peak is not None:
-            each.append(self.peak)
-        return max(
-            input_tokens * max(rates.input, rates.cached or rates.input, rates.cache_write or rates.input)
-            + output_tokens * max(rates.output, rates.output_thinking or rates.output)
-            for rates in each
-        ) / Decimal(1_000_000)
-
-
 def _known_class(name: str) -> str:
     if name not in _errors.__all__:
         raise ValueError(f"no error class is named {name}")
@@ -288,6 +175,27 @@ class ServerSpec(Strict):
     warning: str = ""
 
 
+class ModelsOf(Strict):
+    """
+    Another provider whose models these are. `name`: a regular expression that matches a whole model name here, whose
+    first group is the name there.
+    """
+
+    provider: str
+    name: str = "(.+)"
+
+    @field_validator("name")
+    @classmethod
+    def _is_an_expression(cls, value: str) -> str:
+        try:
+            groups = re.compile(value).groups
+        except re.error as problem:
+            raise ValueError(f"not a regular expression: {problem}") from None
+        if groups != 1:
+            raise ValueError("has to have one group")
+        return value
+
+
 class ProviderSpec(Strict):
     """
     One provider. `options` are the ways in which it departs from its dialect; the dialect validates them. `dialects`:
@@ -298,7 +206,8 @@ class ProviderSpec(Strict):
     headers, in lower case, in which it names a request beside the usual ones. `schemes`: ways to prove who asks, by the
     names by which a configuration chooses one; `scheme` is the usual one, by default `auth`. `unreachable`: what to do
     where nothing answers at its address. `first_token_timeout`: seconds to the first piece of a stream, where nobody
-    sets another limit and it may take long, as with a server that loads its model first.
+    sets another limit and it may take long, as with a server that loads its model first. `models_of`: another provider
+    whose models are served here too: what is said of them there holds, where nothing else is said here.
     """
 
     name: str = ""
@@ -322,6 +231,7 @@ class ProviderSpec(Strict):
     default_model: str | None = None
     models: tuple[ModelSpec, ...] = ()
     families: tuple[FamilySpec, ...] = ()
+    models_of: ModelsOf | None = None
     prices: tuple[Price, ...] = ()
     errors: tuple[ErrorRule, ...] = ()
     errors_like: str | None = None
@@ -332,6 +242,8 @@ class ProviderSpec(Strict):
     retired: str | None = None
     closed: tuple[ClosedSpec, ...] = ()
     unsure: tuple[str, ...] = ()
+
+    _theirs: ProviderSpec | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _scheme_is_there(self) -> ProviderSpec:
@@ -369,6 +281,8 @@ class ProviderSpec(Strict):
     def layers(self, model: str, dialect: str | None = None) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
         """(capabilities, options) from the most general to the most particular for one model in that dialect."""
         other = self.dialects.get(self.dialect_of(model) if dialect is None else dialect)
+        if self._theirs is not None:
+            yield self._theirs.capabilities, self._theirs.options if other is None else {}
         yield self.capabilities, self.options if other is None else other.options
         for entry in self._about(model):
             yield entry.capabilities, entry.options if other is None else {}
@@ -388,8 +302,15 @@ class ProviderSpec(Strict):
 
     def _about(self, model: str) -> list[FamilySpec | ModelSpec]:
         """What the file says of a model by its name, from the most general to the most particular."""
+        there = re.fullmatch(self.models_of.name, model) if self.models_of is not None else None
+        theirs = self._theirs._about(there[1]) if self._theirs is not None and there is not None else []  # noqa: SLF001 - of its own class
         families = [one for one in self.families if any(fnmatchcase(model, pattern) for pattern in one.match)]
-        return [*families, *(entry for entry in self.models if entry.id == model)]
+        return [*theirs, *families, *(entry for entry in self.models if entry.id == model)]
+
+    def with_models(self, theirs: ProviderSpec) -> ProviderSpec:
+        """The same, with what the provider that `models_of` names says of its models."""
+        self._theirs = theirs
+        return self
 
     def price(self, model: str, site: str) -> Price | None:
         """The price of a model at a site, or `None` where it is not known."""
@@ -397,11 +318,3 @@ class ProviderSpec(Strict):
             if price.model == model and price.site in (None, site):
                 return price
         return None
-
-
-def first_problem(problem: ValidationError) -> str:
-    """One complaint with its place, never with the value that stood there."""
-    error = problem.errors(include_input=False, include_url=False, include_context=False)[0]
-    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error["loc"]).lstrip(".")
-    said = error["msg"].removeprefix("Value error, ")
-    return f"{place or 'the whole'}: {said[:1].lower()}{said[1:]}"

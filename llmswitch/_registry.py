@@ -29,7 +29,7 @@ __all__ = [
 
 _PACKAGE = f"{__package__}.providers"
 _GROUP = "llmswitch.providers"
-_lock = threading.Lock()
+_lock = threading.RLock()  # one provider may lead to another
 _read: dict[str, ProviderSpec] = {}
 
 
@@ -44,7 +44,10 @@ def provider(name: str) -> ProviderSpec:
         with _lock:
             found = _read.get(name)
             if found is None:
-                found = _read[name] = ProviderSpec.read(_text(name), name)
+                found = ProviderSpec.read(_text(name), name)
+                if found.models_of is not None:
+                    found = found.with_models(provider(found.models_of.provider))
+                _read[name] = found
     return found
 
 

@@ -20,8 +20,9 @@ from ._endpoints import Endpoints, Location, closed_key, has_key, version_of
 from ._errors import ConfigError, InvalidRequest, KeyMissing
 from ._nearest import nearest
 from ._policy import Policy
-from ._provider import ProviderSpec, first_problem
+from ._provider import ProviderSpec
 from ._registry import author_of, chooses_dialect, dialect, provider, provider_names
+from ._strict import first_problem
 from ._target import Target, split_target
 
 __all__ = ["Setup", "make_adapter"]

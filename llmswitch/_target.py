@@ -13,7 +13,8 @@ from ._adapter import Adapter
 from ._classify import ErrorRules
 from ._cooldown import Scope
 from ._endpoint import Endpoint
-from ._provider import Price, ProviderSpec
+from ._prices import Price
+from ._provider import ProviderSpec
 from ._registry import error_rules
 from ._reply import Cost, Usage
 

@@ -20,7 +20,7 @@ from llmswitch._credential import Credential, Refused, Signed
 from llmswitch._errand import Send, Unsent
 from llmswitch._errors import ConfigError
 from llmswitch._secrets import Secret
-from llmswitch.providers.bedrock_sigv4 import region_of, signed_headers
+from llmswitch.providers.bedrock_sigv4 import SERVICE, region_of, signed_headers
 
 __all__ = ["AWSChain"]
 
@@ -72,7 +72,12 @@ class AWSChain(Credential):
         key_id, secret_key, token = self._held
         region = region_of(base_url, self.options.get("region", "us-east-1"))
         session = token.reveal() if token is not None else None
-        return Signed(signed_headers(request, base_url, key_id.reveal(), secret_key.reveal(), session, region, now))
+        service = self.options.get("service", SERVICE)
+        return Signed(
+            signed_headers(
+                request, base_url, key_id.reveal(), secret_key.reveal(), session, region, now, service=service
+            )
+        )
 
     def stale(self, now: float) -> bool:  # noqa: ARG002 - botocore has the clock of this machine
         return self._held is None or self._dropped or self._ends_within(self._early)

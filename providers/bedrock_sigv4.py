@@ -17,11 +17,11 @@ from urllib.parse import quote, urlsplit
 from llmswitch._adapter import HTTPRequest
 from llmswitch._credential import Credential, Signed, host_of
 
-__all__ = ["SigV4", "region_of", "signed_headers"]
+__all__ = ["SERVICE", "SigV4", "region_of", "signed_headers"]
 
 _TYPE = "application/json"  # it is signed, so it has to be sent just so
-_SERVICE = "bedrock"
-_HOST = re.compile(r"^bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws|api)\.")
+SERVICE = "bedrock"
+_HOST = re.compile(r"^bedrock-(?:mantle|runtime)(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws|api)\.")
 
 
 def region_of(base_url: str, otherwise: str) -> str:
@@ -31,9 +31,17 @@ def region_of(base_url: str, otherwise: str) -> str:
 
 
 def signed_headers(
-    request: HTTPRequest, base_url: str, key_id: str, secret_key: str, token: str | None, region: str, now: float
+    request: HTTPRequest,
+    base_url: str,
+    key_id: str,
+    secret_key: str,
+    token: str | None,
+    region: str,
+    now: float,
+    *,
+    service: str = SERVICE,
 ) -> dict[str, str]:
-    """The headers that sign a request at that time (Unix seconds), and those that are signed."""
+    """The headers that sign a request to a service at that time (Unix seconds), and those that are signed."""
     url = urlsplit(base_url + request.path)
     moment = f"{datetime.fromtimestamp(int(now), UTC):%Y%m%dT%H%M%SZ}"
     headers = {"content-type": _TYPE, "host": host_of(base_url), "x-amz-date": moment}
@@ -43,7 +51,7 @@ def signed_headers(
     lines = [f"{name}:{value.strip()}" for name, value in headers.items()]
     path = quote(url.path or "/", safe="/-_.~")
     canonical = "\n".join((request.method, path, url.query, *lines, "", names, _digest(request.body)))
-    scope = f"{moment[:8]}/{region}/{_SERVICE}/aws4_request"
+    scope = f"{moment[:8]}/{region}/{service}/aws4_request"
     text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{_digest(canonical.encode())}"
     key = f"AWS4{secret_key}".encode()
     for step in scope.split("/"):
@@ -64,7 +72,7 @@ class SigV4(Credential):
     """
     Each request is signed with an access key. `session_token` belongs to credentials that are temporary.
 
-    `region`: which one the signature names where the address does not say it.
+    `region`: which one the signature names where the address does not say it. `service`: which one it is for.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("access_key_id", "secret_access_key", "session_token")
@@ -82,5 +90,6 @@ class SigV4(Credential):
                 token.reveal() if token is not None else None,
                 region_of(base_url, self.options.get("region", "us-east-1")),
                 now,
+                service=self.options.get("service", SERVICE),
             )
         )

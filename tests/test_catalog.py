@@ -13,7 +13,8 @@ from llmswitch import Client, LLMSwitchError
 from llmswitch._adapter import ErrorFacts
 from llmswitch._classify import ErrorRules, make_error
 from llmswitch._config import Loaded
-from llmswitch._provider import ErrorRule, Price, ProviderSpec
+from llmswitch._prices import Price
+from llmswitch._provider import ErrorRule, ProviderSpec
 from llmswitch._reply import Cost, Usage
 from llmswitch._setup import Setup
 from llmswitch._target import Target

@@ -18,7 +18,8 @@ from llmswitch._catalog_words import abilities_in_words, places_in_words, price_
 from llmswitch._config import ProviderConfig
 from llmswitch._equivalents import reference_rates
 from llmswitch._losses import losses
-from llmswitch._provider import Price, ProviderSpec
+from llmswitch._prices import Price
+from llmswitch._provider import ProviderSpec
 from llmswitch._setup import make_adapter
 
 SITES = """

@@ -16,7 +16,7 @@ from llmswitch._budget_words import duration
 from llmswitch._config import LARGEST, BudgetConfig, Loaded
 from llmswitch._counters import MemoryCounters
 from llmswitch._endpoint import Endpoint
-from llmswitch._provider import Price
+from llmswitch._prices import Price
 from llmswitch._shared_counters import SharedCounters
 from llmswitch._target import Target
 
