@@ -11,10 +11,12 @@ import pytest
 
 from llmswitch import Client, LLMSwitchError
 from llmswitch._adapter import ErrorFacts
+from llmswitch._catalog import find_model
 from llmswitch._classify import ErrorRules, make_error
 from llmswitch._config import Loaded
 from llmswitch._prices import Price
 from llmswitch._provider import ErrorRule, ProviderSpec
+from llmswitch._registry import provider
 from llmswitch._reply import Cost, Usage
 from llmswitch._setup import Setup
 from llmswitch._target import Target
@@ -174,3 +176,32 @@ def test_only_a_refused_key_is_told_of_other_sites(monkeypatch):
     assert "[providers.zhipu]" in refused
     assert "canary" not in refused
     assert "another site" not in str(raised(400))
+
+
+@pytest.mark.parametrize(
+    ("target", "there"),
+    [
+        ("vertex-anthropic:claude-opus-5@20260701", "claude-opus-5"),
+        ("azure-anthropic:claude-opus-5", "claude-opus-5"),
+        ("bedrock-anthropic:eu.anthropic.claude-sonnet-4-6-v1:0", "claude-sonnet-4-6"),
+        ("bedrock-anthropic:anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4-5-20251001"),
+    ],
+)
+def test_a_model_is_the_same_wherever_it_is_served(target, there):
+    """What its author's file says of a model holds at other clouds, but for what theirs says."""
+    name, _, model = target.partition(":")
+    served, known = find_model(target), find_model(f"anthropic:{there}")
+    same = {"token_counting": False}
+    assert served.capabilities == known.capabilities.model_copy(update=same)
+    assert (served.tier, served.retires) == (known.tier, known.retires)
+    own = [options for _, options in provider(name).layers(model) if options]
+    theirs = [options for _, options in provider("anthropic").layers(there) if options]
+    assert [options for options in own if options in theirs] == theirs
+
+
+def test_a_name_that_is_not_the_authors_says_nothing():
+    """A deployment of any name has what holds for models that nobody knows."""
+    assert find_model("anthropic:no-such-model").capabilities == find_model(
+        "azure-anthropic:mine"
+    ).capabilities.model_copy(update={"token_counting": True})
+    assert provider("bedrock-anthropic").tier("meta.llama4-maverick") is None
