@@ -164,7 +164,14 @@ def chooses_dialect(name: str, wanted: str | None) -> bool:
 
 
 def error_rules(spec: ProviderSpec) -> ErrorRules:
-    """The rules by which a provider's failures are classified: its own, then its dialect's, then everybody's."""
-    like = spec.errors_like or author_of(spec.dialect)
-    inherited = provider(like).errors if like in _builtin() and spec is not provider(like) else ()
-    return ErrorRules((*spec.errors, *inherited, *read_defaults()))
+    """
+    The rules by which a provider's failures are classified: its own, those of whom its errors are like, and so on to
+    the author of the dialect, then everybody's.
+    """
+    rules, seen, like = [*spec.errors], {spec.name}, spec.errors_like or author_of(spec.dialect)
+    while like in _builtin() and like not in seen:
+        seen.add(like)
+        other = provider(like)
+        rules += other.errors
+        like = other.errors_like or author_of(other.dialect)
+    return ErrorRules((*rules, *read_defaults()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
 
@@ -64,7 +65,8 @@ class ChatCompletionsOptions(BaseModel):
     warns of it (`no_finish_reason`). `prefill`: how a model with that capability is asked to go on with an unfinished
     answer. `extras_field`: an object of a chunk that may hold the usage, or an error. `seed_field`: what the seed is
     called. `names`: whether who speaks can have a name. `after_results`: what the assistant says between results and a
-    user's message, where it has to. `path`: the one for answers. `embeddings_path`: the one for vectors.
+    user's message, where it has to. `path`: the one for answers. `embeddings_path`: the one for vectors. A `{model}` in
+    either stands for the model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -152,7 +154,7 @@ class ChatCompletionsAdapter(Adapter):
             body["stream"] = True
             if options.stream_usage:
                 body["stream_options"] = {"include_usage": True}
-        path = options.path
+        path = options.path.replace("{model}", quote(self.identity.model, safe=""))
         if request.prefill:
             path = options.prefill.base_path + path
             body.update(options.prefill.body)

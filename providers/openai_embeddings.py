@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from llmswitch._adapter import HTTPRequest, ModelIdentity, NotAnAnswer, VendorFault
 from llmswitch._embedding import EmbedRequest, VectorAssembly, read_vectors
@@ -32,7 +33,7 @@ def build_embedding(request: EmbedRequest, options: ChatCompletionsOptions, iden
         **request.extra.get(identity.provider, {}),
     }
     try:
-        return HTTPRequest(options.embeddings_path, dumps(body))
+        return HTTPRequest(options.embeddings_path.replace("{model}", quote(identity.model, safe="")), dumps(body))
     except ValueError as problem:
         raise InvalidRequest(f"the request can't be written as JSON: {problem}") from None
 
