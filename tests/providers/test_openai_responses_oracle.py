@@ -142,7 +142,8 @@ CASES: dict[str, tuple[dict[str, Any], Any, dict[str, Any]]] = {
 
 
 def ours(ear: Ear, messages: Any, *, stream: bool, **options: Any) -> tuple[Sent, str]:
-    config = {"providers": {"openai": {"base_url": ear.url, "api_key": {"env": "ORACLE_KEY"}}}}
+    own = {"base_url": ear.url, "dialect": "openai-responses", "api_key": {"env": "ORACLE_KEY"}}
+    config = {"providers": {"openai": own}}
     with Client.from_config({**config, "default": "openai:gpt-5.4-mini"}) as client:
         if not stream:
             text = client.chat(messages, **options).text
