@@ -17,5 +17,5 @@ def mostly_slow(cases: Iterable[Any], everyday: Collection[Any]) -> list[Any]:
 
 
 def many(count: int) -> int:
-    """So many random cases in CI, and `LLMSWITCH_THOROUGH` times as many where that is set."""
+    """So many random cases, and `LLMSWITCH_THOROUGH` times as many where that is set."""
     return count * _TIMES

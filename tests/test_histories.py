@@ -170,7 +170,7 @@ def check(target: Party, messages: list[Message], chosen: dict[str, Any]) -> Non
         assert squeezed(said, Text) == (words.replace(filler, "") if filler else words)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=many(12), deadline=None, suppress_health_check=list(HealthCheck))
 @given(histories(), options)
 def test_a_history_is_refused_before_a_byte_or_taken_by_every_provider(messages, chosen):
     """Whatever was said before, and by whom: the strict side of each provider's wire takes what it is sent."""

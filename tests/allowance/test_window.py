@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmswitch._window import DAY, FOREVER, Calendar, Ever, Steady, Until, zone_of
+from tests.everyday import many
 
 HOUR = 3_600_000
 # Among them zones where midnight does not exist (Cairo), where it comes twice (Havana), where the clocks were set back
@@ -119,7 +120,7 @@ def test_windows_leave_no_gap(zone):
 
 
 @given(moment=st.integers(1_262_304_000_000, 2_000_000_000_000), zone=st.sampled_from(ZONES))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=many(60), deadline=None)
 def test_a_window_never_begins_before_the_one_of_a_sooner_moment(moment, zone):
     """Time that goes on leads into the same window or a later one; hours where the clocks move by half of one apart."""
     for period, step in (("day", 7 * HOUR), ("month", 9 * DAY)):

@@ -17,6 +17,7 @@ from llmswitch._framing import (
     FramingError,
     aws_event_stream,
 )
+from tests.everyday import many
 
 MIB = 1024 * 1024
 
@@ -114,7 +115,7 @@ HEADERS = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=many(40), deadline=None)
 @given(
     st.lists(st.tuples(st.lists(HEADERS, max_size=6, unique_by=lambda h: h[0]), st.binary(max_size=40)), max_size=4),
     st.lists(st.integers(0, 600), max_size=6),

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmswitch._framing import EventTooLarge, FramingError, ServerSentEvent, SSEDecoder
+from tests.everyday import many
 
 MIB = 1024 * 1024
 BOM = b"\xef\xbb\xbf"
@@ -120,7 +121,7 @@ def by_the_standard(body: bytes) -> list[ServerSentEvent]:
     return events
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=many(60), deadline=None)
 @given(chunked())
 def test_any_chunks_give_the_events_of_the_standard(chunks: list[bytes]) -> None:
     """However a stream is cut, its events are those of the standard's algorithm run on the whole of it."""
@@ -152,7 +153,7 @@ class LineByLine(SSEDecoder):
         self._read_lines(blocks + b"\n\n", events)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=many(60), deadline=None)
 @given(chunked(WHOLE_EVENTS), st.integers(8, 40))
 def test_the_short_cut_equals_the_line_parser(chunks: list[bytes], limit: int) -> None:
     """Events cut out of a chunk at once are those that the line parser gives, and so are the faults."""
@@ -160,7 +161,7 @@ def test_the_short_cut_equals_the_line_parser(chunks: list[bytes], limit: int) -
     assert outcome(chunks, LineByLine(limit)) == outcome(chunks, SSEDecoder(limit))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=many(60), deadline=None)
 @given(chunked(), st.integers(0, 20))
 def test_any_chunks_give_the_same_events_before_the_same_fault(chunks: list[bytes], limit: int) -> None:
     """Before the fault of an event that is too large come the same events, however the stream is cut."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from llmswitch import CapabilityMismatch, Image, Message, Reasoning, Text, ToolCall, ToolResult
 from llmswitch.providers.strict_turns import take_turns, text_of
+from tests.everyday import many
 
 FILLER = "…"
 TEXTS = st.sampled_from(["a", "b c", " ", "你好"])
@@ -45,7 +46,7 @@ def words(messages: list[Message]) -> list[str]:
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=many(60), deadline=None)
 @given(conversations(), st.booleans())
 def test_any_conversation_becomes_turns(messages: list[Message], one_call: bool) -> None:
     """Roles alternate, nothing is blank, every call has a result, and all that was said is there in its order."""
