@@ -11,7 +11,7 @@ from ._adapter import Adapter
 from ._classify import ErrorRules, read_defaults
 from ._errors import ConfigError
 from ._nearest import nearest
-from ._provider import ProviderSpec
+from ._provider import ErrorRule, ProviderSpec
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -168,10 +168,12 @@ def error_rules(spec: ProviderSpec) -> ErrorRules:
     The rules by which a provider's failures are classified: its own, those of whom its errors are like, and so on to
     the author of the dialect, then everybody's.
     """
-    rules, seen, like = [*spec.errors], {spec.name}, spec.errors_like or author_of(spec.dialect)
+    rules: list[ErrorRule] = [*spec.errors]
+    seen: set[str] = set()
+    like = spec.errors_like or author_of(spec.dialect)
     while like in _builtin() and like not in seen:
         seen.add(like)
         other = provider(like)
-        rules += other.errors
+        rules += () if other is spec else other.errors
         like = other.errors_like or author_of(other.dialect)
     return ErrorRules((*rules, *read_defaults()))
