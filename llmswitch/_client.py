@@ -20,9 +20,10 @@ from ._wire import Exchange
 
 # The HTTP library and what waits are loaded by the first client, not by the import of llmswitch.
 if TYPE_CHECKING:
+    from ._async_drive import AsyncDriver
     from ._connections import AsyncConnections, Connections
     from ._drill import Drill
-    from ._drive import AsyncDriver, SyncDriver
+    from ._drive import SyncDriver
 
 __all__ = ["AsyncClient", "Client"]
 
@@ -135,8 +136,8 @@ class AsyncClient(BaseClient):
     __doc__ = BaseClient.__doc__
 
     def _connect(self, http_client: Any, http: HTTPConfig) -> None:
+        from ._async_drive import AsyncDriver
         from ._connections import AsyncConnections
-        from ._drive import AsyncDriver
 
         self._connections: AsyncConnections = AsyncConnections(http_client, http.ca_file, http.engine)
         self._driver: Callable[[AsyncConnections, Drill | None], AsyncDriver] = AsyncDriver

@@ -14,7 +14,8 @@ from ._events import ChatEvent
 from ._wire import Lane, Outcome, Race, Raced
 
 if TYPE_CHECKING:
-    from ._drive import AsyncDriver, SyncDriver
+    from ._async_drive import AsyncDriver
+    from ._drive import SyncDriver
 
 __all__ = ["race_in_tasks", "race_in_threads"]
 

@@ -13,7 +13,8 @@ from ._reply import ChatReply
 from ._wire import Exchange
 
 if TYPE_CHECKING:
-    from ._drive import AsyncDriver, SyncDriver
+    from ._async_drive import AsyncDriver
+    from ._drive import SyncDriver
 
 __all__ = ["AsyncChatStream", "ChatStream"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
@@ -13,14 +13,12 @@ import pytest
 
 from llmswitch import _errors
 from llmswitch._adapter import HTTPRequest
-from llmswitch._capabilities import Capabilities
 from llmswitch._client import AsyncClient, Client
 from llmswitch._config import Loaded
 from llmswitch._endpoints import signer
 from llmswitch._errors import CapabilityMismatch, LLMSwitchError, StreamInterrupted
-from llmswitch._events import Finish, ReasoningDelta, TextDelta, ToolCallDelta, ToolCallDone
 from llmswitch._json import dumps, loads
-from llmswitch._messages import Reasoning, Text, ToolCall
+from llmswitch._messages import Text, ToolCall
 from llmswitch._registry import provider as find_provider
 from llmswitch._registry import provider_names
 from llmswitch._reply import ChatReply
@@ -30,7 +28,7 @@ from llmswitch._vendor_wire import Answer, Heard, VendorWire
 
 from ._answers import ANSWERS
 from ._conversations import CONVERSATIONS, NOW, WEATHER, Conversation
-from ._lines import heard_as, said
+from ._likeness import assert_adds_up, assert_heard, assert_same
 from ._vendor import FakeVendor, cuts, respond
 from ._waits import instant_waits
 
@@ -142,7 +140,7 @@ class ProviderSuite:
         assert len(vendor.requests) == 1
         heard = hear(self.wire, vendor.requests[0])
         assert heard.stream == self.target.adapter.asks_stream(stream=stream)
-        _compare(heard, conversation, self.target, self.wire)
+        assert_heard(heard, conversation, self.target, self.wire)
 
     def test_the_key_goes_where_it_belongs(self) -> None:
         """
@@ -181,7 +179,7 @@ class ProviderSuite:
         """Text, reasoning, calls, finish reason and usage of an answer in one piece are the vendor's."""
         answer = self._possible(name)
         client, _ = self.client(lambda request: self._answered(request, answer, stream=False))
-        _same(client.chat("Hi", **_offering(answer)), self.wire.expected(answer))
+        assert_same(client.chat("Hi", **_offering(answer)), self.wire.expected(answer))
 
     @pytest.mark.parametrize("name", ANSWERS)
     def test_a_stream_is_the_same_however_it_is_cut(self, name: str) -> None:
@@ -192,8 +190,8 @@ class ProviderSuite:
             with client.stream("Hi", **_offering(answer)) as stream:
                 events = list(stream)
             assert stream.reply.attempts[-1].ok, way
-            _same(stream.reply, self.wire.expected(answer))
-            _adds_up(events, stream.reply)
+            assert_same(stream.reply, self.wire.expected(answer))
+            assert_adds_up(events, stream.reply)
 
     @pytest.mark.parametrize("name", ["text", "one_call"])
     def test_async_gives_the_same(self, name: str) -> None:
@@ -206,11 +204,11 @@ class ProviderSuite:
             whole = await client.chat("Hi", **_offering(answer))
             async with client.stream("Hi", **_offering(answer)) as stream:
                 events = [event async for event in stream]
-            _adds_up(events, stream.reply)
+            assert_adds_up(events, stream.reply)
             return whole, stream.reply
 
         for reply in asyncio.run(both()):
-            _same(reply, self.wire.expected(answer))
+            assert_same(reply, self.wire.expected(answer))
 
     def test_a_stream_that_is_cut_is_never_an_answer(self) -> None:
         """A stream that ends before its terminator is an error with what had arrived, wherever it is cut."""
@@ -366,79 +364,3 @@ def _fitting(conversation: Conversation) -> Answer:
     if conversation.options.get("response_format") is not None:
         return Answer((Text('{"name": "Paris", "population": 2102650, "n": 1}'),))
     return ANSWERS["text"]
-
-
-def _compare(heard: Heard, conversation: Conversation, target: Target, wire: VendorWire) -> None:
-    options = conversation.options
-    words = said(conversation.messages, joined=wire.joins_text, one_call=wire.parts_calls)
-    assert words == heard_as(heard.messages, words)
-    assert heard.model == target.model
-    assert heard.prefill == options.get("prefill", False)
-    tools = [(tool.name, tool.description, dict(tool.parameters)) for tool in options.get("tools", ())]
-    choice = options.get("tool_choice")
-    if heard.tool_choice == "required" and [name for name, _, _ in heard.tools] == [choice]:
-        tools, choice = [tool for tool in tools if tool[0] == choice], "required"  # that one alone says the same
-    if choice == "none" and not heard.tools:
-        choice = None  # not to offer the tools says the same
-    else:
-        assert [(name, words) for name, words, _ in heard.tools] == [(name, words) for name, words, _ in tools]
-        for (_, _, sent), (_, _, meant) in zip(heard.tools, tools, strict=True):
-            assert sent["type"] == "object"
-            assert set(sent.get("properties", {})) == set(meant.get("properties", {}))
-    # auto is what no choice means
-    assert (heard.tool_choice or "auto") == (choice or "auto")
-    assert heard.parallel_tool_calls == options.get("parallel_tool_calls")
-    form = options.get("response_format")
-    assert heard.json_mode == (form == "json")
-    if form not in (None, "json"):
-        wanted = form if isinstance(form, dict) else form.model_json_schema()
-        assert heard.schema is not None
-        assert set(heard.schema["properties"]) == set(wanted["properties"])
-    if "max_tokens" in options:
-        assert heard.max_tokens == options["max_tokens"]
-    assert heard.temperature == options.get("temperature")
-    assert heard.top_p == options.get("top_p")
-    stop = options.get("stop", ())
-    assert heard.stop == ((stop,) if isinstance(stop, str) else tuple(stop))
-    assert heard.seed == options.get("seed")
-    able = target.adapter.capabilities
-    assert bool(heard.reasoning) == (bool(able.reasoning) and ("reasoning" in options or _unthinking(options, able)))
-
-
-def _unthinking(options: Mapping[str, Any], able: Capabilities) -> bool:
-    """Whether thinking that nobody asked for has to be switched off for what was asked for."""
-    form, choice = options.get("response_format"), options.get("tool_choice", "auto")
-    kind = "json_object" if form == "json" or not able.json_schema else "json_schema"
-    wanted = {kind if form is not None else None, "forced_tool" if choice not in ("auto", "none") else None}
-    wanted.add("prefill" if options.get("prefill") else None)
-    return able.thinks_unasked and "off" in able.reasoning and bool(wanted & able.thinking_excludes)
-
-
-def _same(reply: ChatReply, answer: Answer) -> None:
-    text = "".join(part.text for part in answer.parts if isinstance(part, Text))
-    assert reply.text == text
-    assert reply.reasoning == "".join(part.text for part in answer.parts if isinstance(part, Reasoning))
-    calls = [part for part in answer.parts if isinstance(part, ToolCall)]
-    assert [(call.name, call.arguments) for call in reply.tool_calls] == [(call.name, call.arguments) for call in calls]
-    assert len({call.id for call in reply.tool_calls}) == len(calls)
-    assert reply.finish_reason == answer.finish_reason
-    assert (reply.usage.input_tokens, reply.usage.output_tokens) == (
-        answer.usage.input_tokens,
-        answer.usage.output_tokens,
-    )
-    assert (reply.usage.cached_tokens or 0) == (answer.usage.cached_tokens or 0)
-    assert (reply.usage.reasoning_tokens or 0) == (answer.usage.reasoning_tokens or 0)
-    assert reply.empty == (not answer.parts)
-    assert reply.attempts[-1].ok
-
-
-def _adds_up(events: list[Any], reply: ChatReply) -> None:
-    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == reply.text
-    assert "".join(event.text for event in events if isinstance(event, ReasoningDelta)) == reply.reasoning
-    assert [event.call for event in events if isinstance(event, ToolCallDone)] == reply.tool_calls
-    for number, call in enumerate(reply.tool_calls):
-        written = "".join(
-            event.arguments for event in events if isinstance(event, ToolCallDelta) and event.index == number
-        )
-        assert written == call.raw_arguments
-    assert [event for event in events if isinstance(event, Finish)] == events[-1:]

@@ -263,7 +263,7 @@ def _waits_are_turns() -> Iterator[None]:
     async def sleep(_seconds: float) -> None:
         await turn(3)
 
-    with patch("llmswitch._drive.async_sleep", sleep):
+    with patch("llmswitch._async_drive.async_sleep", sleep):
         yield
 
 

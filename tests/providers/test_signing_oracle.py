@@ -35,7 +35,7 @@ TOOLS = {"tools": [Tool("get_weather", "Weather.", WEATHER)]}
 @pytest.fixture(autouse=True)
 def _then(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the fourteenth of November 2023, for their code and for ours."""
-    monkeypatch.setattr("llmswitch._drive.time", lambda: NOW)  # first, or it might be loaded with the false time
+    monkeypatch.setattr("llmswitch._http_message.time", lambda: NOW)  # first, or it might be loaded with the false time
     monkeypatch.setattr("time.time", lambda: NOW)
     for name, value in {
         "CLOUD_ID": SECRET_ID,

@@ -1,0 +1,97 @@
+"""What is handed to the HTTP library for a request, and what its response is to the exchange."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from time import monotonic, time
+from typing import Any
+
+from ._endpoint import Address, Endpoint
+from ._engine import Engine
+from ._network import Clock
+from ._pools import Pool
+from ._version import __version__
+from ._wire import Open, Opened
+
+__all__ = ["make_request", "opened", "tainted"]
+
+_USER_AGENT = f"llmswitch/{__version__}"
+
+
+@lru_cache(maxsize=4096)
+def _url(engine: Engine, text: str) -> Any:
+    return engine.http.URL(text)
+
+
+@lru_cache(maxsize=4)
+def _signed_url(engine: Engine) -> Any:
+    """
+    The kind of address whose query proves who asks. Its text leaves that out, for it is what gets written down: the
+    library's own client logs the text of every address at level INFO.
+    """
+
+    def said(url: Any) -> str:
+        return f"{url.copy_with(query=None)}?[secret]"
+
+    return type("SignedURL", (engine.http.URL,), {"__str__": said, "__repr__": lambda url: f"URL({said(url)!r})"})
+
+
+def make_request(engine: Engine, action: Open, endpoint: Endpoint, address: Address) -> Any:
+    """The one place where the key is written into something that is sent."""
+    request, signed = action.request, action.signed
+    if signed is None and endpoint.credential is not None:
+        credential = endpoint.credential
+        signed = credential.sign(request, address.base_url, time() + credential.offset)
+    url = _url(engine, action.url or address.base_url + request.path)
+    if signed is not None and signed.query:
+        url = url.copy_with(query=b"&".join(part for part in (url.query, signed.query.encode()) if part))
+    left = max(0.001, action.by - monotonic())
+    made = engine.http.Request(
+        request.method,
+        url,
+        headers={
+            "user-agent": _USER_AGENT,
+            "accept-encoding": "gzip, identity",
+            "content-type": "application/json",
+            **endpoint.headers,
+            **request.headers,
+            **address.auth_headers,
+            **(signed.headers if signed is not None else {}),
+        },
+        content=request.body,
+        extensions={
+            "timeout": {
+                "connect": min(action.connect, left),
+                "read": left,
+                "write": min(action.write, left),
+                "pool": min(action.pool, left),
+            }
+        },
+    )
+    if signed is not None and signed.query:
+        made.url = _signed_url(engine)(url)
+    return made
+
+
+def opened(response: Any, clock: Clock) -> Opened:
+    headers: dict[str, str] = {}
+    size = count = 0
+    for name, value in response.headers.multi_items():
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        size += len(name) + len(value)
+        count += 1
+    return Opened(response.status_code, headers, clock.connect_ms, size, count)
+
+
+def tainted(pool: Pool, response: Any, *, whole: bool) -> Any:
+    """
+    The connection of an answer that must not be used again; `None` where it may.
+
+    It must not where the answer was not read to its end, nor where bytes came behind it that are of no answer: they
+    would be read as the answer to the next request.
+    """
+    connection = response.extensions.get("network_stream")
+    if connection is None or (not whole and pool.ours):
+        return connection
+    unread = pool.engine.unread(response)
+    return connection if unread or (unread is None and pool.ours) else None
