@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 _TIMES = int(os.environ.get("LLMSWITCH_THOROUGH", "1"))
+THOROUGH = _TIMES > 1  # whether somebody has more time than CI
 
 
 def mostly_slow(cases: Iterable[Any], everyday: Collection[Any]) -> list[Any]:

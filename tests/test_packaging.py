@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.once import once
+
 ROOT = Path(__file__).parent.parent
 
 pytestmark = pytest.mark.slow
@@ -18,8 +20,13 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An sdist, and the wheel that is built from it."""
-    out = tmp_path_factory.mktemp("dist")
-    subprocess.run([sys.executable, "-m", "build", "--outdir", str(out), str(ROOT)], check=True, capture_output=True)
+    out = tmp_path_factory.getbasetemp().parent / "dist"
+
+    def build() -> None:
+        command = [sys.executable, "-m", "build", "--outdir", str(out), str(ROOT)]
+        subprocess.run(command, check=True, capture_output=True)
+
+    once(out, build)
     return out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import threading
 import venv
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.once import once
 
 __all__ = ["Ear", "Sent", "run_with"]
 
@@ -73,11 +76,14 @@ def run_with(cache: pytest.Cache | None, requirement: str, script: str, *argumen
     """
     assert cache is not None, "pytest's cache is where such environments are kept"
     folder = Path(cache.mkdir(f"sdk-{requirement.replace('==', '-')}"))
-    python, ready = folder / "venv" / "bin" / "python", folder / "ready"
-    if not ready.exists():
-        venv.create(folder / "venv", with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", requirement], check=True, timeout=600)
-        ready.touch()
+    python = folder / "venv" / "bin" / "python"
+
+    def make() -> None:
+        venv.create(folder / "venv", clear=True)
+        pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-compile", requirement]
+        subprocess.run(pip, check=True, timeout=600)
+
+    once(folder, make)
     done = subprocess.run(
         [python, "-c", script, *arguments], capture_output=True, text=True, timeout=120, cwd=folder, check=False
     )
