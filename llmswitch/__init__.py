@@ -10,6 +10,7 @@ One chat interface in front of many model vendors: switch by configuration, fall
 
 from __future__ import annotations
 
+from ._batch import AsyncBatch, Batch, BatchRequest, BatchResult
 from ._client import AsyncClient, Client
 from ._counting import TokenCount
 from ._deadline import deadline
@@ -89,12 +90,16 @@ __all__ = [
     "AllTargetsFailed",
     "AllTargetsUnavailable",
     "Arrears",
+    "AsyncBatch",
     "AsyncChatStream",
     "AsyncClient",
     "Attempt",
     "Audio",
     "AuthInvalid",
     "BadRequest",
+    "Batch",
+    "BatchRequest",
+    "BatchResult",
     "BudgetExceeded",
     "CapabilityMismatch",
     "ChatEvent",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -21,6 +21,7 @@ from ._wire import Exchange
 # The HTTP library and what waits are loaded by the first client, not by the import of llmswitch.
 if TYPE_CHECKING:
     from ._async_drive import AsyncDriver
+    from ._batch import AsyncBatch, Batch, BatchRequest
     from ._connections import AsyncConnections, Connections
     from ._drill import Drill
     from ._drive import SyncDriver
@@ -111,6 +112,29 @@ class Client(BaseClient):
         finally:
             del messages, options
         return ChatStream(exchange(call), self._driver(self._connections, self._drill), restarts=call.restarts)
+
+    def batch(
+        self,
+        requests: Iterable[BatchRequest],
+        *,
+        concurrency: int = 16,
+        patience: float = 600.0,
+        **options: Unpack[ChatOptions],
+    ) -> Batch:
+        """
+        The results of many requests, as they come: a `BatchResult` for each, with its answer or its error.
+
+        Each request is a prompt, or a mapping with `messages` or `prompt`, options of `chat()`, and an `id` of
+        yours. They are read when there is room, so there may be no end of them. The batch begins with a few
+        calls at a time, and adapts to what the vendors allow; it never holds more requests than are in flight.
+        `patience`: seconds that a request may wait while every target of its chain is throttled or out for a
+        while. `options` are those of `ChatOptions`, for requests that do not say otherwise.
+
+        Raises `InvalidRequest` for a number that is none. What is wrong with a request is the error of its result.
+        """
+        from ._batch import Batch
+
+        return Batch(self._call, self._carry_out, requests, concurrency, patience, options)
 
     def close(self) -> None:
         """
@@ -218,6 +242,29 @@ class AsyncClient(BaseClient):
         finally:
             del messages, options
         return AsyncChatStream(exchange(call), self._driver(self._connections, self._drill), restarts=call.restarts)
+
+    def batch(
+        self,
+        requests: Iterable[BatchRequest] | AsyncIterable[BatchRequest],
+        *,
+        concurrency: int = 16,
+        patience: float = 600.0,
+        **options: Unpack[ChatOptions],
+    ) -> AsyncBatch:
+        """
+        The results of many requests, as they come: a `BatchResult` for each, with its answer or its error.
+
+        Each request is a prompt, or a mapping with `messages` or `prompt`, options of `chat()`, and an `id` of
+        yours. They are read when there is room, so there may be no end of them. The batch begins with a few
+        calls at a time, and adapts to what the vendors allow; it never holds more requests than are in flight.
+        `patience`: seconds that a request may wait while every target of its chain is throttled or out for a
+        while. `options` are those of `ChatOptions`, for requests that do not say otherwise.
+
+        Raises `InvalidRequest` for a number that is none. What is wrong with a request is the error of its result.
+        """
+        from ._batch import AsyncBatch
+
+        return AsyncBatch(self._call, self._carry_out, requests, concurrency, patience, options)
 
     async def aclose(self) -> None:
         """
