@@ -8,7 +8,7 @@ import typer
 
 from llmswitch._version import __version__
 
-from . import chat, equivalents, init, local, models, providers
+from . import batch, chat, equivalents, init, local, models, providers
 from ._terminal import warnings_shown
 
 __all__ = ["app"]
@@ -16,6 +16,7 @@ __all__ = ["app"]
 # Pretty tracebacks would print local variables, and so keys and prompts.
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(chat.chat)
+app.command()(batch.batch)
 app.command()(providers.providers)
 app.command()(models.models)
 app.command()(equivalents.equivalents)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +13,7 @@ from llmswitch._reply import Attempt, ChatReply, Cost
 
 from ._terminal import attempt_line, warn
 
-__all__ = ["as_json", "print_summary"]
+__all__ = ["as_json", "attempts_as_json", "print_summary"]
 
 _SHORT = 100  # characters of a message in the summary
 
@@ -64,7 +65,6 @@ def _times(reply: ChatReply, *, streamed: bool) -> list[str]:
 
 def as_json(reply: ChatReply) -> dict[str, Any]:
     """The answer as JSON. Amounts of money are text, to stay exact; times are milliseconds."""
-    began = reply.attempts[0].started
     return {
         "text": reply.text,
         "provider": reply.provider,
@@ -72,11 +72,16 @@ def as_json(reply: ChatReply) -> dict[str, Any]:
         "finish_reason": reply.finish_reason,
         "usage": asdict(reply.usage),
         "cost": _cost(reply.cost),
-        "attempts": [_attempt(attempt, began) for attempt in reply.attempts],
+        "attempts": attempts_as_json(reply.attempts),
         "warnings": [asdict(warning) for warning in reply.warnings],
         "tool_calls": [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in reply.tool_calls],
         "reasoning": reply.reasoning,
     }
+
+
+def attempts_as_json(attempts: Sequence[Attempt]) -> list[dict[str, Any]]:
+    """The trail of a call, with the times at which its attempts began counted from the first."""
+    return [_attempt(attempt, attempts[0].started) for attempt in attempts]
 
 
 def _attempt(attempt: Attempt, began: float) -> dict[str, Any]:
