@@ -18,6 +18,7 @@ from ._attempt import bare
 from ._errors import AllTargetsFailed, InvalidRequest, LLMSwitchError, LocalOverload, Overloaded, RateLimited
 from ._exchange import exchange
 from ._pace import Pace
+from ._policy import rule_for
 from ._reply import ChatReply
 from ._request import ChatOptions
 
@@ -35,8 +36,8 @@ __all__ = ["AsyncBatch", "Batch", "BatchRequest", "BatchResult", "read_request"]
 
 BatchRequest: TypeAlias = str | Mapping[str, Any]
 
-_SOON = 0.05  # seconds after which a target is asked again that does not say when; never sooner, so as not to spin
-_AFTER_LIMIT = 1.0  # the same where it throttled
+_SOON = 0.05  # seconds after which a request is asked again at the soonest, so as not to spin
+_AFTER_LIMIT = 1.0  # the same where nobody says when
 _PASSING = (RateLimited, Overloaded, LocalOverload)
 
 
@@ -222,9 +223,9 @@ def _sleepless(chain: Chain) -> Chain:
 
 
 def _throttled(outcome: ChatReply | LLMSwitchError) -> bool:
-    """Whether somebody was asked on the way who said that it is too much."""
+    """Whether somebody was asked on the way who said that it is too much, or there was no room to ask."""
     return any(
-        attempt.error in ("RateLimited", "LocalOverload") and not attempt.skipped_because
+        attempt.error == "LocalOverload" or (attempt.error == "RateLimited" and not attempt.skipped_because)
         for attempt in outcome.attempts
     )
 
@@ -232,20 +233,16 @@ def _throttled(outcome: ChatReply | LLMSwitchError) -> bool:
 def _comes_back(call: Call, error: LLMSwitchError) -> float | None:
     """When a call that failed so may be asked again; `None` where it is no use to wait."""
     now = call.clock()
-    causes = error.exceptions if isinstance(error, AllTargetsFailed) else (error,)
     refusals = {target.name: call.health.refusal(target) for target in call.chain.targets}
     if all(refusal is not None and not refusal.transient for refusal in refusals.values()):
         return None  # who was taken out by hand, or is out of money, does not come back by himself
     ends = {name: refusal.until for name, refusal in refusals.items() if refusal is not None and refusal.transient}
-    last = {attempt.target: attempt for attempt in error.attempts}
-    passed_over = any(name in ends and attempt.skipped_because for name, attempt in last.items())
-    if not passed_over and not any(isinstance(cause, _PASSING) for cause in causes):
+    causes = error.exceptions if isinstance(error, AllTargetsFailed) else (error,)
+    passing = [cause for cause in causes if isinstance(cause, _PASSING)]
+    if not passing and not any(cause.target in ends and rule_for(cause).counts is not None for cause in causes):
         return None
-    times = list(ends.values())
-    times += [now + cause.retry_after for cause in causes if isinstance(cause, _PASSING) and cause.retry_after]
-    if not times:
-        times = [now + (_SOON if isinstance(error, LocalOverload) else _AFTER_LIMIT)]
-    return max(min(times), now + _SOON)
+    times = [*ends.values(), *(now + cause.retry_after for cause in passing if cause.retry_after is not None)]
+    return max(min(times, default=now + _AFTER_LIMIT), now + _SOON)
 
 
 class Batch(_Bulk, Iterator[BatchResult]):

@@ -123,7 +123,7 @@ def test_killed_again_and_again_it_asks_nothing_twice_whose_result_is_written(
     kept: list[tuple[set[str], Counter[str]]] = []
     for kill in range(1, kills + 1):
         process = spawn("batch", given, str(out), "--concurrency", "8")
-        until(lambda: len(written(out)) >= kill * 90)  # noqa: B023
+        until(lambda: len(written(out)) >= kill * 90)
         process.kill()
         process.wait(10)
         time.sleep(0.2)  # what had been sent has been counted
@@ -159,7 +159,7 @@ def test_ctrl_c_does_not_wait_for_ever(spawn: Spawn, busy: Busy, tmp_path: Path)
     for presses, most in ((1, 9), (2, 4)):
         process = spawn("batch", given, str(tmp_path / "out.jsonl"))
         before = sum(busy.asked.values())
-        until(lambda: sum(busy.asked.values()) >= before + 4)  # noqa: B023
+        until(lambda: sum(busy.asked.values()) >= before + 4)
         began = time.monotonic()
         for _ in range(presses):
             process.send_signal(signal.SIGINT)
