@@ -7,7 +7,7 @@ import math
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -22,17 +22,14 @@ from ._policy import rule_for
 from ._reply import ChatReply
 from ._request import ChatOptions
 
-# The event loop is loaded by who has one, not by the import of llmswitch.
 if TYPE_CHECKING:
-    import asyncio
-
     from ._base_client import Messages
     from ._call import Call
     from ._chain import Chain
     from ._operation import Reply
     from ._wire import Exchange
 
-__all__ = ["AsyncBatch", "Batch", "BatchRequest", "BatchResult", "read_request"]
+__all__ = ["Batch", "BatchRequest", "BatchResult", "Bulk", "Job", "read_request"]
 
 BatchRequest: TypeAlias = str | Mapping[str, Any]
 
@@ -81,7 +78,7 @@ def read_request(given: object) -> tuple[str | None, Messages, ChatOptions]:
 
 
 @dataclass(slots=True, eq=False)
-class _Job:
+class Job:
     """One request under way. `since`: when it was first refused by a target that comes back by itself."""
 
     index: int
@@ -96,7 +93,7 @@ class _Job:
         return BatchResult(self.index, self.id, error=outcome)
 
 
-class _Bulk(ABC):
+class Bulk(ABC):
     """
     What the two batches share: which request begins when, and which is asked again. It never waits.
 
@@ -118,7 +115,7 @@ class _Bulk(ABC):
         self._options = options
         self._clock = clock
         self._pace = Pace(concurrency)
-        self._refused: deque[_Job] = deque()
+        self._refused: deque[Job] = deque()
         self._ready: deque[BatchResult] = deque()
         self._count = 0
         self._stuck: float | None = None  # since when nobody was answered, though somebody was refused
@@ -145,7 +142,7 @@ class _Bulk(ABC):
     def _wake(self) -> None: ...
 
     @abstractmethod
-    def _launch(self, job: _Job) -> None: ...
+    def _launch(self, job: Job) -> None: ...
 
     def _vacant(self) -> bool:
         """Whether a request may begin now. Results that nobody takes hold up those that come after them."""
@@ -170,14 +167,14 @@ class _Bulk(ABC):
             self._ready.append(BatchResult(index, name if isinstance(name, str) else None, error=bare(problem, ())))
             return
         call.chain = _sleepless(call.chain)
-        self._begin(_Job(index, name, call))
+        self._begin(Job(index, name, call))
 
-    def _begin(self, job: _Job) -> None:
+    def _begin(self, job: Job) -> None:
         job.began = self._clock()
         self._pace.began()
         self._launch(job)
 
-    def _end(self, job: _Job, outcome: ChatReply | LLMSwitchError) -> None:
+    def _end(self, job: Job, outcome: ChatReply | LLMSwitchError) -> None:
         now = self._clock()
         answered = isinstance(outcome, ChatReply)
         self._pace.ended(job.began, now, answered=answered, throttled=_throttled(outcome))
@@ -192,7 +189,7 @@ class _Bulk(ABC):
                 return
         self._ready.append(job.result(outcome))
 
-    def _patient(self, job: _Job, again: float, now: float) -> bool:
+    def _patient(self, job: Job, again: float, now: float) -> bool:
         """Whether it may wait until then. A chain that is gone for good is waited for once, not by each request."""
         job.since = now if job.since is None else job.since
         self._stuck = now if self._stuck is None else self._stuck
@@ -245,7 +242,7 @@ def _comes_back(call: Call, error: LLMSwitchError) -> float | None:
     return max(min(times, default=now + _AFTER_LIMIT), now + _SOON)
 
 
-class Batch(_Bulk, Iterator[BatchResult]):
+class Batch(Bulk, Iterator[BatchResult]):
     """
     The results of many requests, as they come. Take them from one thread.
 
@@ -265,7 +262,7 @@ class Batch(_Bulk, Iterator[BatchResult]):
         super().__init__(check, concurrency, patience, options)
         self._carry_out = carry_out
         self._source = iter(requests)
-        self._ended: SimpleQueue[tuple[_Job, ChatReply | BaseException] | None] = SimpleQueue()
+        self._ended: SimpleQueue[tuple[Job, ChatReply | BaseException] | None] = SimpleQueue()
 
     def __next__(self) -> BatchResult:
         while True:
@@ -299,13 +296,13 @@ class Batch(_Bulk, Iterator[BatchResult]):
             raise
         self._take_in(given)
 
-    def _launch(self, job: _Job) -> None:
+    def _launch(self, job: Job) -> None:
         context = contextvars.copy_context()  # the caller's deadline() holds for it
         name = f"llmswitch-batch-{job.index}"
         # no pool: its threads would keep the interpreter from ending
         threading.Thread(target=context.run, args=(self._run, job), name=name, daemon=True).start()
 
-    def _run(self, job: _Job) -> None:
+    def _run(self, job: Job) -> None:
         outcome: ChatReply | BaseException
         try:
             reply = self._carry_out(exchange(job.call))
@@ -334,147 +331,3 @@ class Batch(_Bulk, Iterator[BatchResult]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class AsyncBatch(_Bulk, AsyncIterator[BatchResult]):
-    """
-    The results of many requests, as they come. Take them from one task.
-
-    The requests may be iterable or asynchronously so, and are read when there is room for them. Use it as a context
-    manager, or `aclose()` it where you leave before its end.
-    """
-
-    def __init__(
-        self,
-        check: Callable[..., Call],
-        carry_out: Callable[[Exchange], Coroutine[Any, Any, Reply]],
-        requests: Iterable[BatchRequest] | AsyncIterable[BatchRequest],
-        concurrency: int,
-        patience: float,
-        options: ChatOptions,
-    ) -> None:
-        import asyncio
-
-        super().__init__(check, concurrency, patience, options)
-        self._carry_out = carry_out
-        self._slow = aiter(requests) if isinstance(requests, AsyncIterable) else None
-        self._quick = iter(requests) if not isinstance(requests, AsyncIterable) else iter(())
-        self._reading: asyncio.Task[BatchRequest | None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._ended: deque[tuple[_Job, ChatReply | BaseException]] = deque()
-        self._news = asyncio.Event()
-
-    async def __anext__(self) -> BatchResult:
-        import asyncio
-
-        while True:
-            self._news.clear()
-            self._settle()
-            self._begin_refused()
-            self._read()
-            if self._ready:
-                return self._ready.popleft()
-            if self._over():
-                raise StopAsyncIteration
-            try:
-                waits_to_read = self._reading is not None and not self._refused
-                async with asyncio.timeout(None if waits_to_read else self._due()):
-                    await self._news.wait()
-            except TimeoutError:
-                pass  # a wait is over: somebody may begin
-
-    def _settle(self) -> None:
-        while self._ended:
-            job, outcome = self._ended.popleft()
-            if not isinstance(outcome, (ChatReply, LLMSwitchError)):
-                self.stop()
-                self._pace.flying -= 1
-                raise outcome
-            self._end(job, outcome)
-
-    def _read(self) -> None:
-        """Read what there is room for. Of an asynchronous source one request is waited for at a time."""
-        import asyncio
-
-        while self._wants():
-            if self._slow is None:
-                given = self._read_quick()
-            else:
-                if self._reading is None:
-                    self._reading = asyncio.ensure_future(self._read_slow(self._slow))
-                    self._reading.add_done_callback(lambda _: self._news.set())
-                if not self._reading.done():
-                    return
-                reading, self._reading = self._reading, None
-                self._dry = True  # if it raises
-                given = reading.result()
-                self._dry = False
-            if given is None:
-                self._dry = True
-                return
-            self._take_in(given)
-
-    def _read_quick(self) -> BatchRequest | None:
-        try:
-            return next(self._quick)
-        except StopIteration:
-            return None
-        except BaseException:
-            self._dry = True
-            raise
-
-    @staticmethod
-    async def _read_slow(source: AsyncIterator[BatchRequest]) -> BatchRequest | None:
-        try:
-            return await anext(source)
-        except StopAsyncIteration:
-            return None
-
-    def _launch(self, job: _Job) -> None:
-        import asyncio
-
-        task = asyncio.ensure_future(self._run(job))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _run(self, job: _Job) -> None:
-        outcome: ChatReply | BaseException
-        try:
-            reply = await self._carry_out(exchange(job.call))
-            assert isinstance(reply, ChatReply)
-            reply.parsed  # noqa: B018 - an answer of the wrong form is said now
-            outcome = reply
-        except LLMSwitchError as problem:
-            outcome = bare(problem, ())
-        except Exception as problem:  # noqa: BLE001 - raised where the results are taken
-            outcome = problem
-        self._ended.append((job, outcome))
-        self._news.set()
-
-    def _wake(self) -> None:
-        if self._stopped and self._reading is not None:
-            self._reading.cancel()
-        self._news.set()
-
-    async def aclose(self) -> None:
-        """Begin nothing more, want no more results, and cancel what is in flight."""
-        import asyncio
-
-        self.stop()
-        tasks: list[asyncio.Task[Any]] = [*self._tasks, *([self._reading] if self._reading is not None else ())]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.gather(*tasks, return_exceptions=True)
-        self._reading = None
-        self._ended.clear()
-        self._ready.clear()
-        self._pace.flying = 0
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()

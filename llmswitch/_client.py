@@ -20,8 +20,9 @@ from ._wire import Exchange
 
 # The HTTP library and what waits are loaded by the first client, not by the import of llmswitch.
 if TYPE_CHECKING:
+    from ._async_batch import AsyncBatch
     from ._async_drive import AsyncDriver
-    from ._batch import AsyncBatch, Batch, BatchRequest
+    from ._batch import Batch, BatchRequest
     from ._connections import AsyncConnections, Connections
     from ._drill import Drill
     from ._drive import SyncDriver
@@ -262,7 +263,7 @@ class AsyncClient(BaseClient):
 
         Raises `InvalidRequest` for a number that is none. What is wrong with a request is the error of its result.
         """
-        from ._batch import AsyncBatch
+        from ._async_batch import AsyncBatch
 
         return AsyncBatch(self._call, self._carry_out, requests, concurrency, patience, options)
 

@@ -44,7 +44,7 @@ class Meter:
     def __exit__(self, *_: object) -> None:
         if self._console.is_terminal:
             self._bar.stop()
-        self._console.print(self._line())
+        self._console.print(self._line(over=True))
 
     def count(self, attempts: Sequence[Attempt], *, ok: bool) -> None:
         """One request has ended, after these attempts."""
@@ -63,16 +63,16 @@ class Meter:
             self._said = monotonic()
             self._console.print(self._line())
 
-    def _line(self) -> str:
+    def _line(self, *, over: bool = False) -> str:
         ended = self.done + self.failed
         seconds = monotonic() - self._began
         facts = [f"{self.done:,} of {self._total:,} done", f"{self.failed:,} failed"]
         facts.append(f"tokens {self._tokens[0]:,} in, {self._tokens[1]:,} out")
         facts += [f"{amount.normalize():f} {currency}" for currency, amount in sorted(self._money.items()) if amount]
-        if ended and ended < self._total:
-            facts.append(f"{_span(seconds / ended * (self._total - ended))} left")
-        elif ended:
+        if over:
             facts.append(_span(seconds))
+        elif ended:
+            facts.append(f"{_span(seconds / ended * (self._total - ended))} left")
         return " | ".join(facts)
 
 

@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from llmswitch._batch import AsyncBatch, BatchResult, read_request
+from llmswitch._async_batch import AsyncBatch
+from llmswitch._batch import BatchResult, read_request
 from llmswitch._batch_file import BadLine, BatchFileError, BatchOutput, Line, read_lines
 from llmswitch._client import AsyncClient
 from llmswitch._errors import ConfigError, InvalidRequest, LLMSwitchError
@@ -221,5 +222,5 @@ class _Run:
 
         try:
             loop.add_signal_handler(signal.SIGINT, interrupt)
-        except NotImplementedError:
+        except RuntimeError:
             pass  # where a loop knows no signals, asyncio.run cancels this, and the file is whole all the same

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from llmswitch import AsyncClient, BatchResult, Client, InvalidRequest, RateLimited, deadline
-from llmswitch._batch import _Bulk
+from llmswitch._batch import Bulk
 from llmswitch.testing import FakeVendor
 
 CONFIG = {"providers": {"own": {"dialect": "openai", "base_url": "https://vendor.invalid/v1"}}}
@@ -46,9 +46,9 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ahead = 0.0
         self.waits: list[float] = []
-        due = _Bulk._due
+        due = Bulk._due
 
-        def spent(bulk: _Bulk) -> float | None:
+        def spent(bulk: Bulk) -> float | None:
             seconds = due(bulk)
             if seconds and bulk.in_flight:
                 return None
@@ -58,7 +58,7 @@ class Clock:
                 return 0.0
             return seconds
 
-        monkeypatch.setattr(_Bulk, "_due", spent)
+        monkeypatch.setattr(Bulk, "_due", spent)
 
     def __call__(self) -> float:
         return monotonic() + self.ahead

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from pydantic import BaseModel
 
 from llmswitch import (
     AllTargetsFailed,
     AsyncClient,
+    BatchResult,
     ChatReply,
     Client,
     Equivalent,
@@ -126,3 +129,16 @@ def elsewhere() -> None:
         window: int | None = each.context
         rates = [(price.currency, price.input, price.output) for price in each.prices]
         print(each.target, each.tier, window, rates, [(loss.field, loss.message) for loss in each.lost], each.sites)
+
+
+def bulk() -> None:
+    for result in Client("openai:gpt-5").batch(["a", {"id": "b", "prompt": "c"}], concurrency=8, max_tokens=5):
+        reply: ChatReply | None = result.reply
+        print(result.index, result.id, result.ok, reply, result.error)
+
+
+async def async_bulk(requests: AsyncIterator[str]) -> None:
+    async with AsyncClient("openai:gpt-5").batch(requests, patience=60) as batch:
+        first: BatchResult = await anext(batch)
+        batch.stop()
+        print(first, batch.in_flight, batch.room)
