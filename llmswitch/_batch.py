@@ -98,7 +98,7 @@ class Bulk(ABC):
     What the two batches share: which request begins when, and which is asked again. It never waits.
 
     The chain tries its targets as always, but sleeps for nobody: where it has nobody left for the moment, its call
-    comes back here, and one wait serves all.
+    comes back here, and one wait serves all. `pace`: that of a batch before it, whose experience counts.
     """
 
     def __init__(
@@ -107,6 +107,7 @@ class Bulk(ABC):
         concurrency: int,
         patience: float,
         options: ChatOptions,
+        pace: Pace | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         _check_numbers(concurrency, patience)
@@ -114,7 +115,7 @@ class Bulk(ABC):
         self._patience = float(patience)
         self._options = options
         self._clock = clock
-        self._pace = Pace(concurrency)
+        self._pace = pace or Pace(concurrency)
         self._refused: deque[Job] = deque()
         self._ready: deque[BatchResult] = deque()
         self._count = 0
@@ -126,6 +127,11 @@ class Bulk(ABC):
     def in_flight(self) -> int:
         """Calls that have begun and whose results were not taken yet."""
         return self._pace.flying
+
+    @property
+    def pace(self) -> Pace:
+        """Its pace, for a batch that comes after it."""
+        return self._pace
 
     @property
     def room(self) -> int:
@@ -258,8 +264,9 @@ class Batch(Bulk, Iterator[BatchResult]):
         concurrency: int,
         patience: float,
         options: ChatOptions,
+        pace: Pace | None = None,
     ) -> None:
-        super().__init__(check, concurrency, patience, options)
+        super().__init__(check, concurrency, patience, options, pace)
         self._carry_out = carry_out
         self._source = iter(requests)
         self._ended: SimpleQueue[tuple[Job, ChatReply | BaseException] | None] = SimpleQueue()
