@@ -151,8 +151,9 @@ class Bulk(ABC):
     def _launch(self, job: Job) -> None: ...
 
     def _vacant(self) -> bool:
-        """Whether a request may begin now. Results that nobody takes hold up those that come after them."""
-        return not self._stopped and self._pace.open(self._clock()) and len(self._ready) < self._pace.most
+        """Whether a request may begin now. A result that was not taken yet counts as if it were in flight."""
+        held = self._pace.flying + len(self._ready)
+        return not self._stopped and self._pace.open(self._clock()) and held < self._pace.most
 
     def _begin_refused(self) -> None:
         while self._refused and self._vacant():

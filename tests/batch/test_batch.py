@@ -144,6 +144,21 @@ def test_an_endless_source_is_read_only_as_far_as_there_is_room() -> None:
     assert list(batch) == []
 
 
+def test_results_that_were_not_taken_count_as_in_flight() -> None:
+    """Whoever dies with results in hand has at most `concurrency` requests to ask again."""
+
+    async def run() -> None:
+        vendor = FakeVendor(answer)
+        async with AsyncClient("own:m", config=CONFIG, http_client=vendor) as other:
+            batch = other.batch(map(str, range(60)), concurrency=4)
+            for taken in range(60):
+                assert len(vendor.requests) - taken <= 4
+                await anext(batch)
+                await asyncio.sleep(0.002)  # the writing of it, in which those in flight end
+
+    asyncio.run(run())
+
+
 def test_an_endless_asynchronous_source_likewise() -> None:
     """It is waited for without holding up the results that are there."""
 
