@@ -46,8 +46,9 @@ def restore(parts: Sequence[Part], envelopes: Sequence[str]) -> list[Part]:
     """
     An answer as it was given, from what a client held of it and the envelopes that it held beside it.
 
-    An envelope that is not ours is another's signature, and says nothing here. Where there is any, and the words are
-    not those that ours was written for, whose thoughts these are can't be told: they are left out.
+    An envelope that is not ours is another's signature, and says nothing here. Where there is any, and the thoughts are
+    not those that ours was written for, whose they are can't be told: they are left out. Where the text or the calls
+    are others, all that is opaque is left out.
     """
     found = [vendor for vendor in map(unseal, envelopes) if vendor is not None and vendor.provider == _OURS]
     if not envelopes:
@@ -60,23 +61,35 @@ def restore(parts: Sequence[Part], envelopes: Sequence[str]) -> list[Part]:
 
 
 def _rebuilt(parts: Sequence[Part], entries: Sequence[Mapping[str, Any]]) -> list[Part] | None:
+    """The parts of the entries; `None` where the text or the calls are others."""
     left = {kind: "".join(part.text for part in parts if isinstance(part, kind)) for kind in _GROWING.values()}
     calls = {part.id: part for part in parts if isinstance(part, ToolCall)}
+    if not all(isinstance(entry.get("length", 0), int) and entry.get("length", 0) >= 0 for entry in entries):
+        return None
+    lengths = {name: sum(entry["length"] for entry in entries if entry["kind"] == name) for name in _GROWING}
+    if lengths["Text"] != len(left[Text]) or sorted(entry["id"] for entry in entries if "id" in entry) != sorted(calls):
+        return None
+    thoughts = lengths["Reasoning"] == len(left[Reasoning])  # a client may have left them out
     made: list[Part] = []
     for entry in entries:
-        vendor = VendorData(**entry["vendor"]) if "vendor" in entry else None
+        vendor = _vendor(entry["vendor"]) if "vendor" in entry else None
         kind = _GROWING.get(entry["kind"])
+        if kind is Reasoning and entry["length"] and not thoughts:
+            continue
         if kind is not None:
             length = entry["length"]
-            if len(left[kind]) < length:
-                return None
             made.append(kind(left[kind][:length], vendor))
             left[kind] = left[kind][length:]
         elif entry["kind"] == "ToolCall":
-            call = calls.pop(entry["id"], None)
-            if call is None:
-                return None
+            call = calls[entry["id"]]
             made.append(ToolCall(call.id, call.name, call.arguments, call.raw_arguments, vendor))
         elif vendor is not None:
             made.append(VendorPart(vendor))
-    return None if calls or any(left.values()) else made
+    return made
+
+
+def _vendor(value: Mapping[str, Any]) -> VendorData:
+    """Raises `TypeError` or `KeyError` for what `_entry` did not write: it came from outside."""
+    if not all(isinstance(value[word], str) for word in _WORDS) or not isinstance(value["data"], Mapping):
+        raise TypeError
+    return VendorData(value["provider"], value["account"], value["model"], value["data"])
