@@ -68,6 +68,8 @@ def read_request(body: Any) -> Asked:
     fields.ignore("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
     fields.done()
     said = {name: body[name] for name in (*_ECHOED, *_SETTINGS) if body.get(name) is not None}
+    if "tools" in said:  # whose answer has fields that a request may leave out
+        said["tools"] = [{"description": None, "parameters": None, "strict": None, **tool} for tool in said["tools"]]
     return Asked(model, messages, options, stream, said)
 
 

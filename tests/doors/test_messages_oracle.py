@@ -8,7 +8,8 @@ from typing import Any
 
 import anthropic
 import pytest
-from pydantic import BaseModel
+from anthropic.types import RawMessageStreamEvent
+from pydantic import BaseModel, TypeAdapter
 
 from llmswitch import Message, Text, ToolCall
 from llmswitch._errors import AuthInvalid, ContextTooLong, LLMSwitchError, ModelGone, Overloaded, RateLimited
@@ -62,6 +63,15 @@ def test_an_answer_that_the_sdk_holds_comes_back_as_it_was(stream: bool) -> None
         client.messages.create(messages=turns, **asked)
     assert plain(heard[1].messages[1].parts) == plain(given[0].message.parts)
     assert heard[1].messages[2].role == "tool"
+
+
+def test_every_event_is_of_the_sdks_types() -> None:
+    """Its types, asked to be strict about what has to be there, take each event of a stream."""
+    with coming_in(answered(OPAQUE, DONE)) as (client, _):
+        adapter: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
+        with client.messages.create(model="c", max_tokens=9, messages=[USER], stream=True) as events:
+            kinds = [adapter.validate_python(event.to_dict(mode="json")).type for event in events]
+    assert (kinds[0], kinds[-2:]) == ("message_start", ["message_delta", "message_stop"])
 
 
 def test_structured_output_is_parsed_by_the_sdk() -> None:

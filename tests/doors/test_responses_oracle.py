@@ -21,7 +21,7 @@ from tests.doors.loopback import BREAKS, OPAQUE, Answered, answered, standing
 pytestmark = pytest.mark.slow
 
 USER: Any = {"role": "user", "content": "Hi"}
-TOOLS: Any = [{"type": "function", "name": "add", "parameters": {"type": "object", "properties": {}}, "strict": False}]
+TOOLS: Any = [{"type": "function", "name": "add", "parameters": {"type": "object", "properties": {}}}]
 
 
 class City(BaseModel):
