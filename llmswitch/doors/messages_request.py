@@ -252,7 +252,7 @@ def _thinking(value: object, effort: str | None) -> ReasoningLevel | None:
         case "disabled":
             return off
         case "adaptive":
-            return _EFFORTS[effort or "high"]  # the SDK's documentation of effort: high is the default
+            return _EFFORTS[effort or "high"]  # the default of most models (documentation, 2026-11-23)
         case "enabled" if isinstance(budget, int):
             return budget
     return refuse("thinking", "must be disabled, adaptive, or enabled with budget_tokens")

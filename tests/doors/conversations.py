@@ -12,8 +12,9 @@ from llmswitch._messages import Message, Part, Reasoning, Text, ToolCall, ToolRe
 __all__ = ["answers", "plain", "results"]
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+numbers = st.integers(-(2**63), 2**63 - 1)  # what a vendor's JSON is read into
 names = st.sampled_from(["add", "look_up"])
-vendors = st.builds(VendorData, words, words, words, st.dictionaries(words, st.integers() | words, max_size=2))
+vendors = st.builds(VendorData, words, words, words, st.dictionaries(words, numbers | words, max_size=2))
 
 
 @st.composite
@@ -31,7 +32,7 @@ def answers(draw: Any) -> list[Part]:
             case "hidden":
                 parts.append(Reasoning("", draw(vendors)))
             case "call":
-                arguments = draw(st.dictionaries(words, st.integers() | words, max_size=2))
+                arguments = draw(st.dictionaries(words, numbers | words, max_size=2))
                 parts.append(ToolCall(f"call_{index}", draw(names), arguments, vendor=vendor))
             case "vendor":
                 parts.append(VendorPart(draw(vendors)))
