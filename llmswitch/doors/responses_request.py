@@ -1,0 +1,142 @@
+"""
+What a client of OpenAI's Responses asks, in neutral words.
+
+Facts: OpenAI's Python SDK 3.54.0 (types of the request), checked 2026-11-27.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmswitch._request import ChatOptions, ReasoningLevel
+from llmswitch._tools import Tool
+
+from ._door import Asked
+from ._fields import Fields, objects, refuse
+from .responses_input import read_input
+
+__all__ = ["read_request"]
+
+_EFFORTS: Mapping[str, ReasoningLevel] = {
+    "none": "off",
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "high",
+    "max": "high",
+}
+_KEPT = "nothing is kept here between two requests; send the whole conversation as input"
+# The field, and the values that ask for nothing which a target would have to do.
+_IDLE: Mapping[str, tuple[Any, ...]] = {
+    "background": (False,),
+    "truncation": ("disabled",),
+    "service_tier": ("auto", "default"),
+    "top_logprobs": (0,),
+}
+_ECHOED = ("instructions", "max_output_tokens", "metadata", "reasoning", "text", "tools", "tool_choice", "user")
+_SETTINGS = ("parallel_tool_calls", "temperature", "top_p")
+
+
+def read_request(body: Any) -> Asked:
+    """
+    The request. `said` holds the fields that the answer repeats.
+
+    Raises `InvalidRequest` that names the field which can't be asked here.
+    """
+    fields = Fields(body)
+    for name in ("previous_response_id", "conversation"):
+        if fields.take(name) is not None:
+            refuse(name, _KEPT)
+    model = fields.need("model", str)
+    options: ChatOptions = {}
+    messages = read_input(fields.take("instructions", str), fields.need("input", str, list))
+    limit = fields.take("max_output_tokens", int)
+    if limit is not None:
+        options["max_tokens"] = limit
+    temperature, top_p = fields.take("temperature", int, float), fields.take("top_p", int, float)
+    if temperature is not None:
+        options["temperature"] = temperature
+    if top_p is not None:
+        options["top_p"] = top_p
+    _tools(fields, options)
+    _output(fields, options)
+    stream = bool(fields.take("stream", bool))
+    _check_idle(fields)
+    fields.ignore("store", "metadata", "user", "safety_identifier", "stream_options")
+    fields.ignore("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
+    fields.done()
+    said = {name: body[name] for name in (*_ECHOED, *_SETTINGS) if body.get(name) is not None}
+    if "tools" in said:  # whose answer has fields that a request may leave out
+        said["tools"] = [{"description": None, "parameters": None, "strict": None, **tool} for tool in said["tools"]]
+    return Asked(model, messages, options, stream, said)
+
+
+def _check_idle(fields: Fields) -> None:
+    for name, idle in _IDLE.items():
+        value = fields.take(name)
+        if value is not None and value not in idle:
+            refuse(name, "can't be said to the targets behind this address; leave it out")
+    for index, wanted in enumerate(fields.take("include", list) or []):
+        if wanted != "reasoning.encrypted_content":  # which is there anyhow
+            refuse(f"include[{index}]", "only reasoning.encrypted_content can be included here")
+
+
+def _tools(fields: Fields, options: ChatOptions) -> None:
+    tools = fields.take("tools", list)
+    if tools:
+        options["tools"] = [_tool(tool, where) for tool, where in objects(tools, "tools")]
+    parallel = fields.take("parallel_tool_calls", bool)
+    if parallel is not None and tools:
+        options["parallel_tool_calls"] = parallel
+    choice = fields.take("tool_choice", str, dict)
+    if isinstance(choice, dict):
+        named = Fields(choice, "tool_choice")
+        if named.need("type", str) != "function":
+            refuse("tool_choice.type", "must be function: no other tools can be offered here")
+        options["tool_choice"] = named.need("name", str)
+        named.done("is no field of a choice")
+    elif choice not in (None, "auto", "none", "required"):
+        refuse("tool_choice", "must be auto, none, required, or a function by its name")
+    elif choice is not None and (tools or choice == "required"):  # without tools the others change nothing
+        options["tool_choice"] = choice
+
+
+def _tool(tool: Fields, where: str) -> Tool:
+    kind = tool.need("type", str)
+    if kind != "function":
+        refuse(f"{where}.type", f"{kind[:64]!r} is no function; only functions of your own can be offered here")
+    schema = tool.take("parameters", dict) or {"type": "object", "properties": {}}
+    made = Tool(tool.need("name", str), tool.take("description", str) or "", schema)
+    tool.ignore("strict")
+    tool.done("can't be said of a tool here; leave it out")
+    return made
+
+
+def _output(fields: Fields, options: ChatOptions) -> None:
+    """The form of the answer, and how much thinking goes before it."""
+    text = Fields(fields.take("text", dict) or {}, "text")
+    if text.take("verbosity", str) not in (None, "medium"):
+        refuse("text.verbosity", "can't be said to the targets behind this address; leave it out")
+    form = Fields(text.take("format", dict) or {"type": "text"}, "text.format")
+    text.done()
+    match form.need("type", str):
+        case "text":
+            pass
+        case "json_object":
+            options["response_format"] = "json"
+        case "json_schema":
+            options["response_format"] = form.need("schema", dict)
+            form.ignore("name", "strict", "description")
+        case _:
+            refuse("text.format.type", "must be text, json_object or json_schema")
+    form.done("is no field of a form")
+    reasoning = Fields(fields.take("reasoning", dict) or {}, "reasoning")
+    effort = reasoning.take("effort", str)
+    if effort is not None:
+        if effort not in _EFFORTS:
+            refuse("reasoning.effort", f"must be one of {', '.join(_EFFORTS)}")
+        options["reasoning"] = _EFFORTS[effort]
+    reasoning.ignore("summary", "generate_summary")
+    reasoning.done()
