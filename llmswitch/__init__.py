@@ -86,6 +86,12 @@ from ._request import ChatOptions
 from ._stream import AsyncChatStream, ChatStream
 from ._tools import Tool
 from ._version import __version__
+from .doors.sdk_clients import (
+    anthropic_async_http_client,
+    anthropic_http_client,
+    openai_async_http_client,
+    openai_http_client,
+)
 
 __all__ = [
     "AllTargetsFailed",
@@ -167,7 +173,11 @@ __all__ = [
     "VendorData",
     "VendorPart",
     "__version__",
+    "anthropic_async_http_client",
+    "anthropic_http_client",
     "deadline",
     "equivalents",
     "explain_error",
+    "openai_async_http_client",
+    "openai_http_client",
 ]

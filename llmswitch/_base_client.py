@@ -137,6 +137,18 @@ class BaseClient(ABC):
         excluded = self._setup.excluded().items()
         return [*shown, *(TargetHealth(name, "excluded", reason=f"jurisdiction {place}") for name, place in excluded)]
 
+    def named(self, name: str) -> str:
+        """
+        The chain or target that a name leads to which a program gave elsewhere, under an SDK or at a gateway.
+
+        Raises `InvalidRequest` that lists the names, where it leads nowhere.
+        """
+        return self._setup.named(name)
+
+    def names(self) -> list[str]:
+        """Such names: the chains and aliases of the configuration, and the chains' targets."""
+        return self._setup.names()
+
     def isolate(self, target: str) -> None:
         """Ask this target (`provider:model`) no more, until `reset`."""
         self._health.isolate(self._setup.target(target))

@@ -112,7 +112,7 @@ def _adapter() -> TypeAdapter[_Message]:
     return TypeAdapter(_Message)
 
 
-def read_messages(messages: object) -> Iterable[Message]:
+def read_messages(messages: object) -> list[Message]:
     """
     A string, one message, or a list of messages and dicts, as messages.
 

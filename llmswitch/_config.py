@@ -301,11 +301,14 @@ class Config(Strict):
     """
     The whole configuration, as in `llmswitch.toml`.
 
-    `strict`: what is amiss with a file that holds a secret is an error instead of a warning.
+    `strict`: what is amiss with a file that holds a secret is an error instead of a warning. `aliases`: other names for
+    chains and targets, as the old models of a program; `*` stands for every name that a program under whose SDK this
+    library lies may give, and that leads nowhere else.
     """
 
     strict: StrictBool = False
     default: str | None = None
+    aliases: dict[str, str] = {}
     chains: dict[str, ChainConfig] = {}
     providers: dict[str, ProviderConfig] = {}
     policy: PolicyConfig = PolicyConfig()

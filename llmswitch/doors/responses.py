@@ -11,21 +11,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llmswitch._errors import (
-    CapabilityMismatch,
-    ContentFiltered,
-    ContextTooLong,
-    InvalidRequest,
-    LLMSwitchError,
-    ModelGone,
-    QuotaExhausted,
-)
+from llmswitch._errors import CapabilityMismatch, LLMSwitchError
 from llmswitch._json import dumps
 from llmswitch._messages import Reasoning, Text, ToolCall, VendorPart
 from llmswitch._reply import ChatReply, FinishReason, Usage
 
 from ._door import Asked, Door, EventWriter, Refusal
-from ._failures import cause_of, headers_of, status_of, trail_of
+from ._failures import failure, headers_of, status_of, trail_of
 from ._ledger import write_ledger
 from .responses_items import call_item, message_item, reasoning_item, refusal_item
 from .responses_request import read_request
@@ -34,14 +26,6 @@ from .responses_stream import ResponsesWriter
 __all__ = ["ResponsesDoor"]
 
 _CUT: Mapping[FinishReason, str] = {"length": "max_output_tokens", "content_filter": "content_filter"}
-_CODES: tuple[tuple[type[LLMSwitchError], str], ...] = (
-    (ContextTooLong, "context_length_exceeded"),
-    (ContentFiltered, "content_filter"),
-    (ModelGone, "model_not_found"),
-    (QuotaExhausted, "insufficient_quota"),
-)
-_CODES_OF_STATUS = {400: "invalid_request", 429: "rate_limit_exceeded", 503: "server_overloaded", 504: "timeout"}
-_TYPES = {400: "invalid_request_error", 404: "invalid_request_error", 429: "rate_limit_error"}
 
 
 class ResponsesDoor(Door):
@@ -57,10 +41,10 @@ class ResponsesDoor(Door):
         return _ended(begun, reply, _output(reply, begun["id"]))
 
     def writer(self, asked: Asked) -> EventWriter:
-        return ResponsesWriter(_begun(asked), _ended, _failure)
+        return ResponsesWriter(_begun(asked), _ended, failure)
 
     def refusal(self, error: LLMSwitchError) -> Refusal:
-        body = {"error": _failure(error), "llmswitch": trail_of(error)}
+        body = {"error": failure(error), "llmswitch": trail_of(error)}
         return Refusal(status_of(error), body, headers_of(error))
 
 
@@ -144,15 +128,4 @@ def _usage(usage: Usage) -> dict[str, Any]:
         "output_tokens": came_out,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
         "total_tokens": went_in + came_out,
-    }
-
-
-def _failure(error: LLMSwitchError) -> dict[str, Any]:
-    cause, status = cause_of(error), status_of(error)
-    code = next((code for kind, code in _CODES if isinstance(cause, kind)), None)
-    return {
-        "message": str(cause),
-        "type": _TYPES.get(status, "server_error"),
-        "param": cause.field if isinstance(cause, InvalidRequest) else None,
-        "code": code or _CODES_OF_STATUS.get(status, "server_error"),
     }

@@ -1,0 +1,82 @@
+"""One request on its way through a door: which door, what is asked of whom, and what is said where that can't be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from llmswitch._base_client import BaseClient
+from llmswitch._errors import InvalidRequest, LLMSwitchError
+from llmswitch._json import JSONInvalid, dumps, loads
+
+from ._door import Asked, Door
+from ._failures import failure, headers_of, status_of, trail_of
+from .chat_completions import ChatCompletionsDoor
+from .messages import MessagesDoor
+from .responses import ResponsesDoor
+
+__all__ = ["DOORS", "Answer", "asked_at", "door_at", "listed", "no_door", "refused", "whole"]
+
+DOORS: tuple[Door, ...] = (ChatCompletionsDoor(), ResponsesDoor(), MessagesDoor())
+
+
+@dataclass(slots=True, frozen=True)
+class Answer:
+    """A whole answer as HTTP says it."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+def door_at(path: str) -> Door | None:
+    """The door at the end of that path."""
+    return next((door for door in DOORS if path.rstrip("/").endswith(door.path)), None)
+
+
+def asked_at(door: Door, body: bytes, client: BaseClient, timeout: float | None) -> tuple[Asked, dict[str, Any]]:
+    """
+    What is asked there, and the options of the call. `timeout`: seconds that the SDK would wait.
+
+    Raises `InvalidRequest` that names the field, and for a model's name that leads nowhere.
+    """
+    try:
+        said = loads(body)
+    except JSONInvalid as problem:
+        raise InvalidRequest(f"the body is no JSON: {problem}") from None
+    asked = door.read(said)
+    options: dict[str, Any] = {**asked.options, "model": client.named(asked.model)}
+    if timeout is not None:
+        options["timeout"] = timeout
+    return asked, options
+
+
+def whole(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    """JSON as an answer."""
+    return Answer(status, dumps(dict(body)), {"content-type": "application/json", **(headers or {})})
+
+
+def refused(door: Door | None, error: LLMSwitchError) -> Answer:
+    """An error as the protocol of that door says it."""
+    if door is None:
+        return whole({"error": failure(error), "llmswitch": trail_of(error)}, status_of(error), headers_of(error))
+    refusal = door.refusal(error)
+    return whole(refusal.body, refusal.status, refusal.headers)
+
+
+def no_door(method: str, path: str) -> Answer:
+    """What is said of an address that nobody answers at."""
+    paths = ", ".join(door.path for door in DOORS)
+    message = (
+        f"llmswitch answers {paths}, /embeddings and /models; {method} {path[:80]} is none: ask the vendor by a "
+        "client of its own for that"
+    )
+    error = {"message": message, "type": "not_implemented", "param": None, "code": "not_implemented"}
+    return whole({"type": "error", "error": error}, 501, {"x-should-retry": "false"})
+
+
+def listed(client: BaseClient) -> Answer:
+    """The names that `model=` may be, as a list of models."""
+    models = [{"id": name, "object": "model", "created": 0, "owned_by": "llmswitch"} for name in client.names()]
+    return whole({"object": "list", "data": models, "has_more": False})

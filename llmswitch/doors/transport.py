@@ -1,0 +1,162 @@
+"""A transport beneath an SDK: its requests go through a door to the chain, and no byte of them over the network."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from llmswitch._client import AsyncClient, Client
+from llmswitch._errors import ConfigError, LLMSwitchError
+from llmswitch._events import ChatEvent
+from llmswitch._hooks import Hooks
+from llmswitch._stream import AsyncChatStream, ChatStream
+
+from ._door import Door, EventWriter
+from .embeddings import PATH as EMBEDDINGS
+from .embeddings import embedded, read_texts
+from .passage import Answer, asked_at, door_at, listed, no_door, refused, whole
+
+__all__ = ["async_client", "sync_client"]
+
+_USUAL_TIMEOUT = 600.0  # seconds; what both SDKs set where the program says nothing
+_EVENTS = {"content-type": "text/event-stream; charset=utf-8"}
+
+
+def sync_client(
+    library: str, model: str | Sequence[str] | None, config: Mapping[str, Any] | None, hooks: Hooks | None
+) -> Any:
+    """A client of that HTTP library. Raises `ConfigError`."""
+    http, transport, _ = _made_for(library)
+    return http.Client(transport=transport(Client(model, config=config, hooks=hooks)))
+
+
+def async_client(
+    library: str, model: str | Sequence[str] | None, config: Mapping[str, Any] | None, hooks: Hooks | None
+) -> Any:
+    """The same, asynchronous."""
+    http, _, transport = _made_for(library)
+    return http.AsyncClient(transport=transport(AsyncClient(model, config=config, hooks=hooks)))
+
+
+def _timeout(request: Any) -> float | None:
+    """The seconds that the program gave the SDK, where it gave any."""
+    read = (request.extensions.get("timeout") or {}).get("read")
+    return float(read) if isinstance(read, (int, float)) and 0 < read != _USUAL_TIMEOUT else None
+
+
+def _written(writer: EventWriter, first: ChatEvent | None, stream: ChatStream) -> Iterator[bytes]:
+    yield writer.begin() + (writer.event(first) if first is not None else b"")
+    try:
+        for event in stream:
+            said = writer.event(event)
+            if said:
+                yield said
+        yield writer.end(stream.reply)
+    except LLMSwitchError as problem:
+        yield writer.failed(problem)
+
+
+async def _written_async(writer: EventWriter, first: ChatEvent | None, stream: AsyncChatStream) -> AsyncIterator[bytes]:
+    yield writer.begin() + (writer.event(first) if first is not None else b"")
+    try:
+        async for event in stream:
+            said = writer.event(event)
+            if said:
+                yield said
+        yield writer.end(stream.reply)
+    except LLMSwitchError as problem:
+        yield writer.failed(problem)
+
+
+@lru_cache(maxsize=4)
+def _made_for(library: str) -> tuple[Any, Any, Any]:
+    """The library's module, and a transport of each kind for it."""
+    try:
+        http: Any = importlib.import_module(library)
+    except ModuleNotFoundError:
+        raise ConfigError(f"the HTTP library {library} is not installed, on which the SDK is built") from None
+
+    class Pieces(http.SyncByteStream):  # type: ignore[misc]
+        def __init__(self, stream: ChatStream, pieces: Iterator[bytes]) -> None:
+            self._stream, self._pieces = stream, pieces
+
+        def __iter__(self) -> Iterator[bytes]:
+            return self._pieces
+
+        def close(self) -> None:
+            self._stream.close()
+
+    class AsyncPieces(http.AsyncByteStream):  # type: ignore[misc]
+        def __init__(self, stream: AsyncChatStream, pieces: AsyncIterator[bytes]) -> None:
+            self._stream, self._pieces = stream, pieces
+
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return self._pieces
+
+        async def aclose(self) -> None:
+            await self._stream.aclose()
+
+    def response(answer: Answer) -> Any:
+        return http.Response(answer.status, headers=dict(answer.headers), content=answer.body)
+
+    class Transport(http.BaseTransport):  # type: ignore[misc]
+        def __init__(self, client: Client) -> None:
+            self._client = client
+
+        def handle_request(self, request: Any) -> Any:
+            method, path = request.method, request.url.path
+            door = door_at(path) if method == "POST" else None
+            try:
+                if door is not None:
+                    return self._through(door, request)
+                if method == "POST" and path.endswith(EMBEDDINGS):
+                    texts, options, name = read_texts(request.read(), self._client)
+                    return response(whole(embedded(self._client.embed(texts, **options), name)))
+            except LLMSwitchError as problem:
+                return response(refused(door, problem))
+            return response(listed(self._client) if path.endswith("/models") else no_door(method, path))
+
+        def _through(self, door: Door, request: Any) -> Any:
+            asked, options = asked_at(door, request.read(), self._client, _timeout(request))
+            if not asked.stream:
+                return response(whole(door.reply(asked, self._client.chat(asked.messages, **options))))
+            stream = self._client.stream(asked.messages, **options)
+            first = next(stream, None)  # what fails before it is an HTTP error, which the SDK raises as its own
+            pieces = _written(door.writer(asked), first, stream)
+            return http.Response(200, headers=_EVENTS, stream=Pieces(stream, pieces))
+
+        def close(self) -> None:
+            self._client.close()
+
+    class AsyncTransport(http.AsyncBaseTransport):  # type: ignore[misc]
+        def __init__(self, client: AsyncClient) -> None:
+            self._client = client
+
+        async def handle_async_request(self, request: Any) -> Any:
+            method, path = request.method, request.url.path
+            door = door_at(path) if method == "POST" else None
+            try:
+                if door is not None:
+                    return await self._through(door, request)
+                if method == "POST" and path.endswith(EMBEDDINGS):
+                    texts, options, name = read_texts(await request.aread(), self._client)
+                    return response(whole(embedded(await self._client.embed(texts, **options), name)))
+            except LLMSwitchError as problem:
+                return response(refused(door, problem))
+            return response(listed(self._client) if path.endswith("/models") else no_door(method, path))
+
+        async def _through(self, door: Door, request: Any) -> Any:
+            asked, options = asked_at(door, await request.aread(), self._client, _timeout(request))
+            if not asked.stream:
+                return response(whole(door.reply(asked, await self._client.chat(asked.messages, **options))))
+            stream = self._client.stream(asked.messages, **options)
+            first = await anext(stream, None)
+            pieces = _written_async(door.writer(asked), first, stream)
+            return http.Response(200, headers=_EVENTS, stream=AsyncPieces(stream, pieces))
+
+        async def aclose(self) -> None:
+            await self._client.aclose()
+
+    return http, Transport, AsyncTransport
