@@ -15,6 +15,7 @@ from typing import IO, Any, Self
 from ._batch import read_request
 from ._errors import InvalidRequest
 from ._json import JSONInvalid, dumps, loads
+from .doors._door import Asked, Door
 
 __all__ = ["BadLine", "BatchFileError", "BatchOutput", "Line", "read_lines"]
 
@@ -29,11 +30,15 @@ class BatchFileError(Exception):
 
 @dataclass(slots=True, frozen=True)
 class Line:
-    """One request of the input. `id`: the caller's own, or else made of the line's number and content."""
+    """
+    One request of the input. `id`: the caller's own, or else made of the line's number and content. `asked`: the same
+    as a door read it, where it is in the form of a vendor's batches; it names a model of that vendor's.
+    """
 
     number: int
     id: str
     request: Mapping[str, Any]
+    asked: Asked | None = None
 
     def __repr__(self) -> str:
         return f"Line({self.number}, {self.id!r})"
@@ -48,15 +53,18 @@ class BadLine:
     message: str
 
 
-def read_lines(path: Path) -> Iterator[Line | BadLine]:
-    """Every line of the input that is not blank. Raises `BatchFileError` where the file can't be read."""
+def read_lines(path: Path, door: Door) -> Iterator[Line | BadLine]:
+    """
+    Every line of the input that is not blank; `door` reads those with a `body`. Raises `BatchFileError` where the file
+    can't be read.
+    """
     seen: set[str] = set()
     try:
         with path.open("rb") as file:
             for number, raw in enumerate(file, 1):
                 text = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
                 if text.strip():
-                    line = _read(number, text.strip())
+                    line = _read(number, text.strip(), door)
                     if isinstance(line, Line) and line.id in seen:
                         line = BadLine(number, _made_id(number, text.strip()), "its id is that of a line before it")
                     seen.add(line.id)
@@ -70,7 +78,7 @@ def _made_id(number: int, text: bytes) -> str:
     return f"{number}-{sha256(text).hexdigest()[:12]}"
 
 
-def _read(number: int, text: bytes) -> Line | BadLine:
+def _read(number: int, text: bytes, door: Door) -> Line | BadLine:
     made = _made_id(number, text)
     try:
         fields = loads(text.decode(), unique=True)
@@ -81,13 +89,29 @@ def _read(number: int, text: bytes) -> Line | BadLine:
     if not isinstance(fields, dict):
         return BadLine(number, made, "not a JSON object")
     if "custom_id" in fields:
-        return BadLine(number, made, "requests with `custom_id` and `body` are not read; write `id` and `messages`")
+        return _read_body(number, made, fields, door)
     try:
         name, _, _ = read_request(fields)
     except InvalidRequest as problem:
         return BadLine(number, made, problem.message)
     fields["id"] = name or made
     return Line(number, fields["id"], fields)
+
+
+def _read_body(number: int, made: str, fields: Mapping[str, Any], door: Door) -> Line | BadLine:
+    """A line in the form of a vendor's batches: an HTTP request, of which the body is what counts."""
+    name = fields["custom_id"]
+    if not isinstance(name, str) or not name:
+        return BadLine(number, made, "custom_id must be a string that is not empty")
+    if fields.get("method") != "POST" or not str(fields.get("url")).endswith(door.path):
+        return BadLine(number, made, f"of requests with `custom_id`, only those are read that POST to {door.path}")
+    try:
+        asked = door.read(fields.get("body"))
+    except InvalidRequest as problem:
+        return BadLine(number, made, f"body: {problem.message}")
+    if asked.stream:
+        return BadLine(number, made, "body: stream is not for a batch; leave it out")
+    return Line(number, name, {**asked.options, "id": name, "messages": asked.messages}, asked)
 
 
 class BatchOutput:

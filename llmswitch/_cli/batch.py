@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,8 @@ from llmswitch._batch import BatchResult, read_request
 from llmswitch._batch_file import BadLine, BatchFileError, BatchOutput, Line, read_lines
 from llmswitch._client import AsyncClient
 from llmswitch._errors import ConfigError, InvalidRequest, LLMSwitchError
-from llmswitch._reply import Attempt
+from llmswitch._reply import Attempt, ChatReply
+from llmswitch.doors.chat_completions import ChatCompletions
 
 from ._meter import Meter
 from ._summary import as_json, attempts_as_json
@@ -27,6 +28,7 @@ from ._terminal import CONFIGURATION, INTERRUPTED, complain, failures, one_line,
 __all__ = ["batch"]
 
 _GRACE = 5.0  # seconds that calls in flight have after Ctrl-C
+_DOOR = ChatCompletions()
 _SHOWN = 20  # bad lines that are named, at the most
 
 
@@ -64,7 +66,7 @@ def batch(
         for path in (output.path, output.failed_path):
             if path.exists() and path.samefile(requests):
                 raise BatchFileError(f"{path} holds the requests; name another file for the results")
-        survey = _survey(requests, client)
+        survey = _survey(requests, client, model)
         if survey.bad and not skip_bad:
             _say_bad(console, requests, survey.bad)
             raise typer.Exit(CONFIGURATION)
@@ -72,7 +74,7 @@ def batch(
             for line in survey.bad:
                 if line.id not in output.failed:
                     output.refused(line.id, line.number, _failure(InvalidRequest(line.message)))
-            run = _Run(requests, output, client, survey, retry_failed=retry_failed)
+            run = _Run(requests, output, client, survey, model, retry_failed=retry_failed)
             interrupted = asyncio.run(run.go(console, concurrency, patience))
             failed = len(output.failed)
     if failed:
@@ -111,12 +113,17 @@ class _Survey:
     bad: list[BadLine]
 
 
-def _survey(path: Path, client: AsyncClient) -> _Survey:
+def _request(line: Line, model: str | None) -> Mapping[str, Any]:
+    """What is asked. A vendor's own name of a model is looked up in the configuration, unless -m says who is asked."""
+    return line.request if line.asked is None or model else {**line.request, "model": line.asked.model}
+
+
+def _survey(path: Path, client: AsyncClient, model: str | None) -> _Survey:
     """Check every line as its call would. Raises `ConfigError` where it is not the line's fault."""
     survey = _Survey(set(), [])
-    for line in read_lines(path):
+    for line in read_lines(path, _DOOR):
         if isinstance(line, Line):
-            _, messages, options = read_request(line.request)
+            _, messages, options = read_request(_request(line, model))
             try:
                 client._call(messages, options, stream=False)  # noqa: SLF001 - what a call checks before it sends
             except LLMSwitchError as problem:
@@ -138,6 +145,14 @@ def _say_bad(console: Console, path: Path, bad: list[BadLine]) -> None:
     complain(console, f"{len(bad):,} lines hold no request, so nothing was asked; --skip-bad counts them as failed")
 
 
+def _answer(line: Line, reply: ChatReply) -> dict[str, Any]:
+    """An answer as it is written down: in the form in which it was asked for."""
+    if line.asked is None:
+        return as_json(reply)
+    response = {"status_code": 200, "request_id": reply.id or line.id, "body": _DOOR.reply(line.asked, reply)}
+    return {"custom_id": line.id, "response": response, "error": None}
+
+
 def _failure(error: LLMSwitchError) -> dict[str, Any]:
     """An error as it is written down: no key and no prompt is in it."""
     said = {
@@ -156,15 +171,23 @@ class _Run:
     """One run over the requests that have no result yet."""
 
     def __init__(
-        self, path: Path, output: BatchOutput, client: AsyncClient, survey: _Survey, *, retry_failed: bool
+        self,
+        path: Path,
+        output: BatchOutput,
+        client: AsyncClient,
+        survey: _Survey,
+        model: str | None,
+        *,
+        retry_failed: bool,
     ) -> None:
         self._path = path
         self._output = output
         self._client = client
+        self._model = model
         settled = output.done if retry_failed else output.done | output.failed
         self._wanted = survey.ids - settled
         self._before = len(survey.ids) - len(self._wanted)
-        self._numbers: dict[str, int] = {}  # of requests in flight
+        self._lines: dict[str, Line] = {}  # of requests in flight
         self._interrupted = 0
 
     async def go(self, console: Console, concurrency: int, patience: float) -> bool:
@@ -187,10 +210,10 @@ class _Run:
         return bool(self._interrupted)
 
     def _requests(self) -> Iterator[Any]:
-        for line in read_lines(self._path):
+        for line in read_lines(self._path, _DOOR):
             if isinstance(line, Line) and line.id in self._wanted:
-                self._numbers[line.id] = line.number
-                yield line.request
+                self._lines[line.id] = line
+                yield _request(line, self._model)
 
     async def _write(self, asked: AsyncBatch, meter: Meter) -> None:
         async for result in asked:
@@ -199,12 +222,12 @@ class _Run:
     def _write_down(self, result: BatchResult) -> Sequence[Attempt]:
         """The attempts that led to it."""
         assert result.id is not None
-        number = self._numbers.pop(result.id)
+        line = self._lines.pop(result.id)
         if result.reply is not None:
-            self._output.answered(result.id, number, as_json(result.reply))
+            self._output.answered(line.id, line.number, _answer(line, result.reply))
             return result.reply.attempts
         assert result.error is not None
-        self._output.refused(result.id, number, _failure(result.error))
+        self._output.refused(line.id, line.number, _failure(result.error))
         return result.error.attempts
 
     def _heed(self, asked: AsyncBatch, work: asyncio.Task[None], console: Console) -> None:

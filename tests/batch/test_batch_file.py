@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from llmswitch._batch_file import BadLine, BatchFileError, BatchOutput, Line, read_lines
+from llmswitch._batch_file import BadLine, BatchFileError, BatchOutput, Line
+from llmswitch._batch_file import read_lines as read_lines_by
+from llmswitch.doors.chat_completions import ChatCompletions
+
+
+def read_lines(path: Path) -> list[Line | BadLine]:
+    return list(read_lines_by(path, ChatCompletions()))
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -36,7 +42,9 @@ def test_lines_are_read_with_their_numbers_and_ids(tmp_path: Path) -> None:
         (b'{"id": 7, "prompt": "secret"}', "id must be a string"),
         (b'{"prompt": "secret", "messages": []}', "either `messages` or `prompt`"),
         (b'{"id": "a", "prompt": "secret"}', "that of a line before"),
-        (b'{"custom_id": "a", "body": {}}', "custom_id"),
+        (b'{"custom_id": "b", "method": "POST", "url": "/v1/embeddings", "body": {}}', "only those are read that POST"),
+        (b'{"custom_id": "b", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "m"}}', "body: "),
+        (b'{"custom_id": 7, "method": "POST", "url": "/v1/chat/completions", "body": {}}', "custom_id must be"),
     ],
 )
 def test_a_bad_line_says_what_is_wrong_and_not_what_it_holds(tmp_path: Path, text: bytes, message: str) -> None:

@@ -46,6 +46,24 @@ def test_results_are_lines_and_a_second_run_asks_what_is_left(
     assert [line["id"] for line in read(tmp_path / "out.jsonl")][2:] == ["c"]
 
 
+def test_a_vendor_s_own_form_of_a_batch_is_answered_in_that_form(
+    run: Run, config: Path, vendor: Any, tmp_path: Path
+) -> None:
+    """What was written for another's batches is asked of the chain that is named, or of what its model is here."""
+    body = {"model": "gpt-0", "messages": [{"role": "user", "content": "one"}], "max_tokens": 7}
+    line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    given = write(tmp_path / "in.jsonl", [line])
+    assert run("batch", given, "out.jsonl").exit_code == 2
+    assert run("batch", given, "out.jsonl", *NAMES).exit_code == 0
+    (found,) = read(tmp_path / "out.jsonl")
+    assert (found["custom_id"], found["response"]["status_code"], found["error"]) == ("a", 200, None)
+    assert found["response"]["body"]["choices"][0]["message"]["content"] == "Hello, world"
+    body["model"] = "fake:two"
+    write(tmp_path / "in.jsonl", [{**line, "custom_id": "b"}])
+    assert run("batch", given, "out.jsonl").exit_code == 0
+    assert prompts(vendor) == ["one", "one"]
+
+
 def test_bad_lines_are_refused_all_at_once_before_anything_is_asked(
     run: Run, config: Path, vendor: Any, tmp_path: Path
 ) -> None:
