@@ -19,7 +19,7 @@ from llmswitch._batch_file import BadLine, BatchFileError, BatchOutput, Line, re
 from llmswitch._client import AsyncClient
 from llmswitch._errors import ConfigError, InvalidRequest, LLMSwitchError
 from llmswitch._reply import Attempt, ChatReply
-from llmswitch.doors.chat_completions import ChatCompletions
+from llmswitch.doors.chat_completions import ChatCompletionsDoor
 
 from ._meter import Meter
 from ._summary import as_json, attempts_as_json
@@ -28,7 +28,7 @@ from ._terminal import CONFIGURATION, INTERRUPTED, complain, failures, one_line,
 __all__ = ["batch"]
 
 _GRACE = 5.0  # seconds that calls in flight have after Ctrl-C
-_DOOR = ChatCompletions()
+_DOOR = ChatCompletionsDoor()
 _SHOWN = 20  # bad lines that are named, at the most
 
 

@@ -208,7 +208,7 @@ def _tool(tool: Fields, where: str) -> Tool:
     kind = tool.take("type", str)
     if kind not in (None, "custom"):
         refuse(
-            f"{where}.type", f"{kind[:64]!r} is a tool that Anthropic runs; only tools of your own can be offered here"
+            f"{where}.type", f"{kind[:64]!r} is a tool that the vendor runs; only tools of your own can be offered here"
         )
     made = Tool(tool.need("name", str), tool.take("description", str) or "", tool.need("input_schema", dict))
     tool.ignore("cache_control", "strict", "eager_input_streaming", "input_examples")

@@ -9,11 +9,11 @@ import pytest
 
 from llmswitch._batch_file import BadLine, BatchFileError, BatchOutput, Line
 from llmswitch._batch_file import read_lines as read_lines_by
-from llmswitch.doors.chat_completions import ChatCompletions
+from llmswitch.doors.chat_completions import ChatCompletionsDoor
 
 
 def read_lines(path: Path) -> list[Line | BadLine]:
-    return list(read_lines_by(path, ChatCompletions()))
+    return list(read_lines_by(path, ChatCompletionsDoor()))
 
 
 def lines(path: Path) -> list[dict[str, object]]:
