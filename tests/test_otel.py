@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 
@@ -36,11 +37,24 @@ PIECES = (
 )
 
 
+class Silent(FakeVendor):
+    """Never answers."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(60)
+        raise AssertionError("nobody waited for this")
+
+
 class Seen:
     """A client whose telemetry is kept in memory; its first target refuses with a status, where one is given."""
 
     def __init__(
-        self, kind: type = Client, status: int | None = None, body: bytes | None = None, able: dict | None = None
+        self,
+        kind: type = Client,
+        status: int | None = None,
+        body: bytes | None = None,
+        able: dict | None = None,
+        vendor: type = FakeVendor,
     ) -> None:
         def answer(request: httpx.Request) -> httpx.Response:
             if status is not None and request.url.host == "a.local":
@@ -60,7 +74,7 @@ class Seen:
             "chains": {"c": {"targets": ["a:m", "b:m"]}},
             "default": "c",
         }
-        self.client = kind.from_config(config, http_client=FakeVendor(answer), hooks=hooks)
+        self.client = kind.from_config(config, http_client=vendor(answer), hooks=hooks)
 
     def spans(self) -> dict[str, trace.Span]:
         return {span.name: span for span in self._spans.get_finished_spans()}
@@ -161,6 +175,26 @@ def test_the_parent_is_the_span_in_which_the_call_was_made():
     finished = seen._spans.get_finished_spans()
     outer = {span.context.span_id for span in finished if span.name in ("x", "y")}
     assert outer == {span.parent.span_id for span in finished if span.name == "chat m"}
+
+
+def test_what_is_forgotten_or_cancelled_ends_its_span():
+    """The span of a stream that nobody holds any more ends, and so does that of a call whose task is cancelled."""
+    seen = Seen(body=PIECES)
+    next(seen.client.stream("Hi"))  # the stream itself is dropped here
+    gc.collect()
+    assert seen.spans()["chat m"].attributes["llmswitch.abandoned"]
+    other = Seen(AsyncClient, vendor=Silent)
+
+    async def cut_short() -> None:
+        task = asyncio.create_task(other.client.chat("Hi"))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.wait([task])
+        await other.client.aclose()
+
+    asyncio.run(cut_short())
+    gc.collect()
+    assert {"chat m", "attempt a:m"} == other.spans().keys()
 
 
 def test_a_stream_that_breaks_is_an_error_and_an_embedding_an_operation():
