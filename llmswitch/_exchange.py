@@ -18,6 +18,7 @@ from ._decision import GiveUp, History, Move, Try, Wait, decide
 from ._errors import ContentFiltered, LLMSwitchError, RateLimited, StreamInterrupted
 from ._events import StreamReset
 from ._hedging import Hedge, hedge
+from ._hooks import Watch
 from ._operation import Reply
 from ._policy import rule_for
 from ._reply import Attempt, ChatWarning
@@ -29,7 +30,29 @@ __all__ = ["Call", "exchange"]
 
 def exchange(call: Call) -> Exchange:
     """Ask the targets of the chain in turn until one answers. Raises what the decision gives up with."""
+    watch = call.hooks.watch(call)  # asked here and not at the first step: a stream may be read in another context
+    return _unwatched(call) if watch is None else _watched(call, watch)
+
+
+def _unwatched(call: Call) -> Exchange:
     return (yield from _Course(call).run())
+
+
+def _watched(call: Call, watch: Watch) -> Exchange:
+    """The call, with somebody told of its beginning and of its end, whichever way it ends."""
+    course = _Course(call)
+    reply: Reply | None = None
+    problem: BaseException | None = None
+    call.hooks.began(watch)
+    try:
+        reply = yield from course.run()
+        return reply
+    except BaseException as error:
+        problem = error
+        raise
+    finally:
+        call.hooks.ended(watch, course.trail, reply, problem)
+        problem = None  # or the error and this frame would hold each other
 
 
 class _Course:

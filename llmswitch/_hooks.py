@@ -5,17 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ._errors import Arrears, AuthInvalid, LLMSwitchError, PermissionDenied, RedirectRefused, TLSInvalid
 from ._log import warn
 from ._reply import Attempt
 
-__all__ = ["Hooks"]
+if TYPE_CHECKING:
+    from ._call import Call
+    from ._operation import Reply
+
+__all__ = ["Hooks", "Watch"]
 
 _NEEDS_HUMAN = (Arrears, AuthInvalid, PermissionDenied)
 _SECURITY = (TLSInvalid, RedirectRefused)
-_HOOKS = ("on_attempt", "on_switch", "account_needs_human", "security")
+_HOOKS = ("on_call", "on_attempt", "on_switch", "account_needs_human", "security")
+
+
+class Watch(Protocol):
+    """What is told how one call goes: when it is first carried out, and how it ended."""
+
+    def began(self) -> None: ...
+
+    def ended(self, trail: list[Attempt], reply: Reply | None, error: BaseException | None) -> None:
+        """Once, if it began. `GeneratorExit`: the caller gave it up. Nothing of it is to be kept."""
 
 
 @dataclass(slots=True)
@@ -32,6 +45,8 @@ class Hooks:
 
     `security(error)`: a certificate or a redirect is not to be trusted: `TLSInvalid`, `RedirectRefused`.
 
+    `on_call(call)`: a call is made; the answer is who watches it, or `None`. `llmswitch.otel` is built on it.
+
     The other classes have no alarm: they pass by themselves. `RegionBlocked` is a state of the way to the vendor rather
     than an event; `on_attempt`, `on_switch` and `client.health()` show it.
 
@@ -43,6 +58,7 @@ class Hooks:
     on_switch: Callable[[str, str, LLMSwitchError], object] | None = None
     account_needs_human: Callable[[LLMSwitchError], object] | None = None
     security: Callable[[LLMSwitchError], object] | None = None
+    on_call: Callable[[Call], Watch | None] | None = None
     _broken: set[str] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
@@ -62,13 +78,29 @@ class Hooks:
         """The chain moves on."""
         self._tell("on_switch", before, after, error)
 
+    def watch(self, call: Call) -> Watch | None:
+        """Who watches this call."""
+        watch: Watch | None = self._ask("on_call", self.on_call, call)
+        return watch
+
+    def began(self, watch: Watch) -> None:
+        """The call is carried out from now on."""
+        self._ask("on_call", watch.began)
+
+    def ended(self, watch: Watch, trail: list[Attempt], reply: Reply | None, error: BaseException | None) -> None:
+        """The call is over."""
+        self._ask("on_call", watch.ended, trail, reply, error)
+
     def _tell(self, name: str, *given: Any) -> None:
-        hook = getattr(self, name)
+        self._ask(name, getattr(self, name), *given)
+
+    def _ask(self, name: str, hook: Callable[..., Any] | None, *given: Any) -> Any:
         if hook is None:
-            return
+            return None
         try:
-            hook(*given)
+            return hook(*given)
         except Exception as problem:  # noqa: BLE001 - whatever a caller's function does, the call goes on
             if name not in self._broken:  # said once, or a broken hook would fill the log
                 self._broken.add(name)
                 warn("the hook %s raised %s; it is called on, and this is not said again", name, type(problem).__name__)
+            return None
