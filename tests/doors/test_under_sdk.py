@@ -13,7 +13,7 @@ import pytest
 
 import llmswitch
 from llmswitch import Client, ConfigError, InvalidRequest
-from tests.providers.foreign_sdk import Ear, Sent, listening
+from tests.providers.foreign_sdk import Ear, Sent, listening, run_with
 
 HI: Any = [{"role": "user", "content": "Hi"}]
 
@@ -191,3 +191,42 @@ def test_nothing_of_the_network_is_touched_by_making_one(monkeypatch: pytest.Mon
     made = llmswitch.openai_http_client(config=config(ear), engine="httpx")
     assert isinstance(made, httpx.Client)
     made.close()
+
+
+FRAMEWORKS = """
+import sys
+root, config = sys.argv[1], __import__("json").loads(sys.argv[2])
+sys.path.insert(0, root)
+import instructor
+import llmswitch
+from langchain_openai import ChatOpenAI
+from openai import AsyncOpenAI, OpenAI
+from pydantic import BaseModel
+from pydantic_ai import Agent
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.openai import OpenAIProvider
+
+class City(BaseModel):
+    name: str
+
+said = '{"name": "Bern"}'
+chain = ChatOpenAI(model="gpt-4o", api_key="unused", http_client=llmswitch.openai_http_client(config=config))
+assert said == chain.invoke("Hi").content
+assert said == "".join(piece.content for piece in chain.stream("Hi"))
+under = AsyncOpenAI(api_key="unused", http_client=llmswitch.openai_async_http_client(config=config))
+model = OpenAIChatModel("gpt-4o", provider=OpenAIProvider(openai_client=under))
+assert said == Agent(model).run_sync("Hi").output
+sdk = instructor.from_openai(
+    OpenAI(api_key="unused", http_client=llmswitch.openai_http_client(config=config)), mode=instructor.Mode.JSON
+)
+asked = [{"role": "user", "content": "Hi"}]
+assert "Bern" == sdk.chat.completions.create(model="gpt-4o", response_model=City, messages=asked).name
+"""
+
+
+@pytest.mark.slow
+def test_what_is_built_on_the_sdk_switches_too(ear: Ear, request: pytest.FixtureRequest) -> None:
+    """LangChain, Pydantic AI and instructor, over a chain whose first target is down."""
+    packages = "langchain-openai==1.7.4 pydantic-ai-slim[openai]==2.38.0 instructor==1.17.0"
+    root = str(request.config.rootpath)
+    run_with(request.config.cache, packages, FRAMEWORKS, root, json.dumps(config(ear)))

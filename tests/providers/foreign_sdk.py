@@ -70,17 +70,28 @@ class Ear:
 
 def run_with(cache: pytest.Cache | None, requirement: str, script: str, *arguments: str) -> None:
     """
-    Run a script in an environment that holds this one package, which is made when first needed and then kept.
+    Run a script in an environment that holds this package, or these with spaces between them, which is made when first
+    needed and then kept.
 
     Fails with what the script said where it fails.
     """
     assert cache is not None, "pytest's cache is where such environments are kept"
-    folder = Path(cache.mkdir(f"sdk-{requirement.replace('==', '-')}"))
+    folder = Path(cache.mkdir(f"sdk-{requirement.replace('==', '-').replace(' ', '+')}"))
     python = folder / "venv" / "bin" / "python"
 
     def make() -> None:
         venv.create(folder / "venv", clear=True)
-        pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-compile", requirement]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            python,
+            "install",
+            "--quiet",
+            "--no-compile",
+            *requirement.split(),
+        ]
         subprocess.run(pip, check=True, timeout=600)
 
     once(folder, make)
