@@ -20,17 +20,17 @@ _FIELDS = frozenset({"input", "model", "dimensions", "encoding_format", "user"})
 
 
 class Embeddings(Asking):
-    """Errors are said as the door for chat says them, which is of the same vendor."""
+    """Errors are said as a door of the same vendor says them."""
 
     name = "embeddings"
 
-    def __init__(self, gateway: Gateway, chat: Door) -> None:
+    def __init__(self, gateway: Gateway, door: Door) -> None:
         super().__init__(gateway)
-        self._chat = chat
+        self._door = door
 
     def refusal(self, error: LLMSwitchError) -> Refusal:
-        """As the door for chat says it."""
-        return self._chat.refusal(error)
+        """As that door says it."""
+        return self._door.refusal(error)
 
     async def ask(self, body: Any, caller: ServerKey, out: Out, entry: Entry) -> None:
         """The vectors, as numbers or as base64 of their floats, which the SDK asks for."""

@@ -11,7 +11,8 @@ import pytest
 from llmswitch import ConfigError
 from llmswitch._config import Loaded
 from llmswitch.server.admin import admin_routes
-from llmswitch.server.app import public_routes
+from llmswitch.server.app import public_app, public_routes
+from llmswitch.server.doors import every_door
 from llmswitch.server.keys import hashed
 from llmswitch.server.run import check_binds
 from tests.server.conftest import ADMIN, CONFIG, KEY, OTHER, PROMPT
@@ -233,3 +234,23 @@ def test_no_key_and_no_prompt_is_seen(serve, caplog):
     assert 'llmswitch_attempts_total{outcome="Overloaded",target="a:m"} ' in shown[0].text
     assert 'llmswitch_tokens_total{target="b:m",way="output"} ' in shown[0].text
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_the_real_doors_are_served(serve):
+    """Each protocol that there is answers, with its own words for an error; vectors come beside."""
+    served = serve()
+    doors = every_door()
+    assert {"messages", "responses"} <= {door.path.strip("/") for door in doors}
+    served.public = public_app(served.gateway, doors)
+    asked = {"model": "main", "max_tokens": 9, "messages": [{"role": "user", "content": PROMPT}]}
+    whole = served.ask("POST", "/v1/messages", key=KEY, json=asked)
+    assert "Hello" == said(whole)["content"][0]["text"]
+    streamed = served.ask("POST", "/v1/messages", key=KEY, json={**asked, "stream": True}).text
+    assert "event: message_start" in streamed
+    assert "event: message_stop" in streamed
+    refused = served.ask("POST", "/v1/messages", key=KEY, json={**asked, "model": "no"})
+    assert (404, "error") == (refused.status_code, said(refused)["type"])
+    whole = served.ask("POST", "/v1/responses", key=KEY, json={"model": "main", "input": PROMPT})
+    assert "Hello" == said(whole)["output"][-1]["content"][0]["text"]
+    vectors = served.ask("POST", "/v1/embeddings", key=KEY, json={"model": "small", "input": ["a"]})
+    assert 400 == vectors.status_code  # this target makes none
