@@ -56,8 +56,7 @@ def test_the_end_comes_in_mid_stream(gateway, vendor):
     timer = threading.Timer(0.5, process.send_signal, [signal.SIGTERM])
     with anthropic.Anthropic(base_url=url, api_key="none", max_retries=0) as sdk:
         asked = {"model": "main", "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]}
+        timer.start()
         with pytest.raises(anthropic.APIError), sdk.messages.stream(**asked) as stream:
-            timer.start()
-            for _ in stream:
-                pass
+            list(stream)
     assert 0 == process.wait(10)
