@@ -160,6 +160,18 @@ class BaseClient(ABC):
         if self._allowances is not None:
             self._allowances.reset(found)
 
+    def rehearse(self, faults: Mapping[str, str]) -> None:
+        """
+        Drill an outage in the calls that begin from now on: each named provider fails in the named way, as with
+        `LLMSWITCH_DRILL`. No faults end it. Raises `ConfigError` for a provider or a fault that there is none of.
+        """
+        self._drill = self._setup.read_drill(faults)
+
+    @property
+    def drilled(self) -> str | None:
+        """The drill that is on, in words; `None` where there is none."""
+        return None if self._drill is None else str(self._drill)
+
     def allowances(self) -> list[AllowanceState]:
         """Every limit, budget and grant of the configuration, and how much of it is spent."""
         if self._allowances is None:
@@ -229,7 +241,6 @@ class BaseClient(ABC):
         seconds = _seconds(timeout)
         if seconds is None and chain.policy.total is None:
             seconds = self._timeout
-        drill = str(self._drill) if self._drill is not None else None
         return Call(
             chain,
             request,
@@ -238,7 +249,7 @@ class BaseClient(ABC):
             inherited(),
             health=self._health,
             hooks=self._hooks,
-            drill=drill,
+            drill=self.drilled,
             allowances=self._allowances,
             grants=self._grants,
             tags=read_tags(tags),

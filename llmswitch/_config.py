@@ -27,11 +27,14 @@ __all__ = [
     "ChainConfig",
     "Config",
     "HTTPConfig",
+    "KeyBudget",
     "KeyReference",
     "Loaded",
     "PolicyConfig",
     "ProviderConfig",
     "RateConfig",
+    "ServerConfig",
+    "ServerKey",
     "StoreConfig",
     "TargetConfig",
 ]
@@ -158,12 +161,11 @@ class RateConfig(Strict):
         return self != RateConfig(zone=self.zone)
 
 
-class BudgetConfig(Strict):
+class KeyBudget(Strict):
     """
     A limit of one's own: `limit` is money, such as `"5.00 USD"`, or `tokens` a number of tokens; `per` which stretch of
     the calendar in `zone`, or `"ever"`.
 
-    It holds for the calls to one `provider`, through one `chain`, or with one `tag`; without any of these for all.
     `fail_open`: where processes share a store that can't be reached, calls go on without the budget.
     """
 
@@ -171,17 +173,12 @@ class BudgetConfig(Strict):
     tokens: Count | None = None
     per: Literal["minute", "hour", "day", "month", "ever"]
     zone: Zone = "UTC"
-    provider: Annotated[str, Field(min_length=1)] | None = None
-    chain: Annotated[str, Field(min_length=1)] | None = None
-    tag: Annotated[str, Field(min_length=1)] | None = None
     fail_open: StrictBool = False
 
     @model_validator(mode="after")
-    def _whole(self) -> BudgetConfig:
+    def _whole(self) -> KeyBudget:
         if (self.limit is None) == (self.tokens is None):
             raise ValueError("give exactly one of limit and tokens")
-        if sum(scope is not None for scope in (self.provider, self.chain, self.tag)) > 1:
-            raise ValueError("give at most one of provider, chain and tag")
         _ = self.amount
         return self
 
@@ -195,6 +192,20 @@ class BudgetConfig(Strict):
         if found is None or not 1 <= millionths <= LARGEST:
             raise ValueError('limit is an amount of money and its currency, such as "5.00 USD"')
         return millionths, found[2]
+
+
+class BudgetConfig(KeyBudget):
+    """The same for calls to one `provider`, through one `chain`, or with one `tag`; without any of these for all."""
+
+    provider: Annotated[str, Field(min_length=1)] | None = None
+    chain: Annotated[str, Field(min_length=1)] | None = None
+    tag: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_scope(self) -> BudgetConfig:
+        if sum(scope is not None for scope in (self.provider, self.chain, self.tag)) > 1:
+            raise ValueError("give at most one of provider, chain and tag")
+        return self
 
 
 class GrantConfig(Strict):
@@ -297,6 +308,59 @@ class StoreConfig(Strict):
     egress: Annotated[str, Field(min_length=1)] | None = None
 
 
+def _hash(text: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", text):
+        raise ValueError(
+            "sha256 is the SHA-256 of the key in hexadecimal, not the key; `llmswitch serve key` writes it"
+        )
+    return text
+
+
+class ServerKey(Strict):
+    """
+    A key by which a client of the gateway proves itself; the key itself stands nowhere.
+
+    `models`: what it may ask, by names of chains and of targets; `"*"` is everything. Without it the chains of the
+    configuration, and their targets. `budget`: what it may spend, counted under its name as a tag. `admin`: it opens
+    the administration instead, and asks no model.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+    sha256: Annotated[str, AfterValidator(_hash)]
+    models: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    budget: KeyBudget | None = None
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] | None = None
+    admin: StrictBool = False
+
+
+Port = Annotated[int, Field(ge=0, le=65_535, strict=True)]
+
+
+class ServerConfig(Strict):
+    """
+    The gateway. Beyond this machine it listens only where there is a key, the administration where there is one for it.
+
+    `max_body_bytes`: of a request, undone from gzip. `max_concurrent`: requests under way; one more is told to come
+    back. `shutdown_timeout`: seconds that answers under way are given when the process is to end.
+    """
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Port = 8080
+    admin_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    admin_port: Port = 8081
+    keys: tuple[ServerKey, ...] = ()
+    max_body_bytes: Annotated[int, Field(ge=1024, le=2**30, strict=True)] = 32 * 1024 * 1024
+    max_concurrent: Annotated[int, Field(ge=1, le=100_000, strict=True)] = 256
+    shutdown_timeout: Seconds = 30
+
+    @model_validator(mode="after")
+    def _each_once(self) -> ServerConfig:
+        for what in ("name", "sha256"):
+            if len({getattr(key, what) for key in self.keys}) < len(self.keys):
+                raise ValueError(f"two keys have the same {what}")
+        return self
+
+
 class Config(Strict):
     """
     The whole configuration, as in `llmswitch.toml`.
@@ -316,6 +380,7 @@ class Config(Strict):
     store: StoreConfig = StoreConfig()
     budgets: tuple[BudgetConfig, ...] = ()
     drill: dict[str, str] = {}
+    server: ServerConfig = ServerConfig()
 
 
 @dataclass(slots=True, frozen=True)

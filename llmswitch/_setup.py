@@ -271,6 +271,10 @@ class Setup:
         where = "LLMSWITCH_DRILL" if given else f"{self._loaded.source}: drill"
         return Drill.read(given or self._config.drill, self._knows, where) if given or self._config.drill else None
 
+    def read_drill(self, faults: Mapping[str, str]) -> Drill | None:
+        """A drill that begins while calls go on; `None` where no fault is named. Raises `ConfigError`."""
+        return Drill.read(faults, self._knows, "drill")
+
     def _knows(self, name: str) -> bool:
         return name in self._config.providers or name in provider_names()
 

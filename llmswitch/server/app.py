@@ -1,0 +1,95 @@
+"""The gateway as an ASGI application: its routes, behind the gate. The route is the path, never a header."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.routing import BaseRoute, Route, Router
+
+from llmswitch._client import AsyncClient
+from llmswitch._config import Loaded
+from llmswitch.doors import Door
+
+from .answering import AtDoor, Gateway
+from .embeddings import Embeddings
+from .gate import ASGI, CALLER, Gate, Receive, Scope, Send, answer_json, said
+from .keys import KeyRing, Models, with_key_budgets
+from .limits import Room
+from .watch import Watch
+
+__all__ = ["make_gateway", "public_app", "public_routes"]
+
+_NOWHERE = said("invalid_request_error", "not_found", "there is no such route")
+
+
+def make_gateway(loaded: Loaded, *, http_client: object = None) -> Gateway:
+    """What serves this configuration. Raises `ConfigError`, for a key of a vendor that is missing as well."""
+    loaded = with_key_budgets(loaded)
+    watch = Watch()
+    client = AsyncClient._from(loaded, None, http_client, None, watch.hooks)  # noqa: SLF001 - of this package
+    models = Models(loaded.config, client._setup)  # noqa: SLF001
+    models.prepare()
+    settings = loaded.config.server
+    return Gateway(client, settings, models, watch, Room(settings.max_concurrent))
+
+
+def public_routes(gateway: Gateway, doors: Sequence[Door]) -> list[BaseRoute]:
+    """A route for each door, and what SDKs ask beside."""
+    routes: list[BaseRoute] = []
+    for door in doors:
+        at = AtDoor(gateway, door)
+        routes.append(Route(f"/v1/{at.name}", at, methods=["POST"]))
+    # vectors are asked in OpenAI's words, and their errors are said in them
+    openai = [door for door in doors if door.path.strip("/").removeprefix("v1/") in ("chat/completions", "responses")]
+    routes += [Route("/v1/embeddings", Embeddings(gateway, door), methods=["POST"]) for door in openai[:1]]
+    routes.append(Route("/v1/models", _ModelList(gateway), methods=["GET"]))
+    routes.append(Route("/health", Alive(gateway), methods=["GET"]))
+    return routes
+
+
+def public_app(gateway: Gateway, doors: Sequence[Door]) -> ASGI:
+    """The doors, for clients."""
+    ring = KeyRing(key for key in gateway.settings.keys if not key.admin)
+    return Gate(Router(public_routes(gateway, doors), redirect_slashes=False, default=nowhere), ring)
+
+
+async def nowhere(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """What is answered where there is no route."""
+    await answer_json(send, 404, _NOWHERE)
+
+
+class Alive:
+    """Whether the process takes requests, and nothing else."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._room = gateway.room
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        if self._room.closing:
+            await answer_json(send, 503, {"status": "closing"})
+        else:
+            await answer_json(send, 200, {"status": "ok"})
+
+
+class _ModelList:
+    """The names that a key may ask, in a form that is both OpenAI's and Anthropic's."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._models = gateway.models
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        names = self._models.names(scope[CALLER])
+        data = [
+            {
+                "id": name,
+                "object": "model",
+                "type": "model",
+                "display_name": name,
+                "created": 0,
+                "created_at": "1970-01-01T00:00:00Z",
+                "owned_by": "llmswitch",
+            }
+            for name in names
+        ]
+        ends = {"first_id": names[0] if names else None, "last_id": names[-1] if names else None}
+        await answer_json(send, 200, {"object": "list", "data": data, "has_more": False, **ends})
