@@ -44,7 +44,7 @@ def serve(
 
 def _run(loaded: Loaded) -> None:
     try:
-        from llmswitch.server.doors import every_door
+        from llmswitch.doors.passage import DOORS
         from llmswitch.server.run import serve as run
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] == "llmswitch":
@@ -57,7 +57,7 @@ def _run(loaded: Loaded) -> None:
             console.print("there are no keys: every program on this machine may ask")
         console.print(f"listening on {public}, status on {admin}/status")
 
-    run(loaded, every_door(), announce)
+    run(loaded, DOORS, announce)
     console.print("ended")
 
 

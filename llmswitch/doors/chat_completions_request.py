@@ -78,12 +78,7 @@ def read_request(body: Any) -> Asked:
 def _messages(given: list[Any]) -> list[Message]:
     """The conversation; results of tools that follow each other are of one turn."""
     envelopes = [value.get(ENVELOPE) if isinstance(value, Mapping) else None for value in given]
-    bare = [
-        {name: value for name, value in message.items() if name != ENVELOPE}
-        if isinstance(message, Mapping)
-        else message
-        for message in given
-    ]
+    bare = [_without_echoes(message) if isinstance(message, Mapping) else message for message in given]
     messages: list[Message] = []
     for message, envelope in zip(read_messages(bare), envelopes, strict=True):
         if isinstance(envelope, str) and message.role == "assistant":
@@ -93,6 +88,22 @@ def _messages(given: list[Any]) -> list[Message]:
         else:
             messages.append(message)
     return messages
+
+
+def _without_echoes(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message without the envelope, and without what the SDK has made of an answer before it sends it again."""
+    said = {name: value for name, value in message.items() if name not in (ENVELOPE, "parsed", "annotations")}
+    calls = said.get("tool_calls")
+    if isinstance(calls, list):
+        said["tool_calls"] = [_without_arguments(call) for call in calls]
+    return said
+
+
+def _without_arguments(call: Any) -> Any:
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping):
+        return call
+    return {**call, "function": {name: value for name, value in function.items() if name != "parsed_arguments"}}
 
 
 def _limits(fields: Fields, options: ChatOptions) -> None:

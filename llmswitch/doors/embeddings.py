@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import base64
 import struct
+from dataclasses import dataclass
 from typing import Any
 
-from llmswitch._base_client import BaseClient
 from llmswitch._embedding import EmbedReply
-from llmswitch._errors import InvalidRequest
-from llmswitch._json import JSONInvalid, loads
 
 from ._fields import Fields, refuse
 
-__all__ = ["PATH", "embedded", "read_texts"]
+__all__ = ["PATH", "Texts", "embedded", "read_texts"]
 
 PATH = "/embeddings"
 
 
-def read_texts(body: bytes, client: BaseClient) -> tuple[list[str], dict[str, Any], dict[str, Any]]:
-    """The texts, the options of the call, and what the answer repeats. Raises `InvalidRequest` that names the field."""
-    try:
-        fields = Fields(loads(body))
-    except JSONInvalid as problem:
-        raise InvalidRequest(f"the body is no JSON: {problem}") from None
+@dataclass(slots=True, frozen=True)
+class Texts:
+    """What vectors are wanted of: the name of the model, the texts, options of `embed()`, and the form of a vector."""
+
+    model: str
+    texts: list[str]
+    options: dict[str, Any]
+    packed: bool
+
+
+def read_texts(body: Any) -> Texts:
+    """The request, from its JSON. Raises `InvalidRequest` that names the field."""
+    fields = Fields(body)
     name, given = fields.need("model", str), fields.need("input", str, list)
     texts = [given] if isinstance(given, str) else given
     if not all(isinstance(text, str) for text in texts):
@@ -33,19 +38,18 @@ def read_texts(body: bytes, client: BaseClient) -> tuple[list[str], dict[str, An
         refuse("encoding_format", "must be float or base64")
     fields.ignore("user")
     fields.done()
-    options: dict[str, Any] = {"model": client.named(name)}
-    return texts, options if size is None else {**options, "dimensions": size}, {"model": name, "form": form}
+    return Texts(name, texts, {} if size is None else {"dimensions": size}, form == "base64")
 
 
-def embedded(reply: EmbedReply, said: dict[str, Any]) -> dict[str, Any]:
+def embedded(asked: Texts, reply: EmbedReply) -> dict[str, Any]:
     """The vectors as JSON, in the form that was asked for."""
     data = [
-        {"object": "embedding", "index": index, "embedding": _packed(vector) if said["form"] == "base64" else vector}
+        {"object": "embedding", "index": index, "embedding": _packed(vector) if asked.packed else vector}
         for index, vector in enumerate(reply.vectors)
     ]
     tokens = reply.usage.input_tokens or 0
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return {"object": "list", "model": said["model"], "data": data, "usage": usage}
+    return {"object": "list", "model": asked.model, "data": data, "usage": usage}
 
 
 def _packed(vector: list[float]) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from llmswitch._base_client import BaseClient
-from llmswitch._errors import InvalidRequest, LLMSwitchError
+from llmswitch._errors import InvalidRequest, LLMSwitchError, OutputInvalid
 from llmswitch._json import JSONInvalid, dumps, loads
+from llmswitch._reply import ChatReply
 
 from ._door import Asked, Door
 from ._failures import failure, headers_of, status_of, trail_of
@@ -16,7 +17,18 @@ from .chat_completions import ChatCompletionsDoor
 from .messages import MessagesDoor
 from .responses import ResponsesDoor
 
-__all__ = ["DOORS", "Answer", "asked_at", "door_at", "listed", "no_door", "refused", "whole"]
+__all__ = [
+    "DOORS",
+    "Answer",
+    "asked_at",
+    "despite_its_form",
+    "door_at",
+    "listed",
+    "no_door",
+    "read_json",
+    "refused",
+    "whole",
+]
 
 DOORS: tuple[Door, ...] = (ChatCompletionsDoor(), ResponsesDoor(), MessagesDoor())
 
@@ -41,15 +53,26 @@ def asked_at(door: Door, body: bytes, client: BaseClient, timeout: float | None)
 
     Raises `InvalidRequest` that names the field, and for a model's name that leads nowhere.
     """
-    try:
-        said = loads(body)
-    except JSONInvalid as problem:
-        raise InvalidRequest(f"the body is no JSON: {problem}") from None
-    asked = door.read(said)
+    asked = door.read(read_json(body))
     options: dict[str, Any] = {**asked.options, "model": client.named(asked.model)}
     if timeout is not None:
         options["timeout"] = timeout
     return asked, options
+
+
+def read_json(body: bytes) -> Any:
+    """The body of a request. Raises `InvalidRequest`."""
+    try:
+        return loads(body)
+    except JSONInvalid as problem:
+        raise InvalidRequest(f"the body is no JSON: {problem}") from None
+
+
+def despite_its_form(problem: OutputInvalid) -> ChatReply:
+    """The answer that came in another form than was asked for: whoever asked looks at that himself."""
+    if problem.reply is None:
+        raise problem
+    return problem.reply
 
 
 def whole(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from llmswitch._client import AsyncClient, Client
-from llmswitch._errors import ConfigError, LLMSwitchError
+from llmswitch._errors import ConfigError, LLMSwitchError, OutputInvalid
 from llmswitch._events import ChatEvent
 from llmswitch._hooks import Hooks
 from llmswitch._stream import AsyncChatStream, ChatStream
@@ -16,7 +16,7 @@ from llmswitch._stream import AsyncChatStream, ChatStream
 from ._door import Door, EventWriter
 from .embeddings import PATH as EMBEDDINGS
 from .embeddings import embedded, read_texts
-from .passage import Answer, asked_at, door_at, listed, no_door, refused, whole
+from .passage import Answer, asked_at, despite_its_form, door_at, listed, no_door, read_json, refused, whole
 
 __all__ = ["async_client", "sync_client"]
 
@@ -112,8 +112,11 @@ def _made_for(library: str) -> tuple[Any, Any, Any]:
                 if door is not None:
                     return self._through(door, request)
                 if method == "POST" and path.endswith(EMBEDDINGS):
-                    texts, options, name = read_texts(request.read(), self._client)
-                    return response(whole(embedded(self._client.embed(texts, **options), name)))
+                    asked = read_texts(read_json(request.read()))
+                    model = self._client.named(asked.model)
+                    options: Any = asked.options
+                    vectors = self._client.embed(asked.texts, model=model, **options)
+                    return response(whole(embedded(asked, vectors)))
             except LLMSwitchError as problem:
                 return response(refused(door, problem))
             return response(listed(self._client) if path.endswith("/models") else no_door(method, path))
@@ -121,7 +124,11 @@ def _made_for(library: str) -> tuple[Any, Any, Any]:
         def _through(self, door: Door, request: Any) -> Any:
             asked, options = asked_at(door, request.read(), self._client, _timeout(request))
             if not asked.stream:
-                return response(whole(door.reply(asked, self._client.chat(asked.messages, **options))))
+                try:
+                    reply = self._client.chat(asked.messages, **options)
+                except OutputInvalid as problem:
+                    reply = despite_its_form(problem)
+                return response(whole(door.reply(asked, reply)))
             stream = self._client.stream(asked.messages, **options)
             first = next(stream, None)  # what fails before it is an HTTP error, which the SDK raises as its own
             pieces = _written(door.writer(asked), first, stream)
@@ -141,8 +148,12 @@ def _made_for(library: str) -> tuple[Any, Any, Any]:
                 if door is not None:
                     return await self._through(door, request)
                 if method == "POST" and path.endswith(EMBEDDINGS):
-                    texts, options, name = read_texts(await request.aread(), self._client)
-                    return response(whole(embedded(await self._client.embed(texts, **options), name)))
+                    asked = read_texts(read_json(await request.aread()))
+                    model = self._client.named(asked.model)
+                    options: Any = asked.options
+                    return response(
+                        whole(embedded(asked, await self._client.embed(asked.texts, model=model, **options)))
+                    )
             except LLMSwitchError as problem:
                 return response(refused(door, problem))
             return response(listed(self._client) if path.endswith("/models") else no_door(method, path))
@@ -150,7 +161,11 @@ def _made_for(library: str) -> tuple[Any, Any, Any]:
         async def _through(self, door: Door, request: Any) -> Any:
             asked, options = asked_at(door, await request.aread(), self._client, _timeout(request))
             if not asked.stream:
-                return response(whole(door.reply(asked, await self._client.chat(asked.messages, **options))))
+                try:
+                    reply = await self._client.chat(asked.messages, **options)
+                except OutputInvalid as problem:
+                    reply = despite_its_form(problem)
+                return response(whole(door.reply(asked, reply)))
             stream = self._client.stream(asked.messages, **options)
             first = await anext(stream, None)
             pieces = _written_async(door.writer(asked), first, stream)

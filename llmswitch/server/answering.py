@@ -12,11 +12,19 @@ from typing import Any
 from llmswitch._client import AsyncClient
 from llmswitch._config import ServerConfig, ServerKey
 from llmswitch._deadline import deadline, is_span
-from llmswitch._errors import InvalidRequest, LLMSwitchError, LocalOverload, ServerError, StreamInterrupted
+from llmswitch._errors import (
+    InvalidRequest,
+    LLMSwitchError,
+    LocalOverload,
+    OutputInvalid,
+    ServerError,
+    StreamInterrupted,
+)
 from llmswitch._events import StreamReset
 from llmswitch._json import dumps
 from llmswitch._log import warn
 from llmswitch.doors import Asked, Door, EventWriter, Refusal
+from llmswitch.doors.passage import despite_its_form
 
 from .gate import CALLER, Receive, Scope, Send
 from .keys import Models
@@ -202,7 +210,10 @@ class AtDoor(Asking):
         if asked.stream:
             await self._stream(asked, options, out, entry)
             return
-        reply = await self.gateway.client.chat(asked.messages, **options)
+        try:
+            reply = await self.gateway.client.chat(asked.messages, **options)
+        except OutputInvalid as problem:
+            reply = despite_its_form(problem)
         entry.answered(reply)
         await out.whole(200, self._door.reply(asked, reply), {"x-llmswitch-target": f"{reply.provider}:{reply.model}"})
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import struct
 from typing import Any
 
 from llmswitch._config import ServerKey
-from llmswitch._embedding import EmbedReply
-from llmswitch._errors import InvalidRequest, LLMSwitchError
+from llmswitch._errors import LLMSwitchError
 from llmswitch.doors import Door, Refusal
+from llmswitch.doors.embeddings import embedded, read_texts
 
 from .answering import Asking, Gateway, Out
 from .watch import Entry
 
 __all__ = ["Embeddings"]
-
-_FIELDS = frozenset({"input", "model", "dimensions", "encoding_format", "user"})
 
 
 class Embeddings(Asking):
@@ -34,37 +30,11 @@ class Embeddings(Asking):
 
     async def ask(self, body: Any, caller: ServerKey, out: Out, entry: Entry) -> None:
         """The vectors, as numbers or as base64 of their floats, which the SDK asks for."""
-        if not isinstance(body, dict):
-            raise InvalidRequest("the body must be a JSON object")
-        unknown = body.keys() - _FIELDS
-        if unknown:
-            name = min(unknown)[:100]
-            raise InvalidRequest(f"{name!r} is not known here", field=name)
-        form = body.get("encoding_format") or "float"
-        if form not in ("float", "base64"):
-            raise InvalidRequest("encoding_format must be float or base64", field="encoding_format")
-        model = self.model(body.get("model"), caller, entry)
-        given = body.get("input")
-        texts: Any = given if isinstance(given, (str, list)) else []
-        options: Any = {} if body.get("dimensions") is None else {"dimensions": body["dimensions"]}
-        reply = await self.gateway.client.embed(texts, model=model, tags=[caller.name], **options)
+        asked = read_texts(body)
+        del body
+        model = self.model(asked.model, caller, entry)
+        options: Any = asked.options
+        reply = await self.gateway.client.embed(asked.texts, model=model, tags=[caller.name], **options)
         entry.answered(reply)
         target = f"{reply.provider}:{reply.model}"
-        await out.whole(200, _said(reply, target, packed=form == "base64"), {"x-llmswitch-target": target})
-
-
-def _said(reply: EmbedReply, target: str, *, packed: bool) -> dict[str, Any]:
-    tokens = reply.usage.input_tokens or 0
-    return {
-        "object": "list",
-        "data": [
-            {"object": "embedding", "index": index, "embedding": _packed(vector) if packed else vector}
-            for index, vector in enumerate(reply.vectors)
-        ],
-        "model": target,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-    }
-
-
-def _packed(vector: list[float]) -> str:
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode("ascii")
+        await out.whole(200, embedded(asked, reply), {"x-llmswitch-target": target})

@@ -70,6 +70,7 @@ class Models:
 
     def __init__(self, config: Config, setup: Setup) -> None:
         self._chains = config.chains
+        self._aliases = config.aliases
         self._setup = setup
         own = set() if config.default is None and config.chains else {"default"}
         self._chain_names = [*config.chains, *sorted(own - config.chains.keys())]
@@ -87,9 +88,12 @@ class Models:
     def names(self, key: ServerKey) -> list[str]:
         """What the key may ask, to be shown to it: chains, then targets that it names."""
         if key.models is None or "*" in key.models:
-            return list(self._chain_names)
+            return [*self._chain_names, *self._open_aliases(key)]
         named = [name for name in key.models if name not in self._chain_names]
-        return [*(name for name in self._chain_names if self.allows(key, name)), *named]
+        return [*(name for name in self._chain_names if self.allows(key, name)), *named, *self._open_aliases(key)]
+
+    def _open_aliases(self, key: ServerKey) -> list[str]:
+        return [name for name in self._aliases if name != "*" and self.allows(key, name)]
 
     def allows(self, key: ServerKey, name: str) -> bool:
         """
@@ -99,6 +103,7 @@ class Models:
         those that it would fall back to as well. A list of targets is a chain that the client would make: that is the
         configuration's to do.
         """
+        name = self._led(name)
         if not name or "," in name:
             return False
         if key.models is None:
@@ -109,7 +114,14 @@ class Models:
 
     def asked(self, name: str) -> str | None:
         """The name as the library takes it: `default` is the client's own chain, where no chain is called so."""
+        name = self._led(name)
         return None if name == "default" and name not in self._chains else name
+
+    def _led(self, name: str) -> str:
+        """Where an alias leads; a key may ask for it where it may ask for that."""
+        if name in self._chain_names or name in self._aliases or ":" in name or "," in name:
+            return self._aliases.get(name, name)
+        return self._aliases.get("*", name)
 
     def _targets(self, name: str) -> set[str]:
         return {target.name for target in self._setup.chain(self.asked(name)).targets}

@@ -144,6 +144,15 @@ def test_what_can_not_be_asked_is_named(more: dict[str, Any], field: str) -> Non
     assert field == caught.value.field
 
 
+def test_what_the_sdk_made_of_an_answer_is_no_part_of_it() -> None:
+    """Parsed answers and arguments, which it sends again with the message, are left out."""
+    function = {"name": "now", "arguments": "{}", "parsed_arguments": {"a": 1}}
+    held = {"role": "assistant", "content": "{}", "parsed": {"n": 1}, "annotations": [{"type": "x"}]}
+    call = {"id": "a", "type": "function", "index": 0, "function": function}
+    asked = DOOR.read({"model": "m", "messages": [*HI, held, {"role": "assistant", "tool_calls": [call]}]})
+    assert [Message("assistant", "{}"), Message("assistant", [ToolCall("a", "now", {}, "{}")])] == asked.messages[1:]
+
+
 def test_a_stream_says_its_usage_where_it_is_wanted() -> None:
     """In a chunk without choices, before the end; nowhere else."""
     answer = answered([Text("Hello")])

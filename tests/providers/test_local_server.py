@@ -94,7 +94,7 @@ def listens(running: RunningServer) -> bool:
     address = urlsplit(running.base_url)
     try:
         socket.create_connection((address.hostname, address.port), timeout=1).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # it is ending
         return False
     return True
 

@@ -10,9 +10,9 @@ import pytest
 
 from llmswitch import ConfigError
 from llmswitch._config import Loaded
+from llmswitch.doors.passage import DOORS
 from llmswitch.server.admin import admin_routes
 from llmswitch.server.app import public_app, public_routes
-from llmswitch.server.doors import every_door
 from llmswitch.server.keys import hashed
 from llmswitch.server.run import check_binds
 from tests.server.conftest import ADMIN, CONFIG, KEY, OTHER, PROMPT
@@ -78,6 +78,19 @@ def test_a_key_asks_what_it_may(serve, key, model, status):
     served = serve()
     assert status == served.say({"model": model}, key=key).status_code
     assert bool(served.vendor.requests) == (status == 200)
+
+
+def test_an_alias_is_open_where_what_it_leads_to_is(serve):
+    """It is listed and asked by the same rule; a star stands for all other names, and opens nothing more."""
+    served = serve({"aliases": {"gpt-4o": "main", "gpt-4o-mini": "b:m"}})
+    assert [200, 404] == [served.say({"model": "gpt-4o"}, key=key).status_code for key in (KEY, OTHER)]
+    assert 200 == served.say({"model": "gpt-4o-mini"}, key=OTHER).status_code
+    assert ["small", "b:m", "gpt-4o-mini"] == [
+        m["id"] for m in said(served.ask("GET", "/v1/models", key=OTHER))["data"]
+    ]
+    assert 404 == served.say({"model": "gpt-9"}).status_code
+    starred = serve({"aliases": {"*": "main"}})
+    assert [200, 404] == [starred.say({"model": "gpt-9"}, key=key).status_code for key in (KEY, OTHER)]
 
 
 def test_models_are_those_of_the_key(serve):
@@ -239,7 +252,7 @@ def test_no_key_and_no_prompt_is_seen(serve, caplog):
 def test_the_real_doors_are_served(serve):
     """Each protocol that there is answers, with its own words for an error; vectors come beside."""
     served = serve()
-    doors = every_door()
+    doors = DOORS
     assert {"messages", "responses"} <= {door.path.strip("/") for door in doors}
     served.public = public_app(served.gateway, doors)
     asked = {"model": "main", "max_tokens": 9, "messages": [{"role": "user", "content": PROMPT}]}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import threading
 
 import anthropic
 import openai
@@ -40,6 +39,10 @@ def test_the_official_sdks_are_answered(gateway):
             assert "Hello, world" == stream.get_final_text()
     with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as sdk:
         assert "Hello, world" == sdk.responses.create(model="main", input="Hi").output_text
+        said = [{"role": "user", "content": "Hi"}]
+        assert "Hello, world" == sdk.chat.completions.create(model="main", messages=said).choices[0].message.content
+        with sdk.chat.completions.stream(model="main", messages=said) as stream:
+            assert "Hello, world" == stream.get_final_completion().choices[0].message.content
         assert ["main", "default"] == [each.id for each in sdk.models.list()]
         with pytest.raises(openai.NotFoundError):
             sdk.responses.create(model="", input="Hi")
@@ -53,10 +56,12 @@ def test_the_end_comes_in_mid_stream(gateway, vendor):
     """A stream that does not end within the limit is ended with an error that the SDK raises."""
     process, url = gateway
     vendor.ends = "never"
-    timer = threading.Timer(0.5, process.send_signal, [signal.SIGTERM])
     with anthropic.Anthropic(base_url=url, api_key="none", max_retries=0) as sdk:
         asked = {"model": "main", "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]}
-        timer.start()
-        with pytest.raises(anthropic.APIError), sdk.messages.stream(**asked) as stream:
-            list(stream)
+        with sdk.messages.stream(**asked) as stream:
+            begun = next(iter(stream.text_stream))
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(anthropic.APIStatusError, match="shut down"):
+                list(stream)
+    assert begun
     assert 0 == process.wait(10)
