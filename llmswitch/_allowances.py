@@ -16,7 +16,8 @@ from hashlib import sha256
 
 from ._allowance import Allowance, Denied, Want
 from ._budget_words import explained, label_of_budget, label_of_rate, unpriced
-from ._config import LARGEST, BudgetConfig, Loaded, RateConfig
+from ._config import LARGEST, BudgetConfig, RateConfig
+from ._config_file import Loaded
 from ._counters import Answer, Counters, MemoryCounters, Reservation
 from ._errors import BudgetExceeded, ConfigError, LLMSwitchError, RateLimited
 from ._nearest import nearest

@@ -12,7 +12,8 @@ from ._attempt import bare
 from ._between_calls import health_of, spending_of
 from ._call import Call
 from ._chain import Chain
-from ._config import HTTPConfig, Loaded
+from ._config import HTTPConfig
+from ._config_file import Loaded
 from ._counting import TokenCount, TokenRatios, in_vain
 from ._deadline import inherited, is_span
 from ._discovery import discover

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._config import Loaded
+from ._config_file import Loaded
 from ._health import Health
 
 # Nothing of it is loaded where nothing is bounded.

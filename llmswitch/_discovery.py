@@ -8,7 +8,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ._config import Config, Loaded
+from ._config import Config
+from ._config_file import Loaded
 from ._errors import ConfigError
 
 __all__ = ["discover", "user_config_folder"]

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from ._addresses import is_private
-from ._config import KeyReference, Loaded, ProviderConfig
+from ._config import KeyReference, ProviderConfig
+from ._config_file import Loaded
 from ._credential import Credential
 from ._endpoint import Address, Endpoint, check_base_url
 from ._errors import ConfigError, ConnectFailed, KeyMissing

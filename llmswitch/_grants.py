@@ -15,7 +15,8 @@ from time import time
 from ._allowance import Allowance, Want
 from ._allowances import LEASE, MARGIN, AllowanceState, Reserve, Spend, state_of
 from ._call import Call
-from ._config import GrantConfig, Loaded
+from ._config import GrantConfig
+from ._config_file import Loaded
 from ._counters import Counters
 from ._errors import QuotaExhausted
 from ._target import Target

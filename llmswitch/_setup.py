@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from ._adapter import Adapter, ModelIdentity
 from ._capabilities import Capabilities
 from ._chain import Chain
-from ._config import ChainConfig, Config, Loaded, ProviderConfig, TargetConfig
+from ._config import ChainConfig, Config, ProviderConfig, TargetConfig
+from ._config_file import Loaded
 from ._drill import Drill
 from ._endpoints import Endpoints, Location, closed_key, has_key, version_of
 from ._errors import ConfigError, InvalidRequest, KeyMissing

@@ -13,7 +13,7 @@ from llmswitch import Client, LLMSwitchError
 from llmswitch._adapter import ErrorFacts
 from llmswitch._catalog import find_model
 from llmswitch._classify import ErrorRules, make_error
-from llmswitch._config import Loaded
+from llmswitch._config_file import Loaded
 from llmswitch._prices import Price
 from llmswitch._provider import ErrorRule, ProviderSpec
 from llmswitch._registry import provider

@@ -16,7 +16,7 @@ import pytest
 
 import llmswitch
 from llmswitch import StreamInterrupted
-from llmswitch._config import Loaded
+from llmswitch._config_file import Loaded
 from llmswitch._setup import Setup
 from llmswitch.testing import FakeVendor
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from llmswitch._adapter import ModelIdentity
-from llmswitch._config import Loaded, ProviderConfig
+from llmswitch._config import ProviderConfig
+from llmswitch._config_file import Loaded
 from llmswitch._registry import provider, provider_names
 from llmswitch._setup import Setup, make_adapter
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 import llmswitch
-from llmswitch._config import Loaded
+from llmswitch._config_file import Loaded
 from llmswitch._setup import Setup
 from llmswitch.testing import FakeVendor
 

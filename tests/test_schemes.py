@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llmswitch import Client, ConfigError
-from llmswitch._config import Loaded
+from llmswitch._config_file import Loaded
 from llmswitch._endpoint import Endpoint
 from llmswitch._errors import KeyMissing
 from llmswitch._json import dumps

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from llmswitch._config import Loaded, ServerKey
+from llmswitch._config import ServerKey
+from llmswitch._config_file import Loaded
 from llmswitch._discovery import discover
 from llmswitch._errors import ConfigError
 

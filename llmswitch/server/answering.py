@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -103,7 +104,7 @@ class Out:
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
 
 
-class Asking:
+class Asking(ABC):
     """What every route that asks a model does, whatever the words are: `ask` does the asking."""
 
     name: str
@@ -169,13 +170,13 @@ class Asking:
         except OSError:
             pass  # the client has gone
 
+    @abstractmethod
     async def ask(self, body: Any, caller: ServerKey, out: Out, entry: Entry) -> None:
         """Ask the chain and answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refusal(self, error: LLMSwitchError) -> Refusal:
         """The error in the words of the protocol."""
-        raise NotImplementedError
 
     def model(self, name: object, caller: ServerKey, entry: Entry) -> str | None:
         """The name as the library takes it. Raises `Declined` for one that the key may not ask."""

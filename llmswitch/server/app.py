@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from starlette.routing import BaseRoute, Route, Router
 
 from llmswitch._client import AsyncClient
-from llmswitch._config import Loaded
+from llmswitch._config_file import Loaded
 from llmswitch.doors import Door
 
 from .answering import AtDoor, Gateway
@@ -39,9 +39,9 @@ def public_routes(gateway: Gateway, doors: Sequence[Door]) -> list[BaseRoute]:
     for door in doors:
         at = AtDoor(gateway, door)
         routes.append(Route(f"/v1/{at.name}", at, methods=["POST"]))
-    # vectors are asked in OpenAI's words, and their errors are said in them
-    openai = [door for door in doors if door.path.strip("/").removeprefix("v1/") in ("chat/completions", "responses")]
-    routes += [Route("/v1/embeddings", Embeddings(gateway, door), methods=["POST"]) for door in openai[:1]]
+    # the errors of vectors are said as the door of the same protocol says its own
+    alike = [door for door in doors if door.path.strip("/").removeprefix("v1/") in ("chat/completions", "responses")]
+    routes += [Route("/v1/embeddings", Embeddings(gateway, door), methods=["POST"]) for door in alike[:1]]
     routes.append(Route("/v1/models", _ModelList(gateway), methods=["GET"]))
     routes.append(Route("/health", Alive(gateway), methods=["GET"]))
     return routes

@@ -7,7 +7,8 @@ import secrets
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
-from llmswitch._config import BudgetConfig, Config, Loaded, ServerKey
+from llmswitch._config import BudgetConfig, Config, ServerKey
+from llmswitch._config_file import Loaded
 from llmswitch._errors import ConfigError
 from llmswitch._nearest import nearest
 from llmswitch._setup import Setup

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from llmswitch._config import Loaded, ServerConfig
+from llmswitch._config import ServerConfig
+from llmswitch._config_file import Loaded
 from llmswitch._errors import ConfigError
 from llmswitch.doors import Door
 

@@ -14,7 +14,7 @@ import pytest
 from llmswitch import _errors
 from llmswitch._adapter import HTTPRequest
 from llmswitch._client import AsyncClient, Client
-from llmswitch._config import Loaded
+from llmswitch._config_file import Loaded
 from llmswitch._endpoints import signer
 from llmswitch._errors import CapabilityMismatch, LLMSwitchError, StreamInterrupted
 from llmswitch._json import dumps, loads

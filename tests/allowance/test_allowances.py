@@ -13,7 +13,8 @@ import pytest
 from llmswitch import BudgetExceeded, ConfigError, RateLimited, Usage
 from llmswitch._allowances import LEASE, Allowances, Held, Refused, Reserve, Spend
 from llmswitch._budget_words import duration
-from llmswitch._config import LARGEST, BudgetConfig, Loaded
+from llmswitch._config import LARGEST, BudgetConfig
+from llmswitch._config_file import Loaded
 from llmswitch._counters import MemoryCounters
 from llmswitch._endpoint import Endpoint
 from llmswitch._prices import Price

@@ -13,7 +13,7 @@ import pytest
 from llmswitch import _shared_counters
 from llmswitch._allowance import Denied, Want
 from llmswitch._allowances import Allowances
-from llmswitch._config import Loaded
+from llmswitch._config_file import Loaded
 from llmswitch._counters import Reservation
 from llmswitch._shared_counters import SharedCounters
 from tests.allowance.play import MemoryCounterStore, allowance, rate

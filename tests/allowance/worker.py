@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from llmswitch import Usage, _allowances
 from llmswitch._allowances import Allowances, Held, Refused, Spend
-from llmswitch._config import Loaded
+from llmswitch._config_file import Loaded
 from llmswitch._endpoint import Endpoint
 from llmswitch._target import Target
 

@@ -11,7 +11,7 @@ import pytest
 
 from llmswitch import Client, _registry
 from llmswitch._cli import local
-from llmswitch._config import Loaded
+from llmswitch._config_file import Loaded
 from llmswitch._provider import ProviderSpec
 
 Run = Callable[..., Any]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from llmswitch import Client, ConfigError
-from llmswitch._config import Loaded
+from llmswitch._config_file import Loaded
 from llmswitch.testing.fault_server import FaultServer
 from tests.faults.bench import HEALTHY, KEY, PROMPT, answering
 

@@ -10,7 +10,7 @@ import pytest
 
 import llmswitch
 from llmswitch import LLMSwitchError, _errors
-from llmswitch._config import Loaded
+from llmswitch._config_file import Loaded
 from llmswitch._secrets import Secret
 from llmswitch.testing.fault_server import Close, ReadRequest, Send, refused_port, response, sse
 from tests.faults.bench import KEY, PROMPT, Bench, Outcome, completion, refusing, text, words

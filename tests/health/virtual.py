@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 from llmswitch._chain import Chain
-from llmswitch._config import Loaded
+from llmswitch._config_file import Loaded
 from llmswitch._setup import Setup
 from llmswitch._target import Target
 

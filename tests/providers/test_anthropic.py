@@ -26,7 +26,7 @@ from llmswitch import (
     VendorData,
     VendorPart,
 )
-from llmswitch._config import Loaded
+from llmswitch._config_file import Loaded
 from llmswitch._registry import provider
 from llmswitch._setup import Setup
 

@@ -9,7 +9,7 @@ import pytest
 from llmswitch import CapabilityMismatch, Tool
 from llmswitch._adapter import Adapter
 from llmswitch._capabilities import fit
-from llmswitch._config import Loaded
+from llmswitch._config_file import Loaded
 from llmswitch._json import loads
 from llmswitch._request import ChatRequest
 from llmswitch._setup import Setup

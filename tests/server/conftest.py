@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from llmswitch._config import Loaded
+from llmswitch._config_file import Loaded
 from llmswitch.server.admin import admin_app
 from llmswitch.server.app import make_gateway, public_app
 from llmswitch.server.keys import hashed

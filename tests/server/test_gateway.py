@@ -9,7 +9,7 @@ import logging
 import pytest
 
 from llmswitch import ConfigError
-from llmswitch._config import Loaded
+from llmswitch._config_file import Loaded
 from llmswitch.doors.passage import DOORS
 from llmswitch.server.admin import admin_routes
 from llmswitch.server.app import public_app, public_routes

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from llmswitch import Client, ConfigError
-from llmswitch._config import Loaded
+from llmswitch._config_file import Loaded
 from llmswitch._redis_store import RedisStore, redis_opener
 from llmswitch._secrets import Secret
 from llmswitch._store import Record
