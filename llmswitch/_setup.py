@@ -165,7 +165,8 @@ class Setup:
             if spec.default_model is None or spec.retired:
                 continue
             variables = [key for site in spec.sites.values() for key in site.key_env]
-            wanted += variables[:1]
+            if spec.auth is None or not spec.auth.general:  # a key of a whole cloud puts nobody into a chain
+                wanted += variables[:1]
             closed += closed_key(spec)
             if spec.key == "required" and has_key(spec):
                 names.append(name)
@@ -175,8 +176,8 @@ class Setup:
             names.append(local.name)
         if not names:
             raise ConfigError(
-                f"no provider is configured: set a key ({', '.join(wanted)}), or write an llmswitch.toml "
-                f"(`llmswitch init` helps), or `pip install 'llmswitch[local]'` for a toy model on this machine{closed}"
+                f"no provider is configured: set a key ({', '.join(dict.fromkeys(wanted))}), or write an "
+                f"llmswitch.toml (`llmswitch init` helps), or `pip install 'llmswitch[local]'` for a toy model on this machine{closed}"
             )
         return self._chain("environment", ChainConfig(targets=tuple(names)))
 

@@ -308,3 +308,14 @@ def test_the_mode_of_a_key_file_is_looked_at(tmp_path):
     path.write_text(KEY)
     path.chmod(stat.S_IRUSR)
     assert KEY == Secret.from_file(str(path)).reveal()
+
+
+def test_a_first_user_is_told_keys_that_help(monkeypatch):
+    """Each variable once, and none of a whole cloud, which would put nobody into the chain."""
+    monkeypatch.setattr("llmswitch._setup.Setup._can_start", lambda *_: False)
+    with pytest.raises(ConfigError) as caught:
+        Client.from_config({})
+    told = str(caught.value).partition("(")[2].partition(")")[0].split(", ")
+    assert len(set(told)) == len(told)
+    assert {"OPENAI_API_KEY", "GOOGLE_API_KEY"} <= set(told)
+    assert not {"GOOGLE_OAUTH_ACCESS_TOKEN", "HF_TOKEN"} & set(told)
