@@ -177,7 +177,8 @@ class Setup:
         if not names:
             raise ConfigError(
                 f"no provider is configured: set a key ({', '.join(dict.fromkeys(wanted))}), or write an "
-                f"llmswitch.toml (`llmswitch init` helps), or `pip install 'llmswitch[local]'` for a toy model on this machine{closed}"
+                "llmswitch.toml (`llmswitch init` helps), or `pip install 'llmswitch[local]'` for a toy model on this "
+                f"machine{closed}"
             )
         return self._chain("environment", ChainConfig(targets=tuple(names)))
 
