@@ -11,25 +11,17 @@ from typing import Any
 
 from llmswitch._chat_shape import read_messages
 from llmswitch._messages import Message
-from llmswitch._request import ChatOptions, ReasoningLevel
+from llmswitch._request import ChatOptions
 from llmswitch._tools import Tool
 
 from ._door import Asked
 from ._fields import Fields, objects, refuse
 from ._ledger import restore
+from ._settings import read_choice, read_effort, read_sampling
 
 __all__ = ["ENVELOPE", "read_request"]
 
 ENVELOPE = "llmswitch"  # the field of an assistant's message in which its opaque parts travel
-_EFFORTS: Mapping[str, ReasoningLevel] = {
-    "none": "off",
-    "minimal": "low",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "high",
-    "max": "high",
-}
 # The field, and the values that ask for nothing which a target would have to do.
 _IDLE: Mapping[str, tuple[Any, ...]] = {
     "n": (1,),
@@ -113,43 +105,27 @@ def _limits(fields: Fields, options: ChatOptions) -> None:
     limit = old if new is None else new
     if limit is not None:
         options["max_tokens"] = limit
-    temperature, top_p = fields.take("temperature", int, float), fields.take("top_p", int, float)
+    read_sampling(fields, options)
     stop, seed = fields.take("stop", str, list), fields.take("seed", int)
-    if temperature is not None:
-        options["temperature"] = temperature
-    if top_p is not None:
-        options["top_p"] = top_p
     if stop:
         options["stop"] = stop
     if seed is not None:
         options["seed"] = seed
-    effort = fields.take("reasoning_effort", str)
-    if effort is not None:
-        if effort not in _EFFORTS:
-            refuse("reasoning_effort", f"must be one of {', '.join(_EFFORTS)}")
-        options["reasoning"] = _EFFORTS[effort]
+    read_effort(fields, "reasoning_effort", options)
 
 
 def _tools(fields: Fields, options: ChatOptions) -> None:
     tools = fields.take("tools", list)
     if tools:
         options["tools"] = [_tool(tool, where) for tool, where in objects(tools, "tools")]
-    parallel = fields.take("parallel_tool_calls", bool)
-    if parallel is not None and tools:
-        options["parallel_tool_calls"] = parallel
-    choice = fields.take("tool_choice", str, dict)
-    if isinstance(choice, dict):
-        named = Fields(choice, "tool_choice")
-        if named.need("type", str) != "function":
-            refuse("tool_choice.type", "must be function: no other tools can be offered here")
-        function = Fields(named.need("function", dict), "tool_choice.function")
-        options["tool_choice"] = function.need("name", str)
-        function.done("is no field of a choice")
-        named.done("is no field of a choice")
-    elif choice not in (None, "auto", "none", "required"):
-        refuse("tool_choice", "must be auto, none, required, or a function by its name")
-    elif choice is not None and (tools or choice == "required"):  # without tools the others change nothing
-        options["tool_choice"] = choice
+    read_choice(fields, options, _named, offered=bool(tools))
+
+
+def _named(choice: Fields) -> str:
+    function = Fields(choice.need("function", dict), "tool_choice.function")
+    name: str = function.need("name", str)
+    function.done("is no field of a choice")
+    return name
 
 
 def _tool(tool: Fields, where: str) -> Tool:

@@ -9,24 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmswitch._request import ChatOptions, ReasoningLevel
+from llmswitch._request import ChatOptions
 from llmswitch._tools import Tool
 
 from ._door import Asked
 from ._fields import Fields, objects, refuse
+from ._settings import read_choice, read_effort, read_sampling
 from .responses_input import read_input
 
 __all__ = ["read_request"]
 
-_EFFORTS: Mapping[str, ReasoningLevel] = {
-    "none": "off",
-    "minimal": "low",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "high",
-    "max": "high",
-}
 _KEPT = "nothing is kept here between two requests; send the whole conversation as input"
 # The field, and the values that ask for nothing which a target would have to do.
 _IDLE: Mapping[str, tuple[Any, ...]] = {
@@ -55,11 +47,7 @@ def read_request(body: Any) -> Asked:
     limit = fields.take("max_output_tokens", int)
     if limit is not None:
         options["max_tokens"] = limit
-    temperature, top_p = fields.take("temperature", int, float), fields.take("top_p", int, float)
-    if temperature is not None:
-        options["temperature"] = temperature
-    if top_p is not None:
-        options["top_p"] = top_p
+    read_sampling(fields, options)
     _tools(fields, options)
     _output(fields, options)
     stream = bool(fields.take("stream", bool))
@@ -87,20 +75,7 @@ def _tools(fields: Fields, options: ChatOptions) -> None:
     tools = fields.take("tools", list)
     if tools:
         options["tools"] = [_tool(tool, where) for tool, where in objects(tools, "tools")]
-    parallel = fields.take("parallel_tool_calls", bool)
-    if parallel is not None and tools:
-        options["parallel_tool_calls"] = parallel
-    choice = fields.take("tool_choice", str, dict)
-    if isinstance(choice, dict):
-        named = Fields(choice, "tool_choice")
-        if named.need("type", str) != "function":
-            refuse("tool_choice.type", "must be function: no other tools can be offered here")
-        options["tool_choice"] = named.need("name", str)
-        named.done("is no field of a choice")
-    elif choice not in (None, "auto", "none", "required"):
-        refuse("tool_choice", "must be auto, none, required, or a function by its name")
-    elif choice is not None and (tools or choice == "required"):  # without tools the others change nothing
-        options["tool_choice"] = choice
+    read_choice(fields, options, lambda choice: str(choice.need("name", str)), offered=bool(tools))
 
 
 def _tool(tool: Fields, where: str) -> Tool:
@@ -133,10 +108,6 @@ def _output(fields: Fields, options: ChatOptions) -> None:
             refuse("text.format.type", "must be text, json_object or json_schema")
     form.done("is no field of a form")
     reasoning = Fields(fields.take("reasoning", dict) or {}, "reasoning")
-    effort = reasoning.take("effort", str)
-    if effort is not None:
-        if effort not in _EFFORTS:
-            refuse("reasoning.effort", f"must be one of {', '.join(_EFFORTS)}")
-        options["reasoning"] = _EFFORTS[effort]
+    read_effort(reasoning, "effort", options)
     reasoning.ignore("summary", "generate_summary")
     reasoning.done()
