@@ -26,7 +26,7 @@ from llmswitch._errors import (
 )
 from llmswitch._reply import Attempt
 
-__all__ = ["attempts_of", "cause_of", "failure", "headers_of", "status_of", "trail_of"]
+__all__ = ["attempts_of", "began_again", "cause_of", "failure", "headers_of", "status_of", "trail_of"]
 
 _STATUSES: tuple[tuple[type[LLMSwitchError], int], ...] = (
     (BadRequest, 400),
@@ -85,6 +85,11 @@ def headers_of(error: LLMSwitchError) -> Mapping[str, str]:
 def trail_of(error: LLMSwitchError) -> dict[str, Any]:
     """What was tried before it failed."""
     return {"error": type(error).__name__, "attempts": attempts_of(error.attempts)}
+
+
+def began_again() -> LLMSwitchError:
+    """What ends a stream whose answer begins anew: no protocol here can take back what was said."""
+    return LLMSwitchError("the answer began again at another target; this protocol can't say so")
 
 
 def attempts_of(attempts: Sequence[Attempt]) -> list[dict[str, Any]]:

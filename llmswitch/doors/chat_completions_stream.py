@@ -10,6 +10,8 @@ from llmswitch._events import ChatEvent, ReasoningDelta, StreamReset, TextDelta,
 from llmswitch._json import dumps
 from llmswitch._reply import ChatReply
 
+from ._failures import began_again
+
 __all__ = ["ChatCompletionsWriter"]
 
 
@@ -51,9 +53,7 @@ class ChatCompletionsWriter:
                 written = call.raw_arguments.strip() or dumps(call.arguments).decode()
                 return self._call(event.index, call.id, call.name, written)
             case StreamReset():
-                return self.failed(
-                    LLMSwitchError("the answer began again at another target; this protocol can't say so")
-                )
+                return self.failed(began_again())
         return b""
 
     def _call(self, index: int, name: str, function: str, arguments: str) -> bytes:

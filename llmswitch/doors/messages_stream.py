@@ -10,6 +10,7 @@ from llmswitch._events import ChatEvent, ReasoningDelta, StreamReset, TextDelta,
 from llmswitch._json import dumps
 from llmswitch._reply import ChatReply
 
+from ._failures import began_again
 from ._ledger import write_ledger
 
 __all__ = ["MessagesWriter"]
@@ -55,9 +56,7 @@ class MessagesWriter:
                 said = b"" if event.index in self._calls else self._call(_whole(event))
                 return said + self._stop_call(event.index)
             case StreamReset():
-                return self.failed(
-                    LLMSwitchError("the answer began again at another target; this protocol can't say so")
-                )
+                return self.failed(began_again())
         return b""
 
     def end(self, reply: ChatReply) -> bytes:

@@ -10,6 +10,7 @@ from llmswitch._events import ChatEvent, ReasoningDelta, StreamReset, TextDelta,
 from llmswitch._json import dumps
 from llmswitch._reply import ChatReply
 
+from ._failures import began_again
 from ._ledger import write_ledger
 from .responses_items import call_item, message_item, output_text, reasoning_item
 
@@ -89,9 +90,7 @@ class ResponsesWriter:
                     said = self._call(event.index, call.id, call.name, written)
                 return said + self._close_call(self._calls[event.index])
             case StreamReset():
-                return self.failed(
-                    LLMSwitchError("the answer began again at another target; this protocol can't say so")
-                )
+                return self.failed(began_again())
         return b""
 
     def end(self, reply: ChatReply) -> bytes:
