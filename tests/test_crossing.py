@@ -136,10 +136,10 @@ def test_with_the_centres_and_a_neighbour(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("home", KINDS, ids=lambda each: f"{each[0]}-{each[1] or 'default'}")
 def test_all_pairs(home):
-    """Every pair of kinds of targets, there and back; in CI from one of the two, with more time from both."""
+    """Every pair of kinds of targets, there and back; in CI every fourth, so that each meets both ways of a call."""
     mine = KINDS.index(home)
     for number, away in enumerate(KINDS):
-        if THOROUGH or (number > mine) == ((number + mine) % 2 == 0):
+        if THOROUGH or (number - mine) % 4 == 1:
             cross(party(*home), party(*away), stream=number < mine)
 
 

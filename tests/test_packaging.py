@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.once import once
+from tests.providers.foreign_sdk import UV
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,7 +24,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.getbasetemp().parent / "dist"
 
     def build() -> None:
-        command = [sys.executable, "-m", "build", "--outdir", str(out), str(ROOT)]
+        command = [sys.executable, "-m", "build", "--installer=uv", "--outdir", str(out), str(ROOT)]
         subprocess.run(command, check=True, capture_output=True)
 
     once(out, build)
@@ -53,9 +54,10 @@ def test_the_sdist_holds_the_sources(built):
 def test_an_installed_wheel_works(built, tmp_path):
     """In an empty environment, away from the repository, the wheel imports, finds its providers and has its command."""
     (wheel,) = built.glob("*.whl")
-    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    subprocess.run([*UV, "venv", "--quiet", "--python", sys.executable, str(tmp_path / "venv")], check=True)
     python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", str(wheel)], check=True)
+    install = [*UV, "pip", "install", "--quiet", "--python", python]
+    subprocess.run([*install, str(wheel)], check=True)
     code = (
         "from llmswitch._registry import provider_names, provider; print([provider(n).title for n in provider_names()])"
     )
@@ -76,6 +78,6 @@ def test_an_installed_wheel_works(built, tmp_path):
         '[project]\nname = "acme-llmswitch"\nversion = "1"\n'
         '[project.entry-points."llmswitch.providers"]\nacme = "acme_llmswitch"\n'
     )
-    subprocess.run([python, "-m", "pip", "install", "--quiet", str(package)], check=True)
+    subprocess.run([*install, str(package)], check=True)
     found = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path)
     assert "Acme" in found.stdout

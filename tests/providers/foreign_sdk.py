@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import threading
-import venv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +16,9 @@ import pytest
 
 from tests.once import once
 
-__all__ = ["Ear", "Sent", "run_with"]
+__all__ = ["UV", "Ear", "Sent", "run_with"]
+
+UV = (sys.executable, "-m", "uv")  # makes an environment in a tenth of the time that pip takes
 
 
 @dataclass
@@ -80,19 +81,9 @@ def run_with(cache: pytest.Cache | None, requirement: str, script: str, *argumen
     python = folder / "venv" / "bin" / "python"
 
     def make() -> None:
-        venv.create(folder / "venv", clear=True)
-        pip = [
-            sys.executable,
-            "-m",
-            "pip",
-            "--python",
-            python,
-            "install",
-            "--quiet",
-            "--no-compile",
-            *requirement.split(),
-        ]
-        subprocess.run(pip, check=True, timeout=600)
+        subprocess.run([*UV, "venv", "--quiet", "--clear", "--python", sys.executable, folder / "venv"], check=True)
+        install = [*UV, "pip", "install", "--quiet", "--python", python, *requirement.split()]
+        subprocess.run(install, check=True, timeout=600)
 
     once(folder, make)
     done = subprocess.run(

@@ -253,4 +253,4 @@ def test_any_json():
 @pytest.mark.slow
 def test_very_much_json():
     """Many hundreds."""
-    check(many(200))
+    check(many(100))
