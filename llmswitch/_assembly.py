@@ -88,7 +88,12 @@ class ReplyAssembly:
 
     def text(self, piece: str) -> TextDelta:
         """More text."""
-        self._grow(Text, piece)
+        current = self._open
+        if current is not None and current.kind is Text:  # what nearly every event of a stream is
+            current.pieces.append(piece)
+            self.characters += len(piece)
+        else:
+            self._grow(Text, piece)
         return TextDelta(piece)
 
     def reasoning(self, piece: str) -> ReasoningDelta:

@@ -213,6 +213,11 @@ class AsyncStream(asyncio.Protocol):
     async def aclose(self) -> None:
         self.close()
 
+    @property
+    def closed(self) -> bool:
+        """Whether this side has closed it."""
+        return self._over
+
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
             # what has come may not have been noticed yet by a loop that was busy

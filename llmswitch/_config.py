@@ -276,14 +276,14 @@ class PolicyConfig(Strict):
 class HTTPConfig(Strict):
     """
     `ca_file`: root certificates to trust in place of the usual ones, as a PEM file. `engine`: the HTTP library that
-    carries the requests; `httpx2` is the extra of that name.
+    carries the requests; `httpx2` and `httptools` are extras of those names.
 
     `trust_env`: providers without a proxy of their own use that of the environment (`HTTPS_PROXY` and its like). No
     variable changes which certificates are trusted.
     """
 
     ca_file: str | None = None
-    engine: Literal["httpx", "httpx2"] = "httpx"
+    engine: Literal["httpx", "httpx2", "httptools"] = "httpx"
     trust_env: StrictBool = False
 
 

@@ -86,7 +86,7 @@ class _Base:
 
     def __init__(self, client: Any, ca_file: str | None, engine: str) -> None:
         self._engine: Engine = engine_of(client, sync=self.sync) if client is not None else engine_named(engine)
-        if isinstance(client, (self._engine.http.Client, self._engine.http.AsyncClient)):
+        if client is not None and isinstance(client, (self._engine.http.Client, self._engine.http.AsyncClient)):
             client = (_Client if self.sync else _AsyncClient)(client)
         self._given = client
         self._ca_file = _checked(ca_file)
@@ -96,15 +96,17 @@ class _Base:
         if self._given is not None:
             return Pool(self._engine, self._given, ours=False)
         kind = Backend if self.sync else AsyncBackend
-        transport = self._engine.transport(
-            kind(self._engine.core, _layers(endpoint)),
+        # the way through a proxy is httpx's business, whatever else is chosen
+        engine = engine_named("httpx") if endpoint.proxy is not None and self._engine.direct else self._engine
+        transport = engine.transport(
+            kind(engine.core, _layers(endpoint)),
             sync=self.sync,
             verify=_context(endpoint, self._ca_file),
             proxy=endpoint.proxy.reveal() if endpoint.proxy is not None else None,
             most=_MOST,
             idle=_IDLE_SECONDS,
         )
-        return Pool(self._engine, transport, ours=True)
+        return Pool(engine, transport, ours=True)
 
 
 class Connections(_Base):

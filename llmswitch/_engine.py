@@ -1,17 +1,17 @@
 """
 The HTTP library that carries the requests, chosen by name, and everything that is private to it.
 
-Two libraries have the same names and differ beneath them; nothing above this file knows which one is used.
+Nothing above this file knows which one is used.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 from ._errors import ConfigError
 from ._wire import FaultKind
@@ -47,8 +47,10 @@ _KINDS: tuple[tuple[str, FaultKind], ...] = (
 class Engine:
     """
     One HTTP library. `http` and `core` are its modules; `caught` is what sending and reading can raise, and `kinds`
-    what each of those means.
+    what each of those means. `direct`: it knows no proxies.
     """
+
+    direct: ClassVar[bool] = False
 
     name: str
     http: Any
@@ -59,6 +61,22 @@ class Engine:
     def kind(self, problem: Exception) -> FaultKind:
         """What an exception among `caught` means."""
         return next(kind for base, kind in self.kinds if isinstance(problem, base))
+
+    def request(
+        self, method: str, url: str, query: str, headers: Mapping[str, str], content: bytes, limits: Mapping[str, float]
+    ) -> Any:
+        """
+        What is handed to a transport. `query`, where there is one, proves who asks, and is added to that of the URL.
+
+        `limits`: seconds to connect, to read, to write and to wait for a connection.
+        """
+        found = _url(self, url)
+        if query:
+            found = found.copy_with(query=b"&".join(part for part in (found.query, query.encode()) if part))
+        made = self.http.Request(method, found, headers=headers, content=content, extensions={"timeout": limits})
+        if query:
+            made.url = _signed_url(self)(found)
+        return made
 
     def transport(self, backend: Any, *, sync: bool, verify: Any, proxy: str | None, most: int, idle: float) -> Any:
         """
@@ -119,18 +137,40 @@ class Engine:
         return None
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4096)
+def _url(engine: Engine, text: str) -> Any:
+    return engine.http.URL(text)
+
+
+@lru_cache(maxsize=4)
+def _signed_url(engine: Engine) -> Any:
+    """
+    The kind of address whose query proves who asks. Its text leaves that out, for it is what gets written down: the
+    library's own client logs the text of every address at level INFO.
+    """
+
+    def said(url: Any) -> str:
+        return f"{url.copy_with(query=None)}?[secret]"
+
+    return type("SignedURL", (engine.http.URL,), {"__str__": said, "__repr__": lambda url: f"URL({said(url)!r})"})
+
+
+@lru_cache(maxsize=3)
 def engine_named(name: str) -> Engine:
     """The engine of that name, which is loaded now. Raises `ConfigError` where it is not installed."""
     try:
-        http, core = importlib.import_module(name), importlib.import_module(_CORES[name])
+        if name == "httptools":
+            kind: type[Engine] = importlib.import_module("._http1.engine", __package__).HTTPToolsEngine
+            http = core = importlib.import_module("httpcore")
+        else:
+            kind, http, core = Engine, importlib.import_module(name), importlib.import_module(_CORES[name])
     except ImportError:
         raise ConfigError(f"http.engine is {name!r}, which is not installed: pip install 'llmswitch[{name}]'") from None
     kinds: tuple[tuple[type[Exception], FaultKind], ...] = (
-        *((getattr(http, problem), kind) for problem, kind in _KINDS),
+        *((getattr(http, problem), kind) for problem, kind in _KINDS if hasattr(http, problem)),
         (OSError, "broken"),
     )
-    return Engine(name, http, core, (http.HTTPError, http.StreamError, http.InvalidURL, OSError), kinds)
+    return kind(name, http, core, tuple(problem for problem, _ in kinds), kinds)
 
 
 def engine_of(client: object, *, sync: bool) -> Engine:

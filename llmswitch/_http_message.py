@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from time import monotonic, time
 from typing import Any
 
@@ -18,38 +17,18 @@ __all__ = ["make_request", "opened", "tainted"]
 _USER_AGENT = f"llmswitch/{__version__}"
 
 
-@lru_cache(maxsize=4096)
-def _url(engine: Engine, text: str) -> Any:
-    return engine.http.URL(text)
-
-
-@lru_cache(maxsize=4)
-def _signed_url(engine: Engine) -> Any:
-    """
-    The kind of address whose query proves who asks. Its text leaves that out, for it is what gets written down: the
-    library's own client logs the text of every address at level INFO.
-    """
-
-    def said(url: Any) -> str:
-        return f"{url.copy_with(query=None)}?[secret]"
-
-    return type("SignedURL", (engine.http.URL,), {"__str__": said, "__repr__": lambda url: f"URL({said(url)!r})"})
-
-
 def make_request(engine: Engine, action: Open, endpoint: Endpoint, address: Address) -> Any:
     """The one place where the key is written into something that is sent."""
     request, signed = action.request, action.signed
     if signed is None and endpoint.credential is not None:
         credential = endpoint.credential
         signed = credential.sign(request, address.base_url, time() + credential.offset)
-    url = _url(engine, action.url or address.base_url + request.path)
-    if signed is not None and signed.query:
-        url = url.copy_with(query=b"&".join(part for part in (url.query, signed.query.encode()) if part))
     left = max(0.001, action.by - monotonic())
-    made = engine.http.Request(
+    return engine.request(
         request.method,
-        url,
-        headers={
+        action.url or address.base_url + request.path,
+        signed.query if signed is not None else "",
+        {
             "user-agent": _USER_AGENT,
             "accept-encoding": "gzip, identity",
             "content-type": "application/json",
@@ -58,19 +37,14 @@ def make_request(engine: Engine, action: Open, endpoint: Endpoint, address: Addr
             **address.auth_headers,
             **(signed.headers if signed is not None else {}),
         },
-        content=request.body,
-        extensions={
-            "timeout": {
-                "connect": min(action.connect, left),
-                "read": left,
-                "write": min(action.write, left),
-                "pool": min(action.pool, left),
-            }
+        request.body,
+        {
+            "connect": min(action.connect, left),
+            "read": left,
+            "write": min(action.write, left),
+            "pool": min(action.pool, left),
         },
     )
-    if signed is not None and signed.query:
-        made.url = _signed_url(engine)(url)
-    return made
 
 
 def opened(response: Any, clock: Clock) -> Opened:

@@ -193,6 +193,11 @@ class Stream:
             except OSError:
                 pass  # the other side was quicker
 
+    @property
+    def closed(self) -> bool:
+        """Whether this side has closed it."""
+        return self._over
+
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
             return self._over or readable(self._socket)

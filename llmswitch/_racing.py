@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -57,15 +58,25 @@ async def race_in_tasks(race: Race, make: Callable[[], AsyncDriver]) -> tuple[Ra
         tasks.append(asyncio.ensure_future(_run_in_task(lane, drivers[-1])))
 
     begin(race.first)
+    raced: Raced | None = None
     try:
         raced = await _until_decided(race, tasks, begin)
         return raced, drivers[raced.winner]
-    except BaseException:  # the caller leaves: whoever had something for him by then has it in vain
-        for number, task in enumerate(tasks):
-            if task.done():
-                lanes[number].close()
-                await drivers[number].aclose()
+    except BaseException:  # the caller leaves: whoever has something for him has it in vain
+        raced = None
         raise
+    finally:
+        for number, task in enumerate(tasks):
+            if raced is None or number != raced.winner:
+                task.add_done_callback(partial(_left, lanes[number], drivers[number]))
+
+
+def _left(lane: Lane, driver: AsyncDriver, task: _Task) -> None:
+    """Nobody wants what a lane came to, maybe in the turn in which another won. To wait here could be cancelled."""
+    if not task.cancelled():
+        task.exception()  # or the loop would complain that nobody asked for it
+    lane.close()
+    driver.abandon()
 
 
 async def _until_decided(race: Race, tasks: list[_Task], begin: Callable[[Lane], None]) -> Raced:
@@ -122,6 +133,8 @@ class _Runner:
         self.result: Any = None
         self.problem: BaseException | None = None
         self._number, self._lane, self._stopped = number, lane, stopped
+        self._turning = threading.Lock()
+        self._over = self._left = False
         run = contextvars.copy_context().run
         threading.Thread(target=run, args=(self._run,), name="llmswitch-hedge", daemon=True).start()
 
@@ -139,10 +152,23 @@ class _Runner:
         except BaseException as problem:  # noqa: BLE001 - it is raised by who waits
             self.problem = problem
         finally:
-            if self.driver.abandoned:
-                self._lane.close()
-                self.driver.close()
+            with self._turning:
+                self._over, left = True, self._left
+            if left:
+                self._let_go()
             self._stopped.put(self._number)
+
+    def leave(self) -> None:
+        """Nobody wants what the lane comes to, or has come to."""
+        self.driver.abandon()
+        with self._turning:
+            self._left, over = True, self._over
+        if over:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._lane.close()
+        self.driver.close()
 
 
 def race_in_threads(race: Race, make: Callable[[], SyncDriver]) -> tuple[Raced, SyncDriver]:
@@ -168,7 +194,7 @@ def race_in_threads(race: Race, make: Callable[[], SyncDriver]) -> tuple[Raced, 
             if not ended.has(number) and (raced is None or number != raced.winner):
                 if raced is not None:
                     race.lost(number)
-                runner.driver.abandon()
+                runner.leave()
 
 
 def _first_to_stop(stopped: SimpleQueue[int], seconds: float) -> int | None:

@@ -144,7 +144,7 @@ def parse_completion(
 
 def _is_bare_error(chunk: Mapping[str, Any]) -> bool:
     """Some gateways write an error into a stream without the wrapper by which it is known."""
-    return "choices" not in chunk and bool(chunk.get("code")) and isinstance(chunk.get("message"), str)
+    return bool(chunk.get("code")) and isinstance(chunk.get("message"), str)
 
 
 class ChatCompletionsDecoder:
@@ -168,6 +168,8 @@ class ChatCompletionsDecoder:
         self._options = options
         self._identity = identity
         self._thought = Thought(identity, grows=options.reasoning_grows)
+        self._thinks = frozenset(options.reasoning_fields)
+        self._flags = options.withdrawn
         self._content_thought: ContentThought | None = None
         self._tools = tools
         self._echo = Echo(echo) if echo else None
@@ -185,7 +187,7 @@ class ChatCompletionsDecoder:
             if self._options.done_ends and self.assembly.raw:
                 return self.end("stop")
             return self._unsaid_end() if self._options.eof_ok else ()
-        if not data.strip():  # a keep-alive in the form of an empty event
+        if not data or data.isspace():  # a keep-alive in the form of an empty event
             return ()
         try:
             chunk = loads(data)
@@ -197,15 +199,17 @@ class ChatCompletionsDecoder:
             self.assembly.warn("incomplete_event", "the body ended before the blank line of its last event")
         if event.damaged:
             self.assembly.damaged()
-        if not isinstance(chunk, Mapping):
+        if not isinstance(chunk, dict):
             raise BrokenEvent("an event is not a JSON object")
-        check_status(chunk, self._options)
-        if event.event == "error" or chunk.get("error") or _is_bare_error(chunk):
-            raise VendorFault(vendor_facts(chunk, self._options))
-        if self._options.extras_field:
-            extras = _inner(chunk, self._options.extras_field)
+        options = self._options
+        if options.answer_status is not None:
+            check_status(chunk, options)
+        if event.event == "error" or chunk.get("error") or ("choices" not in chunk and _is_bare_error(chunk)):
+            raise VendorFault(vendor_facts(chunk, options))
+        if options.extras_field:
+            extras = _inner(chunk, options.extras_field)
             if extras.get("error"):
-                raise VendorFault(vendor_facts({"error": extras["error"]}, self._options))
+                raise VendorFault(vendor_facts({"error": extras["error"]}, options))
         return self.read_chunk(chunk)
 
     def read_chunk(self, chunk: Mapping[str, Any]) -> list[ChatEvent]:
@@ -219,14 +223,15 @@ class ChatCompletionsDecoder:
         choices = chunk.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         self._usage(chunk, choice)
-        if not isinstance(choice, Mapping) or choice.get("index") not in (0, None):
+        if not isinstance(choice, dict) or choice.get("index") not in (0, None):
             return []
         if choice.get("error"):
             raise VendorFault(facts_of(choice))
-        self._withdrawn |= is_withdrawn(choice, self._options.withdrawn)
+        if self._flags:
+            self._withdrawn |= is_withdrawn(choice, self._flags)
         events: list[ChatEvent] = []
         delta = choice.get("delta")
-        if isinstance(delta, Mapping):
+        if isinstance(delta, dict):
             self._delta(delta, events)
             if events and assembly.finish_reason is not None:
                 assembly.warn("after_finish", "the vendor went on after it had said that the answer was whole")
@@ -238,7 +243,7 @@ class ChatCompletionsDecoder:
     def _usage(self, chunk: Mapping[str, Any], choice: Any) -> None:
         """The last valid numbers count; they come in a last chunk, in every chunk, or inside the choice."""
         found = chunk.get("usage")
-        if found is None and isinstance(choice, Mapping):
+        if found is None and isinstance(choice, dict):
             found = choice.get("usage")
         if found is None and self._options.extras_field:
             found = _inner(chunk, self._options.extras_field).get("usage")
@@ -251,17 +256,19 @@ class ChatCompletionsDecoder:
 
     def _delta(self, delta: Mapping[str, Any], events: list[ChatEvent]) -> None:
         assembly = self.assembly
-        thought = self._thought.read(delta, self._options.reasoning_fields)
-        if thought is not None:
-            if thought:
-                events.append(assembly.reasoning(thought))
-            assembly.sign(Reasoning, self._thought.vendor)
+        if not self._thinks.isdisjoint(delta):
+            thought = self._thought.read(delta, self._options.reasoning_fields)
+            if thought is not None:
+                if thought:
+                    events.append(assembly.reasoning(thought))
+                assembly.sign(Reasoning, self._thought.vendor)
         thoughts = len(events)
         content = delta.get("content")
-        for part in content if isinstance(content, list) else ():
-            self._part(part if isinstance(part, Mapping) else {}, events)
         if isinstance(content, str):
             self._text(content, events)
+        elif isinstance(content, list):
+            for part in content:
+                self._part(part if isinstance(part, Mapping) else {}, events)
         refusal = delta.get("refusal")
         if isinstance(refusal, str) and refusal:
             self._refused = True

@@ -66,7 +66,8 @@ def asked(sync: bool, config: dict[str, Any], client: Any = None) -> tuple[str, 
     return asyncio.run(main())
 
 
-@each
+@pytest.mark.parametrize("name", [*NAMES, "httptools"])
+@pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
 def test_chosen_by_configuration(sync: bool, name: str) -> None:
     """`http.engine` names the library; one connection carries both calls."""
     library(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from .errors import BodyTooLarge, FramingError
@@ -34,18 +34,24 @@ class Inflater:
             raise FramingError(
                 f"the answer has Content-Encoding {self._encoding[:40]!r}; only gzip, deflate and identity are read"
             )
+        self._plain = self._encoding in {"", "identity"}
         self._max_decoded_bytes = max_decoded_bytes
         self._decoded = 0
         self._member: _Decompress | None = None  # the gzip member or zlib stream in progress
 
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
+    def feed(self, chunk: bytes) -> Iterable[bytes]:
         """
-        Take the next bytes of the body; yield what they decode to, in pieces of at most 1 MiB, none empty.
+        Take the next bytes of the body; what they decode to, in pieces of at most 1 MiB, none empty.
 
-        The iterator does the work: run it to its end before the next `feed`. Raises `BodyTooLarge` past the
+        To iterate does the work: do it to the end before the next `feed`. Raises `BodyTooLarge` past the
         limit, `FramingError` where the body isn't what its Content-Encoding says.
         """
-        if self._encoding in {"", "identity"}:
+        if self._plain and 0 < len(chunk) <= _PIECE_BYTES:
+            return (self._counted(chunk),)
+        return self._pieces(chunk)
+
+    def _pieces(self, chunk: bytes) -> Iterator[bytes]:
+        if self._plain:
             for start in range(0, len(chunk), _PIECE_BYTES):
                 yield self._counted(chunk[start : start + _PIECE_BYTES])
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import pickle
 import traceback
@@ -12,8 +13,12 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, TypeVar
 
+import pytest
+
 from llmswitch import AsyncClient, Client, LLMSwitchError
+from llmswitch._async_network import AsyncStream
 from llmswitch._events import ChatEvent, Finish, TextDelta
+from llmswitch._network import Stream
 from llmswitch._reply import Attempt, ChatReply
 from llmswitch.testing.fault_server import (
     FaultServer,
@@ -32,6 +37,12 @@ JSON = dict[str, Any]
 
 ENGINE = os.environ.get("LLMSWITCH_TEST_ENGINE", "httpx")
 """The HTTP library beneath every client of these tests."""
+
+LIBRARY = "httpx" if ENGINE == "httptools" else ENGINE
+"""That of a client that is brought along: the engine `httptools` has none."""
+
+pooled = pytest.mark.skipif(ENGINE == "httptools", reason="it has no pool: as many connections as calls")
+"""What can happen in a library's own pool alone."""
 
 KEY = "CANARY-key-6f1ed002ab5595859014ebf0951522d9"
 PROMPT = "CANARY-prompt-1c383cd30b7c298ab50293adfecb7b18"
@@ -352,12 +363,27 @@ class Bench:
 
 
 def in_use(client: Client | AsyncClient) -> dict[str, int]:
-    """What is left of calls in httpcore's pools: connections that are neither idle nor closed, and requests."""
+    """What is left of calls in the pools: connections that are neither idle nor closed, and requests in httpcore's."""
     connections: Any = client._connections
     registries = [connections._registry] if isinstance(client, Client) else list(connections._loops.values())
-    pools = [pool.transport._pool for registry in registries for pool in registry._pools.values()]
+    transports = [pool.transport for registry in registries for pool in registry._pools.values()]
+    if ENGINE == "httptools":
+        return {"connections": _busy(transports), "requests": 0}
+    pools = [transport._pool for transport in transports]
     busy = [each for pool in pools for each in pool._connections if not each.is_idle() and not each.is_closed()]
     return {"connections": len(busy), "requests": sum(len(pool._requests) for pool in pools)}
+
+
+def _busy(transports: Sequence[Any]) -> int:
+    """Open connections that the transports do not keep: they count none themselves."""
+    idle = [stream for each in transports for streams in each._idle._kept.values() for _, stream in streams]
+    kept = {id(stream) for stream in idle}
+    streams = [each for each in gc.get_objects() if type(each) in (Stream, AsyncStream) and id(each) not in kept]
+    return sum(not each.closed and not each._ended if type(each) is AsyncStream else _opened(each) for each in streams)
+
+
+def _opened(stream: Any) -> bool:
+    return not stream.closed and stream._socket.fileno() >= 0
 
 
 NOTHING = {"connections": 0, "requests": 0}

@@ -25,7 +25,7 @@ from llmswitch.testing.fault_server import (
     sse,
     sse_head,
 )
-from tests.faults.bench import ENGINE, HEALTHY, NOTHING, PATIENT, PROMPT, WAY_ASYNC, Bench, answering, in_use, text
+from tests.faults.bench import HEALTHY, LIBRARY, NOTHING, PATIENT, PROMPT, WAY_ASYNC, Bench, answering, in_use, text
 
 only_on_linux = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="a full queue drops connections on Linux")
 
@@ -179,7 +179,7 @@ def test_row_96_another_loops_calls_go_on() -> None:
 
 def test_row_96_a_client_brought_along_stays_open(whole: Bench) -> None:
     """Closing ends what is in flight in it, and it itself is its owner's."""
-    library = importlib.import_module(ENGINE)
+    library = importlib.import_module(LIBRARY)
     engine = library.Client(trust_env=False) if whole.way.sync else library.AsyncClient(trust_env=False)
     limits = {**PATIENT, "timeout": 0.8}
     whole.open([ReadRequest(), Hang()], answering("from T1"), http_client=engine, limits=limits)

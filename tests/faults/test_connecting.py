@@ -39,6 +39,7 @@ from tests.faults.bench import (
     Bench,
     answering,
     in_use,
+    pooled,
     refusing,
 )
 
@@ -310,6 +311,7 @@ def shrink(bench: Bench, monkeypatch: pytest.MonkeyPatch, *, connections: int, s
     object.__setattr__(bench.client._setup.chain(None).policy, "pool", seconds)
 
 
+@pooled
 def test_row_15_no_connection_becomes_free(corner: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that finds every connection in use waits for its limit, then says so; nobody else is asked or blamed."""
     corner.open([ReadRequest(), Hang()])
@@ -322,6 +324,7 @@ def test_row_15_no_connection_becomes_free(corner: Bench, monkeypatch: pytest.Mo
     assert 0.2 <= outcome.seconds < 0.4, "the wait is bounded by the limit, not by a multiple of it"
 
 
+@pooled
 def test_row_15_the_wait_is_part_of_the_time_limit(corner: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting for a connection does not go on past the caller's own limit."""
     corner.open([ReadRequest(), Hang()])

@@ -27,9 +27,9 @@ from llmswitch.testing.fault_server import (
 )
 from tests.faults.bench import (
     DONE,
-    ENGINE,
     HEALTHY,
     IMPATIENT,
+    LIBRARY,
     PATIENT,
     PROMPT,
     ROLE,
@@ -131,7 +131,7 @@ def test_row_13_a_stream_that_drips_for_a_call_without(whole: Bench) -> None:
 
 def test_row_13_with_a_client_brought_along(corner: Bench) -> None:
     """The limits hold for an HTTP client of the caller's own, too."""
-    library = importlib.import_module(ENGINE)
+    library = importlib.import_module(LIBRARY)
     engine = library.Client(trust_env=False) if corner.way.sync else library.AsyncClient(trust_env=False)
     beat = chunk(b": beat\n\n") if corner.way.stream else b" "
     head = sse_head() if corner.way.stream else JSON_HEAD

@@ -27,9 +27,12 @@ from tests.faults.bench import (
     Script,
     answering,
     in_use,
+    pooled,
     sse_head,
     text,
 )
+
+pytestmark = pooled
 
 SAID = "the HTTP library lost"
 

@@ -17,7 +17,7 @@ from llmswitch._adapter import HTTPRequest
 from llmswitch.providers.bce_auth import authorization as bce
 from llmswitch.providers.tencent_native_tc3 import authorization as tc3
 from llmswitch.testing.fault_server import ReadRequest, Received, Respond, response
-from tests.faults.bench import ENGINE, HEALTHY, JSON, KEY, PROMPT, Bench, Script
+from tests.faults.bench import HEALTHY, JSON, KEY, LIBRARY, PROMPT, Bench, Script
 from tests.faults.test_signing import FETCHED, Vendor, many
 
 SECRET = f"{KEY}-t1"
@@ -131,7 +131,7 @@ def test_a_token_in_an_address_is_written_nowhere(bench: Bench, through: str, ca
     server = bench.serve(baidu.script)
     brought: Any = None
     if through == "client":
-        library = importlib.import_module(ENGINE)
+        library = importlib.import_module(LIBRARY)
         brought = bench.stack.enter_context(library.Client()) if bench.way.sync else library.AsyncClient()
     own = {**WENXIN, "proxy": server.url} if through == "proxy" else WENXIN
     at = "http://aip.internal" if through == "proxy" else server.url
