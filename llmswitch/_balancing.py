@@ -21,7 +21,7 @@ from ._latency import UNSURE
 from ._reference_rates import reference_rates
 from ._reply import Usage
 from ._request import ChatRequest
-from ._sessions import Binding, binding
+from ._sessions import Binding, Sessions, binding
 from ._standing import Standing
 from ._target import Target
 
@@ -47,8 +47,9 @@ def ordered(call: Call, chance: Callable[[], float] | None = None) -> tuple[Targ
         places = {target: number for number, target in enumerate(targets)}
         found = list(targets)
         for group in call.chain.groups:
-            first = places[group.members[0]]
-            found[first : first + len(group.members)] = _in_group(_Choice(call, group, chance or call.chance))
+            order = _in_group(_Choice(call, group, chance or call.chance))
+            for place, target in zip(sorted(places[member] for member in group.members), order, strict=True):
+                found[place] = target
         targets = tuple(found)
     # what is free is spent first, whatever step it stands in
     return call.grants.order(targets, call) if call.grants else targets
@@ -64,17 +65,21 @@ def chosen_by(call: Call, target: Target) -> str | None:
 
 def recall(call: Call) -> Recall | None:
     """What a driver has to do before the order is known: to ask other processes whom the session keeps to."""
-    if call.sessions is None or call.session is None or call.chain.sticky is None:
-        return None
-    return call.sessions.recall([_binding(call, group) for group in call.chain.groups])
+    sessions = _sessions(call)
+    return None if sessions is None else sessions.recall([_binding(call, group) for group in call.chain.groups])
 
 
 def answered(call: Call, target: Target) -> Keep | None:
     """The session keeps to who answered it, within his group. What is left to do: to tell other processes."""
-    if call.sessions is None or call.session is None or call.chain.sticky is None:
-        return None
+    sessions = _sessions(call)
     group = next((group for group in call.chain.groups if target in group.members), None)
-    return None if group is None else call.sessions.keep(_binding(call, group), target.name)
+    return None if sessions is None or group is None else sessions.keep(_binding(call, group), target.name)
+
+
+def _sessions(call: Call) -> Sessions | None:
+    """What is remembered of sessions, where this call is of one and its chain heeds it."""
+    heeded = call.session is not None and call.chain.sticky is not None and call.chain.groups
+    return call.sessions if heeded else None
 
 
 def _binding(call: Call, group: Group) -> Binding:
@@ -84,9 +89,8 @@ def _binding(call: Call, group: Group) -> Binding:
 
 
 def _bound(call: Call, group: Group) -> Target | None:
-    if call.sessions is None or call.session is None or call.chain.sticky is None:
-        return None
-    return call.sessions.bound(_binding(call, group), group.members)
+    sessions = _sessions(call)
+    return None if sessions is None else sessions.bound(_binding(call, group), group.members)
 
 
 @dataclass(slots=True, frozen=True)
@@ -137,7 +141,7 @@ def _by_weight(choice: _Choice, _: Sequence[Standing]) -> list[float]:
     lots in every process, and the others' do not change when a member comes or goes.
     """
     call, group = choice.call, choice.group
-    if call.session is not None and call.chain.sticky is not None:
+    if _sessions(call) is not None:
         draws = [_lot(f"{group.name}|{call.session}|{target.name}") for target in group.members]
     else:
         draws = [1.0 - choice.chance() for _ in group.members]

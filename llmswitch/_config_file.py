@@ -118,7 +118,7 @@ def _complaints(problem: ValidationError) -> Iterator[str]:
     errors = problem.errors(include_input=False, include_url=False, include_context=False)
     # where a text or a table may stand, what is wrong inside the table is what counts
     inside = [error["loc"] for error in errors if error["type"] not in ("string_type", "model_type")]
-    errors = [error for error in errors if not _beside(error["loc"], inside)]
+    errors = [error for error in errors if not _beside(error["loc"], inside) and not _for_another(error, inside)]
     for error in errors[:5]:
         steps = [step for step in error["loc"] if not _is_branch(step)]
         place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
@@ -136,6 +136,14 @@ def _complaints(problem: ValidationError) -> Iterator[str]:
 
 def _beside(place: tuple[str | int, ...], others: list[tuple[str | int, ...]]) -> bool:
     return place[-1:] == ("str",) and any(place[:-1] == other[: len(place) - 1] for other in others)
+
+
+def _for_another(error: Any, others: list[tuple[str | int, ...]]) -> bool:
+    """Whether a list is too short only since something is wrong with what stands in it."""
+    place = error["loc"]
+    return error["type"] == "too_short" and any(
+        place == other[: len(place)] and len(place) < len(other) for other in others
+    )
 
 
 def _is_branch(step: str | int) -> bool:

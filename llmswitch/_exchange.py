@@ -69,7 +69,7 @@ class _Course:
         by = started + limit if call.by is None else min(started + limit, call.by)
         self.call = call
         self.history = History((), started, by)
-        self._recall = recall(call)
+        self._recall = recall(call) if call.chain.groups else None
         if self._recall is None:
             self._line_up()
         self.trail: list[Attempt] = []
@@ -141,7 +141,7 @@ class _Course:
         call, history = self.call, self.history
         if not isinstance(outcome, Failed):
             outcome.attempts = tuple(self.trail)
-            self._keep = answered(call, call.chain.targets[step.target])
+            self._keep = answered(call, call.chain.targets[step.target]) if call.chain.groups else None
             _say_filtered(outcome, history)
             call.hooks.attempted(attempt, None)
             return outcome

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -42,6 +42,15 @@ def _hash(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+@dataclass(slots=True, frozen=True)
+class _Kept:
+    """The hash of the target's name, until when, and whether the store has it too."""
+
+    target: str
+    until: float
+    told: bool
+
+
 class Sessions:
     """Safe to share between threads, and after a fork: nothing is locked, each step is one of the dictionary's own."""
 
@@ -51,28 +60,34 @@ class Sessions:
         self._clock = clock
         self._most = most
         self._shared = shared
-        self._known: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._known: OrderedDict[str, _Kept] = OrderedDict()
 
     def bound(self, session: Binding, members: Sequence[Target]) -> Target | None:
         """Which of the members the session keeps to, as far as is known here."""
         found = self._known.get(session.name)
-        if found is None or found[1] <= self._clock():
+        if found is None or found.until <= self._clock():
             return None
-        return next((member for member in members if _hash(member.name) == found[0]), None)
+        return next((member for member in members if _hash(member.name) == found.target), None)
 
     def keep(self, session: Binding, target: str) -> Keep | None:
         """It keeps to that target from now on. What is left to do, where other processes are to be told."""
         value = _hash(target)
         before = self._known.get(session.name)
-        self.learn(session, value)
-        if self._shared is None or (before is not None and before[0] == value and before[1] > self._clock()):
-            return None
-        return self._shared.keep(session, value)
+        told = before is not None and before.target == value and before.told
+        telling = self._shared.keep(session, value) if self._shared is not None and not told else None
+        self._note(session, value, told=told or telling is not None)
+        return telling
 
-    def learn(self, session: Binding, value: str) -> None:
-        """Take in what was told of it."""
+    def learn(self, session: Binding, value: str | None) -> None:
+        """Take in what the store has of it; `None` is nothing."""
+        if value is not None:
+            self._note(session, value, told=True)
+        elif (known := self._known.get(session.name)) is not None:
+            self._known[session.name] = replace(known, told=False)
+
+    def _note(self, session: Binding, value: str, *, told: bool) -> None:
         self._known.pop(session.name, None)
-        self._known[session.name] = value, self._clock() + session.seconds
+        self._known[session.name] = _Kept(value, self._clock() + session.seconds, told)
         while len(self._known) > self._most:
             self._known.popitem(last=False)
 

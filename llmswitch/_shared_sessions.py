@@ -32,7 +32,7 @@ class SharedSessions:
         self._client: Any = None
         self._again = float("-inf")
 
-    def recall(self, sessions: Sequence[Binding], learn: Callable[[Binding, str], None]) -> Recall | None:
+    def recall(self, sessions: Sequence[Binding], learn: Callable[[Binding, str | None], None]) -> Recall | None:
         """What a driver is to do, unless the store is gone."""
         return None if self._gone else Recall(self, sessions, learn)
 
@@ -87,7 +87,7 @@ class Recall:
     __slots__ = ("_learn", "_sessions", "_shared")
 
     def __init__(
-        self, shared: SharedSessions, sessions: Sequence[Binding], learn: Callable[[Binding, str], None]
+        self, shared: SharedSessions, sessions: Sequence[Binding], learn: Callable[[Binding, str | None], None]
     ) -> None:
         self._shared = shared
         self._sessions = sessions
@@ -96,8 +96,7 @@ class Recall:
     def perform(self) -> None:
         """Do it; blocks for a fraction of a second at the most."""
         for session, value in zip(self._sessions, self._shared.read(self._sessions), strict=False):
-            if value is not None:
-                self._learn(session, value)
+            self._learn(session, value)
 
     async def aperform(self) -> None:
         """The same without blocking the loop."""
