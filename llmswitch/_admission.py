@@ -6,6 +6,7 @@ from collections.abc import Generator
 
 from . import _errors
 from ._attempt import Failed, attempt_once, classified
+from ._balancing import answered
 from ._call import Call
 from ._continuation import Continuation
 from ._decision import Try
@@ -69,6 +70,8 @@ def admitted(
             health.outrun(admission, call.clock() - attempt.started, stream=call.stream)
         health.released(admission)  # cancelled, closed, or nothing that counts; else it does nothing
         attempt.breaker_after, attempt.cooldown = health.breaker_state(target), admission.cooled
+        if outcome is None and attempt.ttft_ms is not None and attempt.cancelled_by is None:
+            answered(call, target)  # as far as the caller would hear it
         if outcome is None and not attempt.whole:
             attempt.cancelled_by = attempt.cancelled_by or "caller"
             attempt.end_ms = (call.clock() - attempt.started) * 1000

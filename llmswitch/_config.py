@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StrictBool, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, model_validator
 
 from ._nearest import nearest
 from ._provider import AuthSpec
@@ -60,6 +60,12 @@ class KeyReference(Strict):
         return self
 
 
+def _stickiness(given: object) -> object:
+    if isinstance(given, bool) or (isinstance(given, (int, float)) and 0 < given <= 86_400):
+        return given
+    raise ValueError("true, false, or for how many seconds a session is remembered, up to 86400")
+
+
 class ChainConfig(Limits):
     """
     An ordered list of targets, tried until one answers.
@@ -85,7 +91,7 @@ class ChainConfig(Limits):
     hedge: StrictBool = False
     hedge_after: Annotated[float, Field(ge=1, le=600, allow_inf_nan=False)] | None = None
     degrade: StrictBool = False
-    sticky: StrictBool | Seconds = False
+    sticky: Annotated[bool | float, BeforeValidator(_stickiness)] = False
 
     @model_validator(mode="after")
     def _balanced(self) -> ChainConfig:

@@ -49,7 +49,7 @@ class TargetConfig(Strict):
 def _is(given: object) -> str:
     """What a step is meant to be, so that a complaint is about that alone."""
     if isinstance(given, Mapping):
-        return "GroupConfig" if "group" in given else "TargetConfig"
+        return "GroupConfig" if "group" in given or "by" in given else "TargetConfig"
     return type(given).__name__ if isinstance(given, Strict) else "str"
 
 

@@ -126,7 +126,7 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (weighing(a=0), {"by": "weighted"}, "chains.c.targets[0].group[0].weight: input should be greater than 0"),
     (["a:m", "a:m"], {}, "chains.c: a:m is named twice"),
     (["a:m", {"target": "b:m", "max_token": 1}], {}, "unknown key (did you mean 'max_tokens'?)"),
-    (["a:m"], {"sticky": -1}, "chains.c.sticky"),
+    (["a:m"], {"sticky": "yes"}, "chains.c.sticky: true, false, or for how many seconds a session is remembered"),
 ]
 
 
@@ -511,6 +511,21 @@ def test_a_session_through_a_failover_and_back() -> None:
         assert ["b", "a"] == [client.chat("?", session=name).provider for name in ("s", "t")]
         vendor.down = {"a", "b"}
         assert [None] == [each.chosen_by for each in client.chat("?", session="s").attempts[2:]]
+
+
+def test_a_stream_that_is_left_has_answered() -> None:
+    """Whoever leaves with the last event, or before it, has heard who answered, and comes back to him."""
+    given = config(["a:m", "b:m"], by="order", sticky=True)
+    words = b'data: {"choices": [{"index": 0, "delta": {"content": "Hello"}}]}\n\n'
+    events = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=words)
+    http = httpx.Client(transport=httpx.MockTransport(lambda _: events))
+    with Client(config=given, http_client=http) as client:
+        client.isolate("a:m")
+        with client.stream("?", session="s") as stream:
+            next(stream)
+        client.reset("a:m")
+        call = client._call("?", {"session": "s"}, stream=True)
+        assert "ba" == names(ordered(call))
 
 
 def test_a_call_of_a_batch_may_be_asked_again() -> None:
