@@ -23,7 +23,7 @@ from ._hedge_budget import HedgeBudget
 from ._latency import Latencies
 from ._policy import rule_for
 from ._retry_budget import RetryBudget
-from ._standing import Admission, Refusal, Standing, TargetHealth
+from ._standing import Admission, Refusal, Standing, TargetHealth, shown
 from ._target import Target
 
 if TYPE_CHECKING:
@@ -349,22 +349,13 @@ class Health:
             return [self._show(target, now) for target in targets]
 
     def _show(self, target: Target, now: float) -> TargetHealth:
-        flying = self._in_flight.get(target.scope("target"), 0)
-        refused = self._refusal(target, now)
-        seconds = None if refused is None else max(0.0, refused.until - now)
-        if refused is not None and refused.kind == "cooling":
-            return TargetHealth(target.name, "cooling", seconds, refused.reason, flying)
         states = [
             breaker.state
             for key in (target.scope("endpoint"), target.scope("target"))
             if (breaker := self._breakers.get(key)) is not None
         ]
-        for state in (BreakerState.ISOLATED, BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.DISABLED):
-            if state in states:
-                left = seconds if state is BreakerState.OPEN else None
-                why = refused.reason if refused is not None and refused.kind == "open" and left is not None else None
-                return TargetHealth(target.name, state.value, left, why, flying)  # type: ignore[arg-type]
-        return TargetHealth(target.name, "ok", None, None, flying)
+        flying = self._in_flight.get(target.scope("target"), 0)
+        return shown(target, self._refusal(target, now), states, now, flying)
 
     def isolate(self, target: Target) -> None:
         """Ask this target no more, until `reset`."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ._breaker import Permit
+from ._breaker import BreakerState, Permit
 from ._latency import Pace
 from ._target import Target
 
-__all__ = ["Admission", "Refusal", "Standing", "TargetHealth"]
+__all__ = ["Admission", "Refusal", "Standing", "TargetHealth", "shown"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -75,3 +76,18 @@ class Standing:
     out: bool
     busy: int
     pace: Pace | None = None
+
+
+def shown(
+    target: Target, refused: Refusal | None, states: Collection[BreakerState], now: float, flying: int
+) -> TargetHealth:
+    """A target as it is shown: why it is refused, the states of its breakers, and its calls in flight."""
+    seconds = None if refused is None else max(0.0, refused.until - now)
+    if refused is not None and refused.kind == "cooling":
+        return TargetHealth(target.name, "cooling", seconds, refused.reason, flying)
+    for state in (BreakerState.ISOLATED, BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.DISABLED):
+        if state in states:
+            left = seconds if state is BreakerState.OPEN else None
+            why = refused.reason if refused is not None and refused.kind == "open" and left is not None else None
+            return TargetHealth(target.name, state.value, left, why, flying)  # type: ignore[arg-type]
+    return TargetHealth(target.name, "ok", None, None, flying)
