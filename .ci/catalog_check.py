@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 from llmswitch._catalog import catalog, find_model
-from llmswitch._equivalents import reference_rates
 from llmswitch._provider import ProviderSpec
+from llmswitch._reference_rates import reference_rates
 from llmswitch._registry import provider, provider_names
 
 

@@ -24,7 +24,7 @@ from llmswitch._catalog_words import prices_in_words
 from llmswitch._config import ProviderConfig
 from llmswitch._provider import ErrorRule, FamilySpec, ProviderSpec
 from llmswitch._registry import author_of, dialect, provider, provider_names
-from llmswitch._setup import make_adapter
+from llmswitch._speaking import make_adapter
 
 DOCS = Path(__file__).parents[1] / "docs"
 FOLDER = DOCS / "providers"

@@ -6,15 +6,16 @@ from collections.abc import Generator
 
 from . import _errors
 from ._attempt import Failed, attempt_once, classified
+from ._balancing import answered
 from ._call import Call
 from ._continuation import Continuation
 from ._decision import Try
 from ._errors import LLMSwitchError, RateLimited
 from ._events import StreamReset
-from ._health import Admission, Refusal
 from ._operation import Reply
 from ._reply import Attempt
 from ._spending import Spending, reserve
+from ._standing import Admission, Refusal
 from ._target import Target
 from ._wire import Action, Await, Outcome
 
@@ -53,7 +54,7 @@ def admitted(
         outcome = yield from attempt_once(call, step, attempt, deadline, taken_up, visit)
         if isinstance(outcome, Failed) and outcome.tried and not outcome.neutral:
             error = classified(outcome.error)
-            health.failed(admission, error)
+            health.failed(admission, error, stream=call.stream)
             if call.allowances is not None and isinstance(error, _errors.QuotaExhausted):
                 call.allowances.exhausted(target, error.retry_after)
                 if call.grants is not None:
@@ -65,8 +66,12 @@ def admitted(
         if attempt.whole:  # also where the caller leaves with the last event
             began = None if attempt.ttft_ms is None else attempt.ttft_ms / 1000
             health.succeeded(admission, stream=call.stream, seconds=began)
+        elif attempt.cancelled_by == "hedge" and step.kind != "hedge":
+            health.outrun(admission, call.clock() - attempt.started, stream=call.stream)
         health.released(admission)  # cancelled, closed, or nothing that counts; else it does nothing
         attempt.breaker_after, attempt.cooldown = health.breaker_state(target), admission.cooled
+        if outcome is None and attempt.ttft_ms is not None and attempt.cancelled_by is None:
+            answered(call, target)  # as far as the caller would hear it
         if outcome is None and not attempt.whole:
             attempt.cancelled_by = attempt.cancelled_by or "caller"
             attempt.end_ms = (call.clock() - attempt.started) * 1000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from . import _errors
 from ._answer import read_answer
@@ -33,7 +34,7 @@ from ._request import ChatRequest
 from ._target import Target
 from ._wire import Action, Close, Fault, FaultKind, Open, Opened, Outcome
 
-__all__ = ["Failed", "attempt_once", "bare", "classified"]
+__all__ = ["Failed", "attempt_once", "bare", "classified", "priced", "reasons"]
 
 
 @dataclass(slots=True)
@@ -80,7 +81,7 @@ def attempt_once(
             error.provider, error.model = target.provider, target.model
         # What this target can't hold another may; what is wrong with the request is wrong everywhere.
         return Failed(error, tried=False, final=not isinstance(error, CapabilityMismatch))
-    reasoning = _reasons(request, target)
+    reasoning = reasons(request, target)
     began = attempt.started
     slow = target.spec.first_token_timeout
     first = target.first_token_timeout or policy.first_token_for(reasoning=reasoning, slow=slow)
@@ -151,10 +152,10 @@ def _charge(reading: Reading) -> None:
     """What an attempt that failed has used, as far as the vendor said it."""
     usage = reading.assembly.usage
     if usage.input_tokens is not None or usage.output_tokens is not None:
-        reading.attempt.usage, reading.attempt.cost = usage, _cost(reading.target, usage)
+        reading.attempt.usage, reading.attempt.cost = usage, priced(reading.target, usage)
 
 
-def _reasons(request: Request, target: Target) -> bool:
+def reasons(request: Request, target: Target) -> bool:
     """Whether there may be a long silence before the first word."""
     if not isinstance(request, ChatRequest):
         return False
@@ -172,7 +173,7 @@ def _reply(call: Call, reading: Reading, reply: Reply, warnings: list[ChatWarnin
         reply.response_format = call.request.response_format  # what was said in words is checked all the same
         if call.ratios is not None:
             call.ratios.learn(target.name, reading.request, reply.usage)
-    reply.cost = _cost(target, reply.usage)
+    reply.cost = priced(target, reply.usage)
     drill = [ChatWarning("drill", call.drill)] if call.drill is not None else []
     reply.warnings = [*drill, *warnings, *reply.warnings]
     attempt.usage, attempt.cost = reply.usage, reply.cost
@@ -180,10 +181,10 @@ def _reply(call: Call, reading: Reading, reply: Reply, warnings: list[ChatWarnin
     return reply
 
 
-def _cost(target: Target, usage: Usage) -> Cost | None:
-    """What the catalog makes of it. A price that can't be reckoned with harms no answer."""
+def priced(target: Target, usage: Usage, at: datetime | None = None) -> Cost | None:
+    """What the catalog makes of it, at that moment (now). A price that can't be reckoned with harms no answer."""
     try:
-        return target.cost(usage)
+        return target.cost(usage, at)
     except Exception as problem:  # noqa: BLE001 - prices come from files that anybody may ship
         name, said = target.name, type(problem).__name__
         warn_once("price", name, "%s: its price can't be reckoned with (%s)", name, said)

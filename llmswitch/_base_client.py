@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from ._attempt import bare
-from ._between_calls import health_of, spending_of
+from ._between_calls import health_of, sessions_of, spending_of
 from ._call import Call
 from ._chain import Chain
 from ._config import HTTPConfig
@@ -23,7 +23,7 @@ from ._health import Health, TargetHealth
 from ._hooks import Hooks
 from ._messages import Message
 from ._operation import CHAT, COUNT, EMBED, Operation, Request
-from ._request import ChatOptions, ChatRequest, read_tags
+from ._request import ChatOptions, ChatRequest, read_session, read_tags
 from ._setup import Setup
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class BaseClient(ABC):
         self._timeout = _seconds(timeout)
         self._health = health_of(loaded)
         self._allowances, self._grants = spending_of(loaded)
+        self._sessions = sessions_of(loaded)
         self._hooks = hooks or Hooks()
         self._ratios = TokenRatios()
         self._source = loaded.source
@@ -197,10 +198,12 @@ class BaseClient(ABC):
     def _checked(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Call:
         given: dict[str, Any] = dict(options)
         chain = self._setup.chain(given.pop("model", None))
-        timeout, tags = given.pop("timeout", None), given.pop("tags", None)
+        timeout, tags, session = (given.pop(name, None) for name in ("timeout", "tags", "session"))
         if given.get("degrade") is None:
             given["degrade"] = chain.degrade
-        return self._new_call(chain, ChatRequest.read(messages, **given), CHAT, timeout, tags, stream=stream)
+        call = self._new_call(chain, ChatRequest.read(messages, **given), CHAT, timeout, tags, stream=stream)
+        call.session, call.sessions = read_session(session), self._sessions
+        return call
 
     def _embed_call(self, texts: str | Sequence[str], options: EmbedOptions) -> Call:
         """The same for vectors, whose chain has to be of one model."""
@@ -231,7 +234,7 @@ class BaseClient(ABC):
         estimate = self._ratios.estimate(target.provider, target.model, request)
         if not target.adapter.capabilities.token_counting:
             return None, estimate
-        call.chain = replace(call.chain, targets=(target,))
+        call.chain = replace(call.chain, targets=(target,), groups=())
         call.operation, call.health, call.allowances, call.grants = COUNT, Health(), None, None
         return call, estimate
 

@@ -1,4 +1,4 @@
-"""What a client knows between calls: the health of targets, and what was spent; made from its configuration."""
+"""What a client knows between calls: the health of targets, what was spent, who keeps to whom; by its configuration."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from ._health import Health
 if TYPE_CHECKING:
     from ._allowances import Allowances
     from ._grants import Grants
+    from ._sessions import Sessions
 
-__all__ = ["health_of", "spending_of"]
+__all__ = ["health_of", "sessions_of", "spending_of"]
 
 
 def spending_of(loaded: Loaded) -> tuple[Allowances | None, Grants | None]:
@@ -38,3 +39,19 @@ def health_of(loaded: Loaded) -> Health:
 
     opener = store_opener(config, loaded.source, strict=loaded.config.strict)
     return Health(sharing=Sharing(opener, egress=config.egress))
+
+
+def sessions_of(loaded: Loaded) -> Sessions | None:
+    """Whom sessions keep to, shared where the configuration names a store; nothing is loaded where none does."""
+    if not any(chain.sticky for chain in loaded.config.chains.values()):
+        return None
+    from ._sessions import Sessions
+
+    config = loaded.config.store
+    if config.url is None:
+        return Sessions()
+    from ._shared_sessions import SharedSessions
+    from ._store import clients_opener
+
+    opener = clients_opener(config, loaded.source, strict=loaded.config.strict)
+    return Sessions(shared=SharedSessions(opener, config.prefix))

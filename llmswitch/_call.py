@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import random
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ._allowances import Allowances
     from ._counting import TokenRatios
     from ._grants import Grants
+    from ._sessions import Sessions
 
 __all__ = ["Call"]
 
@@ -25,7 +27,8 @@ class Call:
     """
     One call: what is asked, of which chain, with what is known of the targets; within `timeout` seconds, and by `by`
     (monotonic seconds) whatever that says. `tags` are the caller's, for the budgets that go by them. `operation`: which
-    kind of call it is. `ratios`: what is learnt of how models count.
+    kind of call it is. `ratios`: what is learnt of how models count. `session`: what it belongs to, and `sessions`:
+    whom each of these keeps to. `chance`: numbers from 0 up to 1, for what is drawn.
     """
 
     chain: Chain
@@ -43,6 +46,9 @@ class Call:
     tags: tuple[str, ...] = ()
     operation: Operation = CHAT
     ratios: TokenRatios | None = None
+    session: str | None = None
+    sessions: Sessions | None = None
+    chance: Callable[[], float] = random
 
     @property
     def restarts(self) -> bool:

@@ -14,7 +14,7 @@ from ._nearest import nearest
 from ._prices import Price
 from ._provider import ModelTier, ProviderSpec
 from ._registry import provider, provider_names
-from ._setup import make_adapter
+from ._speaking import make_adapter
 from ._target import split_target
 
 __all__ = ["CatalogModel", "catalog", "find_model", "models_of", "today"]

@@ -5,16 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ._policy import Policy
+from ._steps import By
 from ._target import Target
 
-__all__ = ["Chain"]
+__all__ = ["Chain", "Group"]
+
+
+@dataclass(slots=True, frozen=True)
+class Group:
+    """
+    Targets of a chain of which any may be asked first. `name` tells it from every other group of the configuration.
+    `weights`: what each counts, where that matters.
+    """
+
+    name: str
+    by: By
+    members: tuple[Target, ...]
+    weights: tuple[float, ...]
 
 
 @dataclass(slots=True, frozen=True)
 class Chain:
-    """An ordered list of targets and the policy by which they are tried. `degrade` is what a call means by default."""
+    """
+    An ordered list of targets and the policy by which they are tried. `degrade` is what a call means by default.
+
+    `groups`: those of its targets that stand side by side, and that each call puts into an order of its own. `sticky`:
+    seconds for which a session keeps to the member of a group that answered it.
+    """
 
     name: str
     targets: tuple[Target, ...]
     policy: Policy
     degrade: bool = False
+    groups: tuple[Group, ...] = ()
+    sticky: float | None = None

@@ -147,6 +147,8 @@ class Client(BaseClient):
         self._health.close(wait=0.05)
         if self._allowances is not None:
             self._allowances.close(wait=0.05)
+        if self._sessions is not None:
+            self._sessions.close()
 
     def __enter__(self) -> Self:
         return self
@@ -276,6 +278,8 @@ class AsyncClient(BaseClient):
         self._health.close()
         if self._allowances is not None:
             self._allowances.close()
+        if self._sessions is not None:
+            self._sessions.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -7,10 +7,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StrictBool, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, model_validator
 
 from ._nearest import nearest
 from ._provider import AuthSpec
+from ._steps import GroupConfig, Limits, Seconds, Step, TargetConfig
 from ._strict import HeaderName, Headers, Place, Strict
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "BudgetConfig",
     "ChainConfig",
     "Config",
+    "GroupConfig",
     "HTTPConfig",
     "KeyBudget",
     "KeyReference",
@@ -32,9 +34,6 @@ __all__ = [
 
 LARGEST = 10**13  # of tokens, or of millionths of a currency: so much a store counts exactly
 _MONEY = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) ([A-Z]{3})")
-
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False, strict=True)]
-
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
@@ -61,31 +60,10 @@ class KeyReference(Strict):
         return self
 
 
-class Limits(Strict):
-    """
-    Time limits in seconds. `timeout` is for the whole call, the others for one attempt.
-
-    What is not given is 120 for a whole answer and 600 for a stream, 30 to the first token (120 where the model was
-    asked to reason), 30 between tokens (90), 5 to connect.
-    """
-
-    timeout: Seconds | None = None
-    first_token_timeout: Seconds | None = None
-    idle_timeout: Seconds | None = None
-    connect_timeout: Seconds | None = None
-
-
-class TargetConfig(Strict):
-    """A target with settings of its own, which stand in place of the caller's. `dialect`: one of its provider's."""
-
-    target: str
-    dialect: str | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    reasoning: Literal["off", "low", "medium", "high"] | int | None = None
-    first_token_timeout: Seconds | None = None
-    idle_timeout: Seconds | None = None
+def _stickiness(given: object) -> object:
+    if isinstance(given, bool) or (isinstance(given, (int, float)) and 0 < given <= 86_400):
+        return given
+    raise ValueError("true, false, or for how many seconds a session is remembered, up to 86400")
 
 
 class ChainConfig(Limits):
@@ -99,10 +77,11 @@ class ChainConfig(Limits):
     of the answer (the model's thinking then comes late). `min_tokens_per_second`: a stream that begins more slowly is
     left, as long as there is another target to ask; its first words are kept back for that. `lenient`: how many broken
     events of a stream may be skipped once the caller has some of it. `fallback_on`: what moves on that otherwise would
-    not: `content_filter`.
+    not: `content_filter`. `sticky`: a session keeps to the target of a group that answered it, as long as that is well;
+    it is remembered for an hour after its last call, or for so many seconds.
     """
 
-    targets: Annotated[tuple[str | TargetConfig, ...], Field(min_length=1)]
+    targets: Annotated[tuple[Step, ...], Field(min_length=1)]
     max_attempts: Annotated[int, Field(ge=1, le=8)] = 4
     on_stream_failure: Literal["raise", "restart", "continue"] = "raise"
     commit_on: Literal["reasoning", "text"] = "reasoning"
@@ -112,6 +91,29 @@ class ChainConfig(Limits):
     hedge: StrictBool = False
     hedge_after: Annotated[float, Field(ge=1, le=600, allow_inf_nan=False)] | None = None
     degrade: StrictBool = False
+    sticky: Annotated[bool | float, BeforeValidator(_stickiness)] = False
+
+    @model_validator(mode="after")
+    def _balanced(self) -> ChainConfig:
+        groups = [step for step in self.targets if isinstance(step, GroupConfig)]
+        if self.sticky and not groups:
+            raise ValueError(
+                "sticky is for a chain with a group, such as { group = [A, B], by = 'weighted' }; targets that stand "
+                "alone are asked in their order, whoever asks"
+            )
+        for step in self.targets:
+            if isinstance(step, TargetConfig) and step.weight is not None:
+                raise ValueError(f"{step.target}: weight is for a member of a group by weighted or by least_busy")
+        return self
+
+    @property
+    def entries(self) -> list[tuple[int, TargetConfig]]:
+        """Every target in the order in which they are written, each with the number of its step."""
+        return [
+            (number, TargetConfig(target=each) if isinstance(each, str) else each)
+            for number, step in enumerate(self.targets)
+            for each in (step.group if isinstance(step, GroupConfig) else (step,))
+        ]
 
 
 def _known_zone(name: str) -> str:

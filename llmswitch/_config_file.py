@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ._config import Config, KeyReference
+from ._config import Config, GroupConfig, KeyReference, TargetConfig
 from ._errors import ConfigError
 from ._nearest import nearest
 from ._secrets import insist
@@ -118,12 +118,12 @@ def _complaints(problem: ValidationError) -> Iterator[str]:
     errors = problem.errors(include_input=False, include_url=False, include_context=False)
     # where a text or a table may stand, what is wrong inside the table is what counts
     inside = [error["loc"] for error in errors if error["type"] not in ("string_type", "model_type")]
-    errors = [error for error in errors if not _beside(error["loc"], inside)]
+    errors = [error for error in errors if not _beside(error["loc"], inside) and not _for_another(error, inside)]
     for error in errors[:5]:
         steps = [step for step in error["loc"] if not _is_branch(step)]
         place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
         if error["type"] == "extra_forbidden":
-            yield f"{place}: unknown key{nearest(str(steps[-1]), _fields(steps[:-1]))}"
+            yield f"{place}: unknown key{nearest(str(steps[-1]), _fields(error['loc'][:-1]))}"
         elif steps and steps[-1] == "api_key" and error["type"] != "value_error":
             yield (
                 f'{place}: write where the key is, not the key: {{ env = "NAME" }}, {{ file = "PATH" }} or '
@@ -138,16 +138,32 @@ def _beside(place: tuple[str | int, ...], others: list[tuple[str | int, ...]]) -
     return place[-1:] == ("str",) and any(place[:-1] == other[: len(place) - 1] for other in others)
 
 
+def _for_another(error: Any, others: list[tuple[str | int, ...]]) -> bool:
+    """Whether a list is too short only since something is wrong with what stands in it."""
+    place = error["loc"]
+    return error["type"] == "too_short" and any(
+        place == other[: len(place)] and len(place) < len(other) for other in others
+    )
+
+
 def _is_branch(step: str | int) -> bool:
-    branches = ("str", "int", "TargetConfig")
-    return isinstance(step, str) and (step in branches or step.startswith(("literal[", "function-after[")))
+    return isinstance(step, str) and (
+        step in ("str", "int", *_STEPS) or step.startswith(("literal[", "function-after["))
+    )
 
 
-def _fields(path: list[Any]) -> list[str]:
+_STEPS: Mapping[str, type[BaseModel]] = {"TargetConfig": TargetConfig, "GroupConfig": GroupConfig}
+
+
+def _fields(path: tuple[str | int, ...]) -> list[str]:
     """The keys that are valid at a path."""
     model: Any = Config
     for step in path:
-        if isinstance(model, type) and issubclass(model, BaseModel):
+        if step in _STEPS:
+            model = _STEPS[str(step)]
+        elif _is_branch(step):
+            continue
+        elif isinstance(model, type) and issubclass(model, BaseModel):
             field = model.model_fields.get(str(step))
             model = field.annotation if field is not None else None
         elif isinstance(step, int):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
-from functools import cache
 from math import log2
-from typing import Annotated, get_args
+from typing import get_args
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from ._catalog import CatalogModel, catalog, find_model, today
 from ._errors import ConfigError
@@ -19,10 +16,11 @@ from ._losses import Loss, losses
 from ._nearest import nearest
 from ._prices import Price
 from ._provider import ModelTier
+from ._reference_rates import reference_rates
 from ._registry import provider, provider_names
-from ._strict import Place, Strict
+from ._strict import Place
 
-__all__ = ["Equivalent", "ReferenceRates", "equivalents", "reference_rates"]
+__all__ = ["Equivalent", "equivalents"]
 
 _TIERS: tuple[ModelTier, ...] = get_args(ModelTier)
 _TIER_STEP = 3.0  # as much as images
@@ -53,24 +51,6 @@ class Equivalent:
     unknown: tuple[str, ...]
     retires: date | None
     checked: date | None
-
-
-class ReferenceRates(Strict):
-    """How many units of each currency a euro was worth on a day: for ranking alone, never for a cost."""
-
-    source: str
-    day: date
-    checked: date
-    per_euro: dict[str, Annotated[Decimal, Field(gt=0)]]
-
-
-@cache
-def reference_rates() -> ReferenceRates:
-    """From `reference_rates.toml`."""
-    from importlib.resources import files
-
-    text = (files(__package__ or "llmswitch") / "reference_rates.toml").read_text("utf-8")
-    return ReferenceRates.model_validate(tomllib.loads(text, parse_float=Decimal))
 
 
 def equivalents(

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ._admission import admitted
 from ._attempt import Failed, bare, classified
+from ._balancing import answered, chosen_by, ordered, recall
 from ._call import Call
 from ._continuation import Continuation, continuation
 from ._decision import GiveUp, History, Move, Try, Wait, decide
@@ -24,6 +26,9 @@ from ._policy import rule_for
 from ._reply import Attempt, ChatWarning
 from ._request import ChatRequest
 from ._wire import Action, Exchange, Lane, Outcome, Race, Raced, Sleep
+
+if TYPE_CHECKING:
+    from ._shared_sessions import Keep
 
 __all__ = ["Call", "exchange"]
 
@@ -59,22 +64,33 @@ class _Course:
     """One call under way: what has happened so far, and what of it the caller has seen."""
 
     def __init__(self, call: Call) -> None:
-        if call.grants:
-            call.chain = replace(call.chain, targets=call.grants.order(call.chain.targets, call))
         started = call.clock()
         limit = call.timeout if call.timeout is not None else call.chain.policy.total_for(stream=call.stream)
-        moves = [Move(target.name, target.adapter.capabilities.context) for target in call.chain.targets]
         by = started + limit if call.by is None else min(started + limit, call.by)
         self.call = call
-        self.history = History(moves, started, by)
+        self.history = History((), started, by)
+        self._recall = recall(call) if call.chain.groups else None
+        if self._recall is None:
+            self._line_up()
         self.trail: list[Attempt] = []
         self.interrupted: Failed | None = None
         self.onward: Continuation | None = None
         self.final: LLMSwitchError | None = None
+        self._keep: Keep | None = None
         self._visits: dict[int, str] = {}
+
+    def _line_up(self) -> None:
+        """The targets in the order in which this call asks them."""
+        call = self.call
+        if call.grants or call.chain.groups:
+            call.chain = replace(call.chain, targets=ordered(call))
+        self.history.targets = [Move(target.name, target.adapter.capabilities.context) for target in call.chain.targets]
 
     def run(self) -> Exchange:
         call, history = self.call, self.history
+        if self._recall is not None:
+            yield self._recall
+            self._line_up()
         while self.final is None:
             step = decide(call.chain.policy, history, call.clock(), repeatable=self._repeatable())
             if isinstance(step, Wait):
@@ -91,6 +107,8 @@ class _Course:
             else:
                 reply = yield from self._race(step, attempt, lane, beside)
             if reply is not None:
+                if self._keep is not None:
+                    yield self._keep
                 return reply
         raise bare(self.final, self.trail)
 
@@ -101,6 +119,7 @@ class _Course:
         last = history.failures[-1].error if history.failures else None
         kind = step.kind if self.onward is None else "continue"
         attempt = Attempt(len(trail), target.name, kind, call.clock(), target.scope_hashes)
+        attempt.chosen_by = chosen_by(call, target) if call.chain.groups else None
         if trail and trail[-1].target != attempt.target and last is not None and step.kind != "hedge":
             call.hooks.switched(trail[-1].target, attempt.target, last)
         trail.append(attempt)
@@ -122,6 +141,7 @@ class _Course:
         call, history = self.call, self.history
         if not isinstance(outcome, Failed):
             outcome.attempts = tuple(self.trail)
+            self._keep = answered(call, call.chain.targets[step.target]) if call.chain.groups else None
             _say_filtered(outcome, history)
             call.hooks.attempted(attempt, None)
             return outcome

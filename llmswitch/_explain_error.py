@@ -19,7 +19,7 @@ from ._reading import Clocks, Reading
 from ._registry import provider as find_provider
 from ._reply import Attempt
 from ._request import ChatRequest
-from ._setup import make_adapter
+from ._speaking import make_adapter
 from ._target import Target
 from ._wire import Opened, Read
 

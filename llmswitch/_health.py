@@ -11,18 +11,19 @@ import os
 import random
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ._breaker import Breaker, BreakerNumbers, BreakerState, Permit
 from ._bulkhead import Bulkhead, Turn
 from ._cooldown import Cooldown, Scope, begin
 from ._errors import LLMSwitchError
 from ._hedge_budget import HedgeBudget
+from ._latency import Latencies
 from ._policy import rule_for
 from ._retry_budget import RetryBudget
+from ._standing import Admission, Refusal, Standing, TargetHealth, shown
 from ._target import Target
 
 if TYPE_CHECKING:
@@ -36,59 +37,7 @@ __all__ = ["Admission", "Health", "Refusal", "TargetHealth"]
 _SCOPES: tuple[Scope, ...] = ("endpoint", "account", "target")
 BULKHEAD = 1000
 """Calls in flight at one target, where nothing else is configured: a little less than a pool has connections."""
-
-
-@dataclass(slots=True, frozen=True)
-class Refusal:
-    """
-    Why a target is not asked now. `until`: monotonic seconds at which that may end. `kind`: `cooling` by a declared
-    fact, `open` by a statistic, `busy` with too many calls of our own. `reason`: the class of the error that led to
-    it, or `isolated`. `transient`: it passes by itself.
-    """
-
-    kind: Literal["cooling", "open", "busy"]
-    reason: str
-    until: float
-    transient: bool
-
-
-@dataclass(slots=True)
-class Admission:
-    """
-    Leave to ask a target once. It is handed back with what came of it, on every way out.
-
-    `before`: the state of the target's breaker, and of its endpoint's where that is worse. `cooled`: for how many
-    seconds what came of it keeps calls away.
-    """
-
-    target: Target
-    permits: dict[str, Permit] = field(default_factory=dict)
-    paid: float = 0.0
-    open: bool = True
-    before: str = "closed"
-    cooled: float | None = None
-
-    @property
-    def probe(self) -> bool:
-        """Whether the call tries a breaker whose time is over."""
-        return any(permit.probe for permit in self.permits.values())
-
-
-@dataclass(slots=True, frozen=True)
-class TargetHealth:
-    """
-    One target as `client.health()` shows it.
-
-    `state`: `ok`, `cooling` (a declared fact keeps calls away), `open` (its breaker does), `half_open` (one call at a
-    time tries it), `isolated` or `disabled` (by hand), `excluded` (by the policy: it is never asked). `seconds`: until
-    that may change. `reason`: the class of the error, or the place that the policy does not allow.
-    """
-
-    target: str
-    state: Literal["ok", "cooling", "open", "half_open", "isolated", "disabled", "excluded"]
-    seconds: float | None = None
-    reason: str | None = None
-    in_flight: int = 0
+_FAILURE = 30.0  # seconds that a failure counts as, where it is asked who was the quickest of late
 
 
 def _busy(now: float) -> Refusal:
@@ -122,6 +71,7 @@ class Health:
         self._cooldowns: dict[str, Cooldown] = {}
         self._budgets: dict[str, RetryBudget] = {}
         self._hedging = HedgeBudget()
+        self._latencies = Latencies()
         self._bulkheads: dict[str, Bulkhead] = {}
         self._in_flight: dict[str, int] = {}
         self._forced: dict[str, float] = {}
@@ -284,19 +234,22 @@ class Health:
                     del self._cooldowns[key]
             self._budget(admission.target).succeeded(admission.paid)
             if seconds is not None:
-                self._hedging.answered(admission.target.scope("target"), seconds, stream=stream)
+                self._hedging.answered()
+                self._latencies.answered(admission.target.scope("target"), seconds, now, stream=stream)
             if self._fleet is not None:
                 self._fleet.answered[admission.target.scope("endpoint")] = now
                 self._fleet.answered[admission.target.scope("target")] = now
             self._hand_back(admission, now)
 
-    def failed(self, admission: Admission, error: LLMSwitchError) -> None:
+    def failed(self, admission: Admission, error: LLMSwitchError, *, stream: bool = False) -> None:
         """The target failed by its own fault, or its account's; what is not its fault is `released`."""
         now = self._clock()
         rule = rule_for(error)
         with self._lock:
             if not admission.open:
                 return
+            if rule.counts is not None or rule.cool is not None:
+                self._latencies.waited(admission.target.scope("target"), _FAILURE, now, stream=stream)
             if rule.counts is not None:
                 key = admission.target.scope(rule.counts)
                 breaker = self._breakers.get(key)
@@ -310,6 +263,16 @@ class Health:
                         rule.cool, type(error).__name__, self._cooldowns.get(key), error.retry_after, now, self._random
                     )
                     admission.cooled = max(admission.cooled or 0.0, cooldown.until - now)
+            self._hand_back(admission, now)
+
+    def outrun(self, admission: Admission, seconds: float, *, stream: bool) -> None:
+        """It had not answered after so many seconds, when one that was asked later did."""
+        now = self._clock()
+        with self._lock:
+            key = admission.target.scope("target")
+            pace = self._latencies.pace(key, now, stream=stream)
+            least = seconds if pace is None else max(seconds, pace.seconds)
+            self._latencies.waited(key, least, now, stream=stream)
             self._hand_back(admission, now)
 
     def released(self, admission: Admission) -> None:
@@ -356,7 +319,7 @@ class Health:
     def usual(self, target: Target, *, stream: bool) -> float | None:
         """Seconds within which 95 of 100 answers of the target begin; `None` where too few are known."""
         with self._lock:
-            return self._hedging.usual(target.scope("target"), stream=stream)
+            return self._latencies.usual(target.scope("target"), stream=stream)
 
     def take_hedge(self, chain: Iterable[Target], other: Target) -> bool:
         """Whether a call may go to `other` as well now: all are well, and there is something left for it."""
@@ -368,6 +331,17 @@ class Health:
 
     # By hand, and to look at
 
+    def standings(self, targets: Sequence[Target], *, stream: bool) -> list[Standing]:
+        """What is known of each, for whoever chooses among them. Changes nothing."""
+        now = self._clock()
+        with self._lock:
+            return [self._standing(target, now, stream=stream) for target in targets]
+
+    def _standing(self, target: Target, now: float, *, stream: bool) -> Standing:
+        bulkhead = self._bulkhead_of(target)
+        out = bulkhead.full or self._refusal(target, now) is not None
+        return Standing(out, bulkhead.flying, self._latencies.pace(target.scope("target"), now, stream=stream))
+
     def show(self, targets: Iterable[Target]) -> list[TargetHealth]:
         """Every target's state, and until when."""
         now = self._clock()
@@ -375,22 +349,13 @@ class Health:
             return [self._show(target, now) for target in targets]
 
     def _show(self, target: Target, now: float) -> TargetHealth:
-        flying = self._in_flight.get(target.scope("target"), 0)
-        refused = self._refusal(target, now)
-        seconds = None if refused is None else max(0.0, refused.until - now)
-        if refused is not None and refused.kind == "cooling":
-            return TargetHealth(target.name, "cooling", seconds, refused.reason, flying)
         states = [
             breaker.state
             for key in (target.scope("endpoint"), target.scope("target"))
             if (breaker := self._breakers.get(key)) is not None
         ]
-        for state in (BreakerState.ISOLATED, BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.DISABLED):
-            if state in states:
-                left = seconds if state is BreakerState.OPEN else None
-                why = refused.reason if refused is not None and refused.kind == "open" and left is not None else None
-                return TargetHealth(target.name, state.value, left, why, flying)  # type: ignore[arg-type]
-        return TargetHealth(target.name, "ok", None, None, flying)
+        flying = self._in_flight.get(target.scope("target"), 0)
+        return shown(target, self._refusal(target, now), states, now, flying)
 
     def isolate(self, target: Target) -> None:
         """Ask this target no more, until `reset`."""

@@ -74,6 +74,8 @@ class Attempt:
     seconds for which what came of it keeps calls away.
     `queued_ms`: how long it waited for room in this process before it began. `whole`: it gave the whole answer.
     `grant`: the free tokens that it was made from. `cancelled_by`: who ended it before it came to anything.
+    `chosen_by`: of a member of a group, the rule that put the group in order, or `session` where the session keeps to
+    it.
     """
 
     index: int
@@ -104,6 +106,7 @@ class Attempt:
     grant: str | None = None
     cancelled_by: Literal["caller", "hedge"] | None = None
     whole: bool = False
+    chosen_by: str | None = None
 
     @property
     def ok(self) -> bool:

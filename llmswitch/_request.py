@@ -18,7 +18,15 @@ from ._tools import Tool, ToolLike, read_tools
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["ChatOptions", "ChatRequest", "ReasoningLevel", "ToolChoice", "read_extra", "read_tags"]
+__all__ = [
+    "ChatOptions",
+    "ChatRequest",
+    "ReasoningLevel",
+    "ToolChoice",
+    "read_extra",
+    "read_session",
+    "read_tags",
+]
 
 ReasoningLevel: TypeAlias = Literal["off", "low", "medium", "high"] | int
 ToolChoice: TypeAlias = str
@@ -43,6 +51,7 @@ class ChatOptions(TypedDict, total=False):
     `prefill`: the last message is an unfinished answer (of the role assistant), and the model is to go on with it; the
     reply holds what comes after it.
     `tags`: names of yours (a customer, a job) that budgets may go by.
+    `session`: what the call belongs to (a conversation); a chain that is `sticky` asks whom it asked for it before.
     """
 
     model: str | None
@@ -61,6 +70,7 @@ class ChatOptions(TypedDict, total=False):
     degrade: bool | None
     prefill: bool | None
     tags: Sequence[str] | None
+    session: str | None
 
 
 @dataclass(slots=True, frozen=True)
@@ -146,6 +156,13 @@ def read_tags(value: object) -> tuple[str, ...]:
     if isinstance(tags, (list, tuple)) and all(isinstance(tag, str) and tag for tag in tags):
         return tuple(tags)
     raise InvalidRequest("tags must be a list of names", field="tags")
+
+
+def read_session(value: object) -> str | None:
+    """The session of a call. Raises `InvalidRequest`."""
+    if value is None or (isinstance(value, str) and value):
+        return value
+    raise InvalidRequest("session must be a name of yours that is not empty", field="session")
 
 
 _SETTINGS = frozenset({"parallel_tool_calls", "max_tokens", "temperature", "top_p", "seed", "reasoning", "degrade"})

@@ -7,26 +7,25 @@ import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from pydantic import ValidationError
-
-from ._adapter import Adapter, ModelIdentity
-from ._capabilities import Capabilities
-from ._chain import Chain
-from ._config import ChainConfig, Config, ProviderConfig, TargetConfig
+from ._adapter import ModelIdentity
+from ._chain import Chain, Group
+from ._config import ChainConfig, Config, GroupConfig, ProviderConfig, TargetConfig
 from ._config_file import Loaded
 from ._drill import Drill
-from ._endpoints import Endpoints, Location, closed_key, has_key, version_of
+from ._endpoints import Endpoints, Location, closed_key, has_key
 from ._errors import ConfigError, InvalidRequest, KeyMissing
 from ._nearest import nearest
 from ._policy import Policy
 from ._provider import ProviderSpec
-from ._registry import author_of, chooses_dialect, dialect, provider, provider_names
-from ._strict import first_problem
+from ._registry import chooses_dialect, dialect, provider, provider_names
+from ._speaking import as_its_author, make_adapter
 from ._target import Target, split_target
 
-__all__ = ["Setup", "make_adapter"]
+__all__ = ["Setup"]
+
+SESSION = 3600.0
+"""Seconds after its last call for which a session is remembered, where the chain does not say."""
 
 
 class Setup:
@@ -89,10 +88,10 @@ class Setup:
     def _chain(self, name: str, config: ChainConfig) -> Chain:
         where = f"chains.{name}" if name in self._config.chains else "the chain"
         targets: list[Target] = []
+        members: dict[int, dict[Target, float]] = {}
         left_out: list[str] = []
         abroad: dict[str, Location] = {}
-        for entry in config.targets:
-            own = TargetConfig(target=entry) if isinstance(entry, str) else entry
+        for step, own in config.entries:
             place = self._place_outside(own)
             if place is not None:  # before its key is looked for: who may not be asked needs none
                 abroad[self._full_name(own)] = place
@@ -108,13 +107,20 @@ class Setup:
             if any(target.name == other.name and target.endpoint is other.endpoint for other in targets):
                 raise ConfigError(f"{where}: {target.name} is named twice")
             targets.append(target)
+            members.setdefault(step, {})[target] = own.weight or 1.0
         if not targets:
             reasons = [*left_out, *([self._forbidden(abroad)] if abroad else [])]
             raise ConfigError(f"{where} has nobody left to ask: {'; '.join(reasons)}")
         if config.on_stream_failure == "continue":
             _check_continues(targets, where)
         self._excluded.update({name: at.jurisdiction for name, at in abroad.items()})
-        return Chain(name, tuple(targets), Policy.from_config(config), config.degrade)
+        groups = tuple(
+            Group(f"{name}|{step}", given.by, tuple(found), tuple(found.values()))
+            for step, found in members.items()
+            if isinstance(given := config.targets[step], GroupConfig) and len(found) > 1
+        )
+        sticky = (SESSION if config.sticky is True else config.sticky or None) if groups else None
+        return Chain(name, tuple(targets), Policy.from_config(config), config.degrade, groups, sticky)
 
     def _place_outside(self, config: TargetConfig) -> Location | None:
         """Where a target is, if that is none of the places where data may go."""
@@ -211,7 +217,7 @@ class Setup:
         model = split_target(config.target)[1] or spec.default_model or ""
         if not model:
             raise ConfigError(f"{config.target!r} names no model: write {spec.name}:MODEL")
-        key = repr(config)
+        key = repr(config.model_copy(update={"weight": None}))  # which is no setting of the target's own
         found = self._targets.get(key)
         if found is None:
             found = self._targets[key] = self._new_target(spec, model, config)
@@ -243,7 +249,9 @@ class Setup:
         if found is None:
             own = self._config.providers.get(name)
             if own is not None and own.dialect is not None and not chooses_dialect(name, own.dialect):
-                found = ProviderSpec(name=name, dialect=own.dialect, title=name, key="optional", **_spoken(own.dialect))
+                found = ProviderSpec(
+                    name=name, dialect=own.dialect, title=name, key="optional", **as_its_author(own.dialect)
+                )
             elif not name or name not in provider_names():
                 known = {*self._config.chains, *self._config.providers, *provider_names()} - {name}
                 raise ConfigError(
@@ -344,16 +352,15 @@ class Setup:
         """A chain that nobody uses yet is looked at too: its mistake is not left for the day on which it is needed."""
         where = f"{self._loaded.source}: chains.{name}"
         seen = set()
-        for entry in chain.targets:
-            wanted = entry if isinstance(entry, str) else entry.target
+        for _, entry in chain.entries:
+            wanted = entry.target
             if wanted in self._config.chains:
                 raise ConfigError(
                     f"{where}: {wanted} is a chain; a chain's targets are provider:model{self._circle(name)}"
                 )
             provider_name, model = split_target(wanted)
             spec = self.spec(provider_name, of=f"{where}: {wanted}")
-            if isinstance(entry, TargetConfig):
-                _check_spoken(spec, entry)
+            _check_spoken(spec, entry)
             target = f"{provider_name}:{model or spec.default_model}"
             if target in seen:
                 raise ConfigError(f"{where}: {target} is named twice")
@@ -372,41 +379,6 @@ class Setup:
         return ""
 
 
-def make_adapter(spec: ProviderSpec, own: ProviderConfig, identity: ModelIdentity, where: str) -> Adapter:
-    """
-    The dialect as this provider speaks it for this model: the one that `own` chose, where it speaks that.
-
-    A server of one's own is asked in the usual one where nobody chose: few that stand in for a vendor speak all of his.
-
-    Raises `ConfigError` for an option that there is not.
-    """
-    version = version_of(spec, own)
-    spoken = own.dialect if own.dialect in spec.spoken else None
-    spoken = spoken or (spec.dialect if own.base_url is not None else spec.dialect_of(identity.model))
-    adapter_class = dialect(spoken)
-    capabilities: dict[str, Any] = dict(adapter_class.baseline)
-    options: dict[str, Any] = {}
-    for able, departs in spec.layers(identity.model, spoken):
-        capabilities.update(able)
-        _overlay(options, departs)
-    if spoken in spec.dialects:
-        _restrict(capabilities, spec.dialects[spoken].capabilities)
-    if version is not None:
-        _restrict(capabilities, spec.versions[version].capabilities)
-        _overlay(options, spec.versions[version].options)
-    capabilities.update(own.capabilities)
-    _overlay(options, _of_dialect(own.options, spec, adapter_class))
-    try:
-        able_record = Capabilities.model_validate(capabilities)
-    except ValidationError as problem:
-        raise ConfigError(f"{where}.capabilities.{first_problem(problem)}") from None
-    try:
-        option_record = adapter_class.Options.model_validate(options)
-    except ValidationError as problem:
-        raise ConfigError(f"{where}.options.{first_problem(problem)}") from None
-    return adapter_class(identity, able_record, option_record)
-
-
 def _check_spoken(spec: ProviderSpec, config: TargetConfig) -> None:
     """A target's own dialect is one of its provider's."""
     if config.dialect is not None and config.dialect not in spec.spoken:
@@ -416,17 +388,8 @@ def _check_spoken(spec: ProviderSpec, config: TargetConfig) -> None:
         )
 
 
-def _of_dialect(options: Mapping[str, Any], spec: ProviderSpec, adapter_class: type[Adapter]) -> Mapping[str, Any]:
-    """The options without those of another dialect of the provider's, which its other models have."""
-    if len(spec.spoken) == 1:
-        return options
-    known = {field for name in spec.spoken for field in dialect(name).Options.model_fields}
-    foreign = known - set(adapter_class.Options.model_fields)
-    return {name: value for name, value in options.items() if name not in foreign}
-
-
 def _names(chain: ChainConfig) -> list[str]:
-    return [entry if isinstance(entry, str) else entry.target for entry in chain.targets]
+    return [entry.target for _, entry in chain.entries]
 
 
 def _check_continues(targets: Sequence[Target], where: str) -> None:
@@ -437,29 +400,3 @@ def _check_continues(targets: Sequence[Target], where: str) -> None:
             f'{where}: on_stream_failure = "continue" needs a target that goes on with an unfinished answer '
             f'(capabilities.prefill), which none of {names} does; choose "raise" or "restart", or name another one'
         )
-
-
-def _overlay(options: dict[str, Any], departs: Mapping[str, Any]) -> None:
-    """Options over options; a table is overlaid entry by entry, so that one level of it can be changed alone."""
-    for name, value in departs.items():
-        before = options.get(name)
-        options[name] = {**before, **value} if isinstance(before, Mapping) and isinstance(value, Mapping) else value
-
-
-def _restrict(capabilities: dict[str, Any], version: Mapping[str, Any]) -> None:
-    """What a version of the API takes can only be less than what the model does."""
-    for name, value in version.items():
-        before = capabilities.get(name)
-        both = isinstance(value, list) and isinstance(before, list)
-        capabilities[name] = [each for each in before or () if each in value] if both else value
-
-
-_SPOKEN = ("auth", "scheme", "schemes", "headers", "version", "versions", "request_id_headers")
-
-
-def _spoken(name: str) -> dict[str, Any]:
-    """How a dialect is spoken by the one that it is named for: what proves who asks, and the dated versions."""
-    if author_of(name) not in provider_names():
-        return {}
-    author = provider(author_of(name))
-    return {field: getattr(author, field) for field in _SPOKEN}

@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 from . import _errors
@@ -24,7 +24,18 @@ from ._secrets import Secret
 if TYPE_CHECKING:
     from ._counter_store import CounterStore
 
-__all__ = ["HORIZON", "Kind", "Record", "Store", "Subject", "counters_opener", "digest", "said", "store_opener"]
+__all__ = [
+    "HORIZON",
+    "Kind",
+    "Record",
+    "Store",
+    "Subject",
+    "clients_opener",
+    "counters_opener",
+    "digest",
+    "said",
+    "store_opener",
+]
 
 Kind: TypeAlias = Literal["breaker", "cooldown"]
 Subject: TypeAlias = tuple[Kind, str]  # what is known, and the key of the scope of which it is
@@ -167,10 +178,16 @@ def store_opener(config: StoreConfig, source: str, *, strict: bool = False) -> C
 def counters_opener(config: StoreConfig, source: str, *, strict: bool) -> Callable[[str], CounterStore]:
     """The same for the store that allowances are counted in; it is given this process's name. Raises `ConfigError`."""
     from ._redis_counters import RedisCounters
+
+    client = clients_opener(config, source, strict=strict)
+    return lambda process: RedisCounters(client(), config.prefix, process)
+
+
+def clients_opener(config: StoreConfig, source: str, *, strict: bool) -> Callable[[], Any]:
+    """What opens clients of that store, for what needs no more than its commands. Raises `ConfigError`."""
     from ._redis_store import redis_clients
 
-    client = redis_clients(_address(config.url, f"{source}: store.url", strict=strict), f"{source}: store")
-    return lambda process: RedisCounters(client(), config.prefix, process)
+    return redis_clients(_address(config.url, f"{source}: store.url", strict=strict), f"{source}: store")
 
 
 def _address(reference: str | KeyReference | None, where: str, *, strict: bool) -> Secret:

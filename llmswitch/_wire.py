@@ -16,6 +16,7 @@ from ._target import Target
 if TYPE_CHECKING:
     from ._allowances import Held, Refused, Reserve
     from ._operation import Reply
+    from ._shared_sessions import Keep, Recall
 
 __all__ = [
     "Action",
@@ -139,7 +140,7 @@ class Fault:
 
 
 # A list of events is handed to the caller.
-Action: TypeAlias = "Open | Read | Close | Sleep | Await | Race | Reserve | list[ChatEvent]"
+Action: TypeAlias = "Open | Read | Close | Sleep | Await | Race | Reserve | Recall | Keep | list[ChatEvent]"
 Outcome: TypeAlias = "Opened | Fault | Raced | Held | Refused | bytes | None"
 Lane: TypeAlias = "Generator[Action, Outcome, Any]"
 Exchange: TypeAlias = "Generator[Action, Outcome, Reply]"

@@ -227,6 +227,7 @@ def _tried(attempt: Attempt) -> _Attributes:
     said: dict[str, Any] = {
         "llmswitch.target": attempt.target,
         "llmswitch.attempt.kind": attempt.kind,
+        "llmswitch.attempt.chosen_by": attempt.chosen_by,
         "llmswitch.possibly_billed": attempt.possibly_billed,
         "llmswitch.retry_after": attempt.retry_after,
         "llmswitch.cancelled_by": attempt.cancelled_by,

@@ -16,11 +16,11 @@ from llmswitch._capabilities import Capabilities
 from llmswitch._catalog import catalog, find_model, models_of
 from llmswitch._catalog_words import abilities_in_words, places_in_words, price_in_words, tokens_in_words
 from llmswitch._config import ProviderConfig
-from llmswitch._equivalents import reference_rates
 from llmswitch._losses import losses
 from llmswitch._prices import Price
 from llmswitch._provider import ProviderSpec
-from llmswitch._setup import make_adapter
+from llmswitch._reference_rates import reference_rates
+from llmswitch._speaking import make_adapter
 
 SITES = """
 [sites.x]

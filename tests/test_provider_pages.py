@@ -13,7 +13,8 @@ from llmswitch._adapter import ModelIdentity
 from llmswitch._config import ProviderConfig
 from llmswitch._config_file import Loaded
 from llmswitch._registry import provider, provider_names
-from llmswitch._setup import Setup, make_adapter
+from llmswitch._setup import Setup
+from llmswitch._speaking import make_adapter
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "providers"

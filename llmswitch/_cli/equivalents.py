@@ -12,7 +12,8 @@ from rich.text import Text
 from llmswitch import _equivalents
 from llmswitch._catalog import CatalogModel, find_model, today
 from llmswitch._catalog_words import places_in_words, prices_in_words, tokens_in_words
-from llmswitch._equivalents import Equivalent, reference_rates
+from llmswitch._equivalents import Equivalent
+from llmswitch._reference_rates import reference_rates
 from llmswitch._registry import provider
 
 from ._terminal import complain, failures, stderr

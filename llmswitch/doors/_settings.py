@@ -8,7 +8,7 @@ from llmswitch._request import ChatOptions, ReasoningLevel
 
 from ._fields import Fields, refuse
 
-__all__ = ["read_choice", "read_effort", "read_sampling"]
+__all__ = ["read_choice", "read_effort", "read_sampling", "read_session"]
 
 _EFFORTS: Mapping[str, ReasoningLevel] = {
     "none": "off",
@@ -37,6 +37,16 @@ def read_sampling(fields: Fields, options: ChatOptions) -> None:
         options["temperature"] = temperature
     if top_p is not None:
         options["top_p"] = top_p
+
+
+def read_session(fields: Fields, options: ChatOptions) -> None:
+    """
+    `prompt_cache_key`: the program says that requests with the same key begin alike, so that whoever has answered one
+    has the beginning of the others in his cache. That is what a session is for.
+    """
+    key = fields.take("prompt_cache_key", str)
+    if key:
+        options["session"] = key
 
 
 def read_choice(fields: Fields, options: ChatOptions, named: Callable[[Fields], str], *, offered: bool) -> None:

@@ -17,7 +17,7 @@ from llmswitch._tools import Tool
 from ._door import Asked
 from ._fields import Fields, objects, refuse
 from ._ledger import restore
-from ._settings import read_choice, read_effort, read_sampling
+from ._settings import read_choice, read_effort, read_sampling, read_session
 
 __all__ = ["ENVELOPE", "read_request"]
 
@@ -62,7 +62,8 @@ def read_request(body: Any) -> Asked:
     told.ignore("include_obfuscation")
     told.done()
     fields.ignore("store", "metadata", "user", "safety_identifier")
-    fields.ignore("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
+    read_session(fields, options)
+    fields.ignore("prompt_cache_retention", "prompt_cache_options")
     fields.done()
     return Asked(model, messages, options, stream, {"include_usage": usage})
 

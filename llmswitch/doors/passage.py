@@ -19,6 +19,7 @@ from .responses import ResponsesDoor
 
 __all__ = [
     "DOORS",
+    "SESSION_HEADER",
     "Answer",
     "asked_at",
     "despite_its_form",
@@ -30,6 +31,7 @@ __all__ = [
     "whole",
 ]
 
+SESSION_HEADER = "x-llmswitch-session"
 DOORS: tuple[Door, ...] = (ChatCompletionsDoor(), ResponsesDoor(), MessagesDoor())
 
 
@@ -47,9 +49,12 @@ def door_at(path: str) -> Door | None:
     return next((door for door in DOORS if path.rstrip("/").endswith(door.path)), None)
 
 
-def asked_at(door: Door, body: bytes, client: BaseClient, timeout: float | None) -> tuple[Asked, dict[str, Any]]:
+def asked_at(
+    door: Door, body: bytes, client: BaseClient, timeout: float | None, session: str | None = None
+) -> tuple[Asked, dict[str, Any]]:
     """
-    What is asked there, and the options of the call. `timeout`: seconds that the SDK would wait.
+    What is asked there, and the options of the call. `timeout`: seconds that the SDK would wait. `session`: what the
+    header of that name says, before anything that the request says of it.
 
     Raises `InvalidRequest` that names the field, and for a model's name that leads nowhere.
     """
@@ -57,6 +62,8 @@ def asked_at(door: Door, body: bytes, client: BaseClient, timeout: float | None)
     options: dict[str, Any] = {**asked.options, "model": client.named(asked.model)}
     if timeout is not None:
         options["timeout"] = timeout
+    if session:
+        options["session"] = session
     return asked, options
 
 

@@ -14,7 +14,7 @@ from llmswitch._tools import Tool
 
 from ._door import Asked
 from ._fields import Fields, objects, refuse
-from ._settings import read_choice, read_effort, read_sampling
+from ._settings import read_choice, read_effort, read_sampling, read_session
 from .responses_input import read_input
 
 __all__ = ["read_request"]
@@ -53,7 +53,8 @@ def read_request(body: Any) -> Asked:
     stream = bool(fields.take("stream", bool))
     _check_idle(fields)
     fields.ignore("store", "metadata", "user", "safety_identifier", "stream_options")
-    fields.ignore("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
+    read_session(fields, options)
+    fields.ignore("prompt_cache_retention", "prompt_cache_options")
     fields.done()
     said = {name: body[name] for name in (*_ECHOED, *_SETTINGS) if body.get(name) is not None}
     if "tools" in said:  # whose answer has fields that a request may leave out

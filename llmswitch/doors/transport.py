@@ -16,7 +16,18 @@ from llmswitch._stream import AsyncChatStream, ChatStream
 from ._door import Door, EventWriter
 from .embeddings import PATH as EMBEDDINGS
 from .embeddings import embedded, read_texts
-from .passage import Answer, asked_at, despite_its_form, door_at, listed, no_door, read_json, refused, whole
+from .passage import (
+    SESSION_HEADER,
+    Answer,
+    asked_at,
+    despite_its_form,
+    door_at,
+    listed,
+    no_door,
+    read_json,
+    refused,
+    whole,
+)
 
 __all__ = ["async_client", "sync_client"]
 
@@ -122,7 +133,8 @@ def _made_for(library: str) -> tuple[Any, Any, Any]:
             return response(listed(self._client) if path.endswith("/models") else no_door(method, path))
 
         def _through(self, door: Door, request: Any) -> Any:
-            asked, options = asked_at(door, request.read(), self._client, _timeout(request))
+            session = request.headers.get(SESSION_HEADER)
+            asked, options = asked_at(door, request.read(), self._client, _timeout(request), session)
             if not asked.stream:
                 try:
                     reply = self._client.chat(asked.messages, **options)
@@ -159,7 +171,8 @@ def _made_for(library: str) -> tuple[Any, Any, Any]:
             return response(listed(self._client) if path.endswith("/models") else no_door(method, path))
 
         async def _through(self, door: Door, request: Any) -> Any:
-            asked, options = asked_at(door, await request.aread(), self._client, _timeout(request))
+            session = request.headers.get(SESSION_HEADER)
+            asked, options = asked_at(door, await request.aread(), self._client, _timeout(request), session)
             if not asked.stream:
                 try:
                     reply = await self._client.chat(asked.messages, **options)

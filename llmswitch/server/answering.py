@@ -25,7 +25,7 @@ from llmswitch._events import StreamReset
 from llmswitch._json import dumps
 from llmswitch._log import warn
 from llmswitch.doors import Asked, Door, EventWriter, Refusal
-from llmswitch.doors.passage import despite_its_form
+from llmswitch.doors.passage import SESSION_HEADER, despite_its_form
 
 from .gate import CALLER, Receive, Scope, Send
 from .keys import Models
@@ -122,7 +122,8 @@ class Asking(ABC):
                 self.gateway.minutes.take(caller)
                 body = await read_json(scope, receive, self.gateway.settings.max_body_bytes)
                 seconds = _seconds(header(scope, b"x-request-timeout"))
-                work = self.ask(body, caller, out, entry)
+                session = header(scope, SESSION_HEADER.encode())
+                work = self.ask(body, caller, out, entry, session)
                 del body
                 await self._attended(_within(seconds, work), receive)
         except Gone:
@@ -171,8 +172,8 @@ class Asking(ABC):
             pass  # the client has gone
 
     @abstractmethod
-    async def ask(self, body: Any, caller: ServerKey, out: Out, entry: Entry) -> None:
-        """Ask the chain and answer."""
+    async def ask(self, body: Any, caller: ServerKey, out: Out, entry: Entry, session: str) -> None:
+        """Ask the chain and answer. `session`: what the header says of it; empty where it says nothing."""
 
     @abstractmethod
     def refusal(self, error: LLMSwitchError) -> Refusal:
@@ -201,13 +202,16 @@ class AtDoor(Asking):
         """As the door says it."""
         return self._door.refusal(error)
 
-    async def ask(self, body: Any, caller: ServerKey, out: Out, entry: Entry) -> None:
+    async def ask(self, body: Any, caller: ServerKey, out: Out, entry: Entry, session: str) -> None:
         """Whole, or as a stream that flows event by event."""
         asked = self._door.read(body)
         del body
         model = self.model(asked.model, caller, entry)
         options: dict[str, Any] = {name: value for name, value in asked.options.items() if name in ASKABLE}
         options.update(model=model, tags=[caller.name])
+        session = session or asked.options.get("session") or ""
+        if session:  # one client's sessions are none of another's
+            options["session"] = f"{caller.name}|{session}"
         if asked.stream:
             await self._stream(asked, options, out, entry)
             return

@@ -28,7 +28,7 @@ class Embeddings(Asking):
         """As that door says it."""
         return self._door.refusal(error)
 
-    async def ask(self, body: Any, caller: ServerKey, out: Out, entry: Entry) -> None:
+    async def ask(self, body: Any, caller: ServerKey, out: Out, entry: Entry, session: str) -> None:  # noqa: ARG002
         """The vectors, as numbers or as base64 of their floats, which the SDK asks for."""
         asked = read_texts(body)
         del body

@@ -10,6 +10,7 @@ import pytest
 
 from llmswitch import ConfigError
 from llmswitch._config_file import Loaded
+from llmswitch._sessions import binding
 from llmswitch.doors.passage import DOORS
 from llmswitch.server.admin import admin_routes
 from llmswitch.server.app import public_app, public_routes
@@ -58,6 +59,17 @@ def test_the_chain_answers_whole_and_as_a_stream(serve):
     streamed = served.say({"stream": True})
     assert (200, b"begin\ntext Hello\nend stop\n") == (streamed.status_code, streamed.content)
     assert "text/event-stream; charset=utf-8" == streamed.headers["content-type"]
+
+
+def test_a_session_is_its_clients_own(serve):
+    """The header names it; the same name from another client is another session."""
+    chains = {"main": {"targets": [{"group": ["a:m", "b:m"], "by": "order"}], "sticky": True}}
+    served = serve({"chains": chains})
+    assert {"text": "Hello", "by": "b:m"} == said(served.say(headers={"x-llmswitch-session": "s"}))
+    client = served.gateway.client
+    members = client._setup.chain("main").targets
+    sessions = [client._sessions.bound(binding("main|0", name, 1), members) for name in ("alice|s", "bob|s", "s")]
+    assert [members[1], None, None] == sessions
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,122 @@
+"""
+Sessions in the store that processes share. A call waits for its answer, a millisecond as a rule, since to go to another
+vendor than the last time costs more; where the store is slow or gone, each process goes by what it knows itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any
+
+from ._log import warn
+from ._sessions import Binding
+from ._store import said
+
+__all__ = ["Keep", "Recall", "SharedSessions"]
+
+PAUSE = 10.0
+"""Seconds for which a store that failed is not asked."""
+_VALUE = re.compile(rb"[0-9a-f]{32}")
+
+
+class SharedSessions:
+    """`opened` opens a client of Redis, by redis-py, whose own limits bound how long a call waits."""
+
+    def __init__(self, opened: Callable[[], Any], prefix: str, clock: Callable[[], float] = monotonic) -> None:
+        self._opened = opened
+        self._prefix = f"{prefix}:1:session:"
+        self._clock = clock
+        self._client: Any = None
+        self._again = float("-inf")
+
+    def recall(self, sessions: Sequence[Binding], learn: Callable[[Binding, str | None], None]) -> Recall | None:
+        """What a driver is to do, unless the store is gone."""
+        return None if self._gone else Recall(self, sessions, learn)
+
+    def keep(self, session: Binding, value: str) -> Keep | None:
+        """The same for telling it."""
+        return None if self._gone else Keep(self, session, value)
+
+    @property
+    def _gone(self) -> bool:
+        return self._clock() < self._again
+
+    def read(self, sessions: Sequence[Binding]) -> list[str | None]:
+        """The values that are kept, which are then kept for longer; nothing where that fails."""
+
+        def ask(pipe: Any) -> None:
+            for session in sessions:
+                pipe.get(self._prefix + session.name)
+                pipe.pexpire(self._prefix + session.name, round(session.seconds * 1000))
+
+        raws: list[Any] = self._done(ask)[::2]
+        return [raw.decode() if isinstance(raw, bytes) and _VALUE.fullmatch(raw) else None for raw in raws]
+
+    def write(self, session: Binding, value: str) -> None:
+        """Keep a value."""
+        self._done(lambda pipe: pipe.set(self._prefix + session.name, value, px=round(session.seconds * 1000)))
+
+    def _done(self, fill: Callable[[Any], object]) -> list[Any]:
+        try:
+            client = self._client
+            if client is None:
+                client = self._client = self._opened()
+            pipe = client.pipeline(transaction=False)
+            fill(pipe)
+            results: list[Any] = pipe.execute()
+        except Exception as problem:  # noqa: BLE001 - whatever a store's library raises, the call goes on
+            if not self._gone:
+                warn("the store can't be used (%s): each process remembers its sessions by itself", said(problem))
+            self._again = self._clock() + PAUSE
+            return []
+        return results
+
+    def close(self) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+
+class Recall:
+    """Have what the store knows of these sessions learnt."""
+
+    __slots__ = ("_learn", "_sessions", "_shared")
+
+    def __init__(
+        self, shared: SharedSessions, sessions: Sequence[Binding], learn: Callable[[Binding, str | None], None]
+    ) -> None:
+        self._shared = shared
+        self._sessions = sessions
+        self._learn = learn
+
+    def perform(self) -> None:
+        """Do it; blocks for a fraction of a second at the most."""
+        for session, value in zip(self._sessions, self._shared.read(self._sessions), strict=False):
+            self._learn(session, value)
+
+    async def aperform(self) -> None:
+        """The same without blocking the loop."""
+        await asyncio.to_thread(self.perform)
+
+
+class Keep:
+    """Tell the store to whom a session keeps."""
+
+    __slots__ = ("_session", "_shared", "_value")
+
+    def __init__(self, shared: SharedSessions, session: Binding, value: str) -> None:
+        self._shared = shared
+        self._session = session
+        self._value = value
+
+    def perform(self) -> None:
+        """Do it; blocks for a fraction of a second at the most."""
+        self._shared.write(self._session, self._value)
+
+    async def aperform(self) -> None:
+        """The same without blocking the loop."""
+        await asyncio.to_thread(self.perform)

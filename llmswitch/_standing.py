@@ -1,0 +1,93 @@
+"""What health says of one target: leave to ask it, or why not; how it is; and how it compares with others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ._breaker import BreakerState, Permit
+from ._latency import Pace
+from ._target import Target
+
+__all__ = ["Admission", "Refusal", "Standing", "TargetHealth", "shown"]
+
+
+@dataclass(slots=True, frozen=True)
+class Refusal:
+    """
+    Why a target is not asked now. `until`: monotonic seconds at which that may end. `kind`: `cooling` by a declared
+    fact, `open` by a statistic, `busy` with too many calls of our own. `reason`: the class of the error that led to
+    it, or `isolated`. `transient`: it passes by itself.
+    """
+
+    kind: Literal["cooling", "open", "busy"]
+    reason: str
+    until: float
+    transient: bool
+
+
+@dataclass(slots=True)
+class Admission:
+    """
+    Leave to ask a target once. It is handed back with what came of it, on every way out.
+
+    `before`: the state of the target's breaker, and of its endpoint's where that is worse. `cooled`: for how many
+    seconds what came of it keeps calls away.
+    """
+
+    target: Target
+    permits: dict[str, Permit] = field(default_factory=dict)
+    paid: float = 0.0
+    open: bool = True
+    before: str = "closed"
+    cooled: float | None = None
+
+    @property
+    def probe(self) -> bool:
+        """Whether the call tries a breaker whose time is over."""
+        return any(permit.probe for permit in self.permits.values())
+
+
+@dataclass(slots=True, frozen=True)
+class TargetHealth:
+    """
+    One target as `client.health()` shows it.
+
+    `state`: `ok`, `cooling` (a declared fact keeps calls away), `open` (its breaker does), `half_open` (one call at a
+    time tries it), `isolated` or `disabled` (by hand), `excluded` (by the policy: it is never asked). `seconds`: until
+    that may change. `reason`: the class of the error, or the place that the policy does not allow.
+    """
+
+    target: str
+    state: Literal["ok", "cooling", "open", "half_open", "isolated", "disabled", "excluded"]
+    seconds: float | None = None
+    reason: str | None = None
+    in_flight: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class Standing:
+    """
+    A target among others. `out`: it would not be admitted now. `busy`: calls of this process in flight there, or at
+    its account where those are bounded. `pace`: how quick it was of late, where that is known.
+    """
+
+    out: bool
+    busy: int
+    pace: Pace | None = None
+
+
+def shown(
+    target: Target, refused: Refusal | None, states: Collection[BreakerState], now: float, flying: int
+) -> TargetHealth:
+    """A target as it is shown: why it is refused, the states of its breakers, and its calls in flight."""
+    seconds = None if refused is None else max(0.0, refused.until - now)
+    if refused is not None and refused.kind == "cooling":
+        return TargetHealth(target.name, "cooling", seconds, refused.reason, flying)
+    for state in (BreakerState.ISOLATED, BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.DISABLED):
+        if state in states:
+            left = seconds if state is BreakerState.OPEN else None
+            why = refused.reason if refused is not None and refused.kind == "open" and left is not None else None
+            return TargetHealth(target.name, state.value, left, why, flying)  # type: ignore[arg-type]
+    return TargetHealth(target.name, "ok", None, None, flying)
