@@ -1,0 +1,77 @@
+"""What a cold import costs, and a first call: CPU and memory of fresh interpreters, measured in turn."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+__all__ = ["Footprint", "footprints", "table"]
+
+_ROOT = Path(__file__).parents[2]
+_TELL = """
+import json, resource, sys
+spent = resource.getrusage(resource.RUSAGE_SELF)
+with open("/proc/self/status") as status:
+    peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+print(json.dumps([(spent.ru_utime + spent.ru_stime) * 1000, peak / 1024, len(sys.modules)]))
+"""
+GOAL = 1.25  # times `import httpx, pydantic` with a model
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """
+    Of one import: milliseconds of CPU, less an empty interpreter's; the peak of memory in MB; how many modules there are.
+
+    Needs Linux's /proc.
+    """
+
+    name: str
+    cpu: float
+    memory: float
+    modules: int
+
+
+def _run(python: str, code: str) -> tuple[float, float, int]:
+    run = subprocess.run([python, "-c", code + _TELL], capture_output=True, text=True, cwd=_ROOT, check=False)
+    if run.returncode:
+        raise RuntimeError(run.stderr[-500:])
+    cpu, memory, modules = json.loads(run.stdout.splitlines()[-1])
+    return cpu, memory, modules
+
+
+def footprints(python: str, imports: Sequence[tuple[str, str]], *, rounds: int) -> list[Footprint]:
+    """`imports`: names and the statements. The first run of each, which writes its bytecode, does not count."""
+    codes = [("python", "pass"), *imports]
+    for _, code in codes:
+        _run(python, code)
+    found: dict[str, list[tuple[float, float, int]]] = {}
+    for number in range(rounds):
+        for name, code in codes if number % 2 == 0 else reversed(codes):
+            found.setdefault(name, []).append(_run(python, code))
+    empty = median(cpu for cpu, _, _ in found["python"])
+    return [
+        Footprint(
+            name,
+            median(cpu for cpu, _, _ in found[name]) - (empty if name != "python" else 0),
+            median(memory for _, memory, _ in found[name]),
+            found[name][0][2],
+        )
+        for name, _ in codes
+    ]
+
+
+def table(found: Sequence[Footprint], *, judged: bool) -> str:
+    """As Markdown; `judged`: an import of ours that misses its goal stands out."""
+    raw = next(each.cpu for each in found if each.name == "httpx")
+    lines = ["| import | CPU, ms | ratio | peak memory, MB | modules |", "|---|---|---|---|---|"]
+    for each in found:
+        ratio = f"{each.cpu / raw:.2f}"
+        late = judged and each.name.startswith("llmswitch") and each.cpu / raw > GOAL
+        ratio = f"**{ratio}**" if late else ratio
+        lines.append(f"| {each.name} | {each.cpu:.0f} | {ratio} | {each.memory:.0f} | {each.modules} |")
+    return "\n".join(lines)
