@@ -200,10 +200,10 @@ class Setup:
         with self._lock:
             return list({target.scope("target"): target for target in self._targets.values()}.values())
 
-    def target(self, name: str) -> Target:
-        """The target of that name, made if need be. Raises `ConfigError` where there is none."""
+    def target(self, wanted: str | TargetConfig) -> Target:
+        """The target of that name, or of that entry of a chain, made if need be. Raises `ConfigError`."""
         with self._lock:
-            return self._target(TargetConfig(target=name))
+            return self._target(TargetConfig(target=wanted) if isinstance(wanted, str) else wanted)
 
     # One target
 
