@@ -149,7 +149,7 @@ def test_a_missing_key(look):
     """A key that is not there is red, and yellow where the provider is optional."""
     report, sent = look()
     assert "fail" == line(report, "key", "deepseek").state
-    assert "DEEPSEEK_API_KEY" in line(report, "key", "deepseek").said
+    assert "DEEPSEEK_API_KEY" in line(report, "key", "deepseek").todo
     assert "warn" == line(look(f"{CHAIN}\nproviders.deepseek.optional = true")[0], "key", "deepseek").state
     assert [] == sent
 
@@ -332,3 +332,75 @@ def test_no_secret_is_shown(look, monkeypatch):
         shown = json.dumps(look(text, lambda _, answer=answer: answer, live=True)[0].as_json())
         for secret in (KEY, KEY[-6:], "pass-word9", "pass%2Dword9"):
             assert secret not in shown
+
+
+def test_a_model_that_ends(look, monkeypatch):
+    """A model whose last day is past, by the catalog, is told with the nearest elsewhere."""
+    monkeypatch.setenv("MOONSHOT_API_KEY", KEY)
+    model = next(entry for entry in _registry.provider("moonshot").families if entry.retires is not None).match[0]
+    report, _ = look(f'chains.main.targets = ["moonshot:{model.rstrip("*")}"]')
+    found = line(report, "retirement", "moonshot")
+    assert "warn" == found.state
+    assert "has not been served since" in found.said
+    assert "the nearest elsewhere: " in found.todo
+
+
+def test_a_key_file_that_others_can_read(look, tmp_path):
+    """It is yellow, and says what to do."""
+    (tmp_path / "key").write_text(KEY)
+    (tmp_path / "key").chmod(0o644)
+    report, _ = look(f'{CHAIN}\nproviders.deepseek.api_key = {{ file = "{tmp_path / "key"}" }}')
+    found = line(report, "key", "deepseek")
+    assert ("warn", "chmod 600 the file") == (found.state, found.todo)
+
+
+def test_a_store_that_is_away(look):
+    """A Redis that does not answer is red; its password is not shown."""
+    report, _ = look('store.url = { env = "STORE" }')
+    assert "STORE" in line(report, "store").said
+    report, _ = look('store.url = "redis://user:pass-word9@127.0.0.1:1/0"')
+    assert "fail" == line(report, "store").state
+    assert "pass-word9" not in json.dumps(report.as_json())
+
+
+def test_proxies_of_the_environment(look, monkeypatch):
+    """A proxy variable that does not count is said, and that it can."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:pass-word9@127.0.0.1:1")
+    monkeypatch.setenv("DEEPSEEK_API_KEY", KEY)
+    assert "not used" in line(look()[0], "environment").said
+    report, _ = look(f"{CHAIN}\nhttp.trust_env = true")
+    assert "by http://127.0.0.1:1" == line(report, "proxy", "deepseek").said
+    assert "pass-word9" not in json.dumps(report.as_json())
+
+
+def test_a_call_that_fails(look, monkeypatch):
+    """What a live call meets is told by its class, with what to do."""
+    monkeypatch.setenv("DEEPSEEK_API_KEY", KEY)
+    broke = said({"error": {"message": "Insufficient Balance"}}, 402)
+    report, _ = look(answer=lambda request: broke if request.method == "POST" else vendor(request), live=True)
+    found = line(report, "call", "deepseek")
+    assert ("fail", "Arrears") == (found.state, found.facts["error"])
+    assert found.todo.startswith("top the account up")
+
+
+def test_silence_has_an_end(look, monkeypatch):
+    """A provider that says nothing, here in a drill, costs its own time alone."""
+    monkeypatch.setenv("DEEPSEEK_API_KEY", KEY)
+    began = time.monotonic()
+    report, _ = look(f'{CHAIN}\ndrill.deepseek = "hang"', seconds=0.2)
+    assert time.monotonic() - began < 3
+    assert "fail" == line(report, "host", "deepseek").state
+
+
+@pytest.mark.parametrize("name", _registry.provider_names())
+def test_what_a_vendor_offers(name):
+    """Pointers and paths of a provider's file are such, and a balance is told at sites that there are."""
+    spec = _registry.provider(name)
+    for listing in [spec.model_list] if spec.model_list is not None and spec.model_list.path else []:
+        assert listing.path.startswith("/")
+        assert listing.items.startswith("/")
+    for balance in [spec.balance] if spec.balance is not None else []:
+        assert balance.path.startswith("/")
+        assert balance.amount.startswith("/")
+        assert balance.currency or balance.currency_at
+        assert balance.currency.keys() <= spec.sites.keys()

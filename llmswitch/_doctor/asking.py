@@ -39,6 +39,7 @@ __all__ = ["Asker", "Heard", "moved"]
 
 _CARRIER = ChatRequest.read("-")  # a call has a request; of these nothing of it is sent
 _TINY = "Say OK."
+_LEAST = 0.1  # seconds that any request has
 _FEW = 16  # tokens: the least that every vendor takes
 
 
@@ -131,22 +132,21 @@ def moved(target: Target, endpoint: Endpoint) -> Target:
 
 
 class Asker:
-    """Sends one request at a time for whichever thread asks, within so many seconds each."""
+    """Sends one request at a time for whichever thread asks; `live_seconds` is what a call may take."""
 
-    def __init__(self, connections: Connections, drill: Drill | None, seconds: float, live_seconds: float) -> None:
+    def __init__(self, connections: Connections, drill: Drill | None, live_seconds: float) -> None:
         self._connections = connections
         self.drill = drill
-        self.seconds = seconds
         self._live_seconds = live_seconds
 
-    def get(self, target: Target, path: str) -> Heard:
-        """A GET with the target's key, of a path below its address."""
-        return self._ask(target, _Get(path), _CARRIER, self.seconds)
+    def get(self, target: Target, path: str, by: float) -> Heard:
+        """A GET with the target's key, of a path below its address, until `by` (monotonic seconds)."""
+        return self._ask(target, _Get(path), _CARRIER, max(_LEAST, by - monotonic()))
 
-    def knock(self, target: Target) -> Heard:
+    def knock(self, target: Target, by: float) -> Heard:
         """A HEAD of the target's address, without its key: whatever is answered, somebody is there."""
         keyless = moved(target, target.endpoint.beside(target.endpoint.base_url))
-        return self._ask(keyless, _Get("", "HEAD"), _CARRIER, self.seconds)
+        return self._ask(keyless, _Get("", "HEAD"), _CARRIER, max(_LEAST, by - monotonic()))
 
     def chat(self, target: Target) -> Heard:
         """One tiny call."""

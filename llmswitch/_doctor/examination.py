@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from time import monotonic
 
 from llmswitch._endpoint import Endpoint
 from llmswitch._endpoints import same_origin
@@ -24,17 +25,27 @@ from .site import other_site, site_check, todo_for
 
 __all__ = ["Examiner"]
 
+_REHEARSED = "this is rehearsed: unset LLMSWITCH_DRILL, or take it out of [drill]"
+
 
 class Examiner:
     """
-    Looks at one provider at a time, for whichever thread asks. `live`: calls may be made that cost something. `places`:
-    where data may go, `None` for anywhere. `spent`: what was used of grants, by their labels.
+    Looks at one provider at a time, for whichever thread asks. `seconds`: for all that is free of charge, together.
+    `live`: calls may be made that cost something. `places`: where data may go, `None` for anywhere. `spent`: what was
+    used of grants, by their labels.
     """
 
     def __init__(
-        self, asker: Asker, *, live: bool, places: Collection[str] | None, spent: Mapping[str, Decimal | None]
+        self,
+        asker: Asker,
+        *,
+        seconds: float,
+        live: bool,
+        places: Collection[str] | None,
+        spent: Mapping[str, Decimal | None],
     ) -> None:
         self._asker = asker
+        self._seconds = seconds
         self._live = live
         self._places = places
         self._spent = spent
@@ -51,6 +62,9 @@ class Examiner:
             return _section(subject, None, [*checks, *live])
         key, sendable = key_check(subject)
         checks = self._asked(subject, target) if sendable else self._unasked(target)
+        drill = self._asker.drill
+        if drill is not None and drill.fault(spec.name) is not None:
+            checks = [replace(each, todo=_REHEARSED) if each.state in ("warn", "fail") else each for each in checks]
         return _section(subject, target.endpoint, [key, *checks, *self._grants(subject)])
 
     def _grants(self, subject: Subject) -> list[Check]:
@@ -58,37 +72,37 @@ class Examiner:
 
     def _unasked(self, target: Target) -> list[Check]:
         """With a key that is not sent, all that can be told is whether somebody is there."""
-        return self._way(target, self._asker.knock(target))
+        return self._way(target, self._asker.knock(target, self._by()))
+
+    def _by(self) -> float:
+        return monotonic() + self._seconds
 
     def _way(self, target: Target, heard: Heard) -> list[Check]:
-        return [
-            proxy_check(target.endpoint, heard),
-            host_check(target, heard, self._asker.drill),
-            clock_check(target, heard),
-        ]
+        checks = [proxy_check(target.endpoint, heard), host_check(target, heard, self._asker.drill)]
+        return [*checks, clock_check(target, heard)] if reached(heard) else checks
 
     def _asked(self, subject: Subject, target: Target) -> list[Check]:
-        listing = model_list(subject.spec)
-        heard = self._asker.get(target, listing.path) if listing is not None else self._asker.knock(target)
+        listing, by = model_list(subject.spec), self._by()
+        heard = self._asker.get(target, listing.path, by) if listing is not None else self._asker.knock(target, by)
         checks = self._way(target, heard)
         if not reached(heard):
             return checks
         telling = listing is not None and not listing.open
         evidence, further = [heard] if telling else [], []
         if not (telling and _refused([heard])):
-            further = self._further(subject, target, evidence)
+            further = self._further(subject, target, evidence, by)
         other = None
         if self._live and any(isinstance(each.error, AuthInvalid) for each in evidence):
-            other = other_site(subject, self._asker, listing, self._places)
+            other = other_site(subject, self._asker, listing, self._places, self._by())
         site = site_check(subject, evidence, listed=listing is not None, other=other)
         # what a list tells is of no use to who may not ask
         models = [] if _refused(evidence) else model_checks(subject.targets, listing, heard)
         return [*checks, site, *models, *further]
 
-    def _further(self, subject: Subject, target: Target, evidence: list[Heard]) -> list[Check]:
+    def _further(self, subject: Subject, target: Target, evidence: list[Heard], by: float) -> list[Check]:
         """What is asked of who does not refuse the key: the balance, and one call. What they say of it is evidence."""
         checks = []
-        balance = self._balance(target)
+        balance = self._balance(target, by)
         if balance is not None:
             check, heard = balance
             checks.append(check)
@@ -101,14 +115,14 @@ class Examiner:
             evidence.append(heard)
         return checks
 
-    def _balance(self, target: Target) -> tuple[Check, Heard] | None:
+    def _balance(self, target: Target, by: float) -> tuple[Check, Heard] | None:
         """At the vendor's own host alone."""
         endpoint, site = target.endpoint, target.spec.sites.get(target.endpoint.site)
         spec = balance_spec(target.spec.balance, endpoint.site)
         if spec is None or site is None or not same_origin(endpoint.base_url, site.base_url):
             return None
         root = replace(endpoint, base_url=endpoint.origin, _address=None)
-        heard = self._asker.get(moved(target, root), spec.path)
+        heard = self._asker.get(moved(target, root), spec.path, by)
         return balance_check(spec, endpoint.site, heard), heard
 
     def _call(self, target: Target) -> tuple[Check, Heard]:

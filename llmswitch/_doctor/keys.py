@@ -30,15 +30,16 @@ def lacking(subject: Subject) -> list[Check]:
     problem = subject.problem
     assert problem is not None
     if isinstance(problem, KeyMissing):
+        said, wants, todo = problem.message.partition(": set ")
+        todo = f"set {todo}" if wants else _set_it(subject.spec)
         if subject.own.optional:
-            said = f"{problem.message}; it is optional, so chains go on without it"
-            return [Check("key", "warn", said, _set_it(subject.spec))]
-        return [Check("key", "fail", problem.message, _set_it(subject.spec))]
+            return [Check("key", "warn", f"{said}; it is optional, so chains go on without it", todo)]
+        return [Check("key", "fail", said, todo)]
     return [Check("settings", "fail", problem.message, "put it right in the configuration, or in the environment")]
 
 
 def _set_it(spec: ProviderSpec) -> str:
-    return f'set the variable, or say where the key is: api_key = {{ env = "…" }} under [providers.{spec.name}]'
+    return f'put the key there, or say where it is: api_key = {{ env = "…" }} under [providers.{spec.name}]'
 
 
 def key_check(subject: Subject) -> tuple[Check, bool]:
@@ -64,9 +65,9 @@ def key_check(subject: Subject) -> tuple[Check, bool]:
             state, odd, todo = strange
             return Check("key", state, f"{said}: {odd}", todo, facts), state != "fail"
     if subject.doubts:
-        return Check(
-            "key", "warn", f"{said}; {'; '.join(subject.doubts)}", "clean the place where the key is", facts
-        ), True
+        doubts = "; ".join(subject.doubts)
+        todo = "chmod 600 the file" if "chmod" in doubts else "put the place in order where the key is"
+        return Check("key", "warn", f"{said}; {doubts}", todo, facts), True
     return Check("key", "ok", said, facts=facts), True
 
 

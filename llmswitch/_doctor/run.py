@@ -29,7 +29,7 @@ from .report import Check, Report
 
 __all__ = ["examine"]
 
-_SECONDS = 8.0  # for one request; no provider is sent a second one where the first found nobody
+_SECONDS = 8.0  # for all that is free of charge at one provider
 _LIVE_SECONDS = 30.0
 _AT_ONCE = 16
 _STORE_SECONDS = 1.0
@@ -46,7 +46,7 @@ def examine(
     """
     Look at everything. `path`: the configuration, in place of the one that is found. `live`: one tiny call to each
     provider, and where a key is refused at one of its vendor's sites, it is tried at the others. `only`: these
-    providers. `seconds`: for each request but the calls.
+    providers. `seconds`: for what is free of charge, at each provider.
 
     What is wrong with the configuration is a line of the report. Raises `ConfigError` where `only` names no provider.
     """
@@ -58,14 +58,15 @@ def examine(
         machine.append(drill_check(read.drill))
     machine.append(store_check(read.loaded))
     subjects = plan(read.loaded, read.setup, only)
-    asker = Asker(read.connections, read.drill, seconds, max(seconds, _LIVE_SECONDS))
+    asker = Asker(read.connections, read.drill, _LIVE_SECONDS)
     places = read.loaded.config.policy.jurisdictions
-    examiner = Examiner(asker, live=live, places=places, spent=_spent(read.loaded))
+    examiner = Examiner(asker, seconds=seconds, live=live, places=places, spent=_spent(read.loaded))
+    threads = ThreadPoolExecutor(min(_AT_ONCE, max(1, len(subjects))))
     try:
-        with ThreadPoolExecutor(min(_AT_ONCE, max(1, len(subjects)))) as threads:
-            sections = tuple(threads.map(examiner.examine, subjects))
+        sections = tuple(threads.map(examiner.examine, subjects))
     finally:
-        read.connections.close()
+        read.connections.close()  # after Ctrl-C this ends what is under way
+        threads.shutdown(cancel_futures=True)
     return Report(__version__, live, tuple(machine), sections)
 
 

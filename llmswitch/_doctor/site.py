@@ -99,9 +99,11 @@ def _others(subject: Subject, places: Collection[str] | None) -> Iterator[tuple[
             yield name, other
 
 
-def other_site(subject: Subject, asker: Asker, listing: ModelList | None, places: Collection[str] | None) -> str | None:
+def other_site(
+    subject: Subject, asker: Asker, listing: ModelList | None, places: Collection[str] | None, by: float
+) -> str | None:
     """
-    The vendor's site that takes the key which another refused, found by asking for its list of models.
+    The vendor's site that takes the key which another refused, found by asking for its list of models, until `by`.
 
     The key goes to that vendor's hosts alone, and to no place that the policy does not allow.
     """
@@ -113,7 +115,7 @@ def other_site(subject: Subject, asker: Asker, listing: ModelList | None, places
         endpoint = replace(
             target.endpoint, site=name, base_url=site.base_url, jurisdiction=site.jurisdiction, _address=None
         )
-        heard = asker.get(moved(target, endpoint), listing.path)
+        heard = asker.get(moved(target, endpoint), listing.path, by)
         if heard.error is None and heard.body is not None:
             return name
     return None
