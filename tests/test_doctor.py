@@ -182,6 +182,24 @@ def test_a_key_goes_to_no_place_that_is_forbidden(look, monkeypatch):
     assert "api.moonshot.ai" not in {each.url.host for each in sent}
 
 
+def test_who_is_not_asked(look, monkeypatch):
+    """A provider that the policy forbids gets no request, and its key is not looked for."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    text = 'chains.main.targets = ["openai:gpt-5.4-mini", "deepseek:deepseek-flash"]\npolicy.jurisdictions = ["cn"]'
+    report, sent = look(text, live=True)
+    assert {"site": "skipped"} == states(report, "openai")
+    assert [] == sent
+
+
+@pytest.mark.parametrize(("status", "state"), [(500, "warn"), (429, "warn"), (402, "fail"), (404, "skipped")])
+def test_a_list_that_is_not_given(look, monkeypatch, status, state):
+    """That a vendor is broken or busy says nothing of the key; that the account is empty is red."""
+    monkeypatch.setenv("DEEPSEEK_API_KEY", KEY)
+    report, _ = look(answer=lambda _: said({"error": {"message": "no"}}, status))
+    assert state == line(report, "site", "deepseek").state
+    assert "skipped" == line(report, "model", "deepseek").state
+
+
 def test_a_region_that_is_blocked(look, monkeypatch):
     """That a vendor does not serve this place is known as such, and who else there is."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)

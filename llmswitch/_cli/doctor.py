@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -46,13 +47,14 @@ def doctor(
 
     The status is 1 where a line is red, else 0; 2 for wrong arguments.
     """
-    with failures():
+    console = stderr()
+    with failures(), console.status("asking") if console.is_terminal else nullcontext():
         report = examine(config, live=live, only=providers or ())
     if json_:
         print(json.dumps(report.as_json(), indent=2))  # noqa: T201 - what was asked for
     else:
         print_table(_table(report))
-        stderr().print(_summary(report))
+        console.print(_summary(report))
     if report.state == "fail":
         raise typer.Exit(1)
 

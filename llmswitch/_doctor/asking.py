@@ -33,7 +33,7 @@ from llmswitch._reading import Reading
 from llmswitch._reply import ChatReply, ChatWarning
 from llmswitch._request import ChatRequest
 from llmswitch._target import Target
-from llmswitch._wire import Exchange, Fault, Opened
+from llmswitch._wire import Exchange, Fault, Open, Opened
 
 __all__ = ["Asker", "Heard", "moved"]
 
@@ -179,6 +179,8 @@ class Asker:
         try:
             while True:
                 action, sent = steps.send(outcome), time()
+                if isinstance(action, Open):
+                    heard.status = None  # what a token's host said is no answer of the next one
                 outcome = driver.perform(action)
                 if isinstance(outcome, Opened):
                     heard.note(outcome, sent)

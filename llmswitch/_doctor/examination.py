@@ -88,8 +88,8 @@ class Examiner:
         if not reached(heard):
             return checks
         telling = listing is not None and not listing.open
-        evidence, further = [heard] if telling else [], []
-        if not (telling and _refused([heard])):
+        evidence, further = [heard] if telling or isinstance(heard.error, RegionBlocked) else [], []
+        if not _refused(evidence):
             further = self._further(subject, target, evidence, by)
         other = None
         if self._live and any(isinstance(each.error, AuthInvalid) for each in evidence):
@@ -112,7 +112,8 @@ class Examiner:
         if self._live and subject.targets and not _refused(evidence):
             check, heard = self._call(target)
             checks.append(check)
-            evidence.append(heard)
+            if heard.error is None or _refused([heard]):
+                evidence.append(heard)
         return checks
 
     def _balance(self, target: Target, by: float) -> tuple[Check, Heard] | None:

@@ -125,7 +125,8 @@ def clock_check(target: Target, heard: Heard) -> Check:
         )
     way = "ahead of" if ahead > 0 else "behind"
     signs = target.endpoint.credential is not None
-    said = f"{abs(ahead):.0f} s {way} the vendor's" + (", whose requests are signed with the time" if signs else "")
+    said = f"{abs(ahead):.0f} s {way} the vendor's"
+    said += ", and what proves who asks here goes by the time" if signs else ""
     todo = (
         "set this machine's clock: `timedatectl set-ntp true` (Linux), `sntp -sS time.apple.com` (macOS), "
         "`w32tm /resync` (Windows)"

@@ -26,9 +26,11 @@ _DISTINCT = 4  # characters of a beginning that many vendors' keys do not share
 
 
 def lacking(subject: Subject) -> list[Check]:
-    """The lines of a provider that no target could be made of."""
+    """The lines of a provider that no target could be made of, or none was because the policy forbids it."""
     problem = subject.problem
-    assert problem is not None
+    if problem is None:
+        said = f"it is not asked: policy.jurisdictions keeps data from where it would go ({subject.outside})"
+        return [Check("site", "skipped", said, facts={"jurisdiction": subject.outside})]
     if isinstance(problem, KeyMissing):
         said, wants, todo = problem.message.partition(": set ")
         todo = f"set {todo}" if wants else _set_it(subject.spec)

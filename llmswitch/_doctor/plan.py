@@ -26,16 +26,16 @@ _NO_MODEL = "-"  # a target has to name one, for a provider of which no chain as
 class Subject:
     """
     One provider to look at. `targets`: those of the chains; where there are none, `target` still says where it is and
-    whose account. `problem`: why there is no target. `doubts`: what was warned of while its key was read. `named`: the
-    configuration names it.
+    whose account. `problem`: why there is no target. `outside`: where data would go, though the policy keeps it from
+    there; then its key is not looked for. `doubts`: what was warned of while the key was read.
     """
 
     spec: ProviderSpec
     own: ProviderConfig
-    named: bool
     target: Target | None = None
     targets: list[Target] = field(default_factory=list)
     problem: ConfigError | None = None
+    outside: str | None = None
     doubts: list[str] = field(default_factory=list)
 
 
@@ -56,7 +56,7 @@ def plan(loaded: Loaded, setup: Setup, only: Collection[str] = ()) -> list[Subje
     chosen = [name for name in known if not only or name in only] + [name for name in only if name not in known]
     if not chosen:
         chosen = [spec.name for spec in map(provider, provider_names()) if spec.server is not None]
-    return [_subject(setup, config, name, entries.get(name, []), named=name in named) for name in chosen]
+    return [_subject(setup, config, name, entries.get(name, [])) for name in chosen]
 
 
 def _entries(config: Config) -> Iterator[TargetConfig]:
@@ -76,23 +76,25 @@ def _in_environment() -> Iterator[str]:
             yield spec.name
 
 
-def _subject(setup: Setup, config: Config, name: str, entries: list[TargetConfig], *, named: bool) -> Subject:
+def _subject(setup: Setup, config: Config, name: str, entries: list[TargetConfig]) -> Subject:
     own = config.providers.get(name) or ProviderConfig()
     try:
         spec = setup.spec(name)
     except ConfigError as problem:
-        return Subject(ProviderSpec(name=name, dialect=""), own, named, problem=problem)
-    subject = Subject(spec, own, named)
+        return Subject(ProviderSpec(name=name, dialect=""), own, problem=problem)
+    subject = Subject(spec, own)
     wanted = entries or [TargetConfig(target=f"{name}:{spec.default_model or _NO_MODEL}")]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            targets = [setup.target(entry) for entry in wanted]
+            places = [setup.place_outside(entry) for entry in wanted]
+            subject.outside = next((at.jurisdiction for at in places if at is not None), None)
+            targets = [setup.target(entry) for entry, at in zip(wanted, places, strict=True) if at is None]
         except ConfigError as problem:
             subject.problem = problem
         else:
-            subject.target = targets[0]
-            unnamed = targets[0].model == _NO_MODEL
-            subject.targets = [] if unnamed else list({target.name: target for target in targets}.values())
+            subject.target = next(iter(targets), None)
+            named = {target.name: target for target in targets if target.model != _NO_MODEL}
+            subject.targets = list(named.values())
     subject.doubts = [str(each.message) for each in caught if issubclass(each.category, UserWarning)]
     return subject

@@ -34,11 +34,10 @@ def site_check(subject: Subject, evidence: list[Heard], *, listed: bool, other: 
         "jurisdiction": endpoint.jurisdiction,
     }
     problem = _weightiest(evidence)
+    if problem is None and any(heard.error is None for heard in evidence):
+        return Check("site", "ok", f"{where}: {_taken(target)}", facts=facts | {"accepted": True})
     if problem is None:
-        taken = any(heard.error is None and heard.status is not None for heard in evidence)
-        if taken:
-            return Check("site", "ok", f"{where}: {_taken(target)}", facts=facts | {"accepted": True})
-        why = "its list of models says nothing of the key" if listed else "this vendor has nothing to ask that is free"
+        why = _why(evidence, listed=listed)
         said = f"{where}; whether the key is taken there is not known: {why}"
         return Check("site", "skipped", said, "--live tells", facts | {"accepted": None})
     facts |= {"accepted": False, "error": type(problem).__name__}
@@ -47,7 +46,8 @@ def site_check(subject: Subject, evidence: list[Heard], *, listed: bool, other: 
             said = f'{where}: the key is refused; it is one of site "{other}"'
             return Check("site", "fail", said, _choose(subject.spec.name, other), facts | {"key_of_site": other})
         return Check("site", "fail", f"{where}: {problem.message}", _other_key(subject), facts)
-    state: State = "fail" if isinstance(problem, (_errors.RegionBlocked, _errors.RedirectRefused)) else "warn"
+    grave = (_errors.RegionBlocked, _errors.RedirectRefused, _errors.Arrears, _errors.QuotaExhausted)
+    state: State = "fail" if isinstance(problem, grave) else "warn"
     return Check("site", state, f"{where}: {problem.message}", todo_for(problem, target), facts)
 
 
@@ -56,12 +56,23 @@ def _taken(target: Target) -> str:
     return "it takes the key" if secret else "it answers"
 
 
+_NO_SUCH = (_errors.ModelGone, _errors.BadRequest)  # at a list: the vendor has none
+
+
 def _weightiest(evidence: list[Heard]) -> LLMSwitchError | None:
-    """What was said of the key or of the place; that somebody is busy, or has no such list, says nothing of them."""
-    kinds = (_errors.RegionBlocked, _errors.AuthInvalid, _errors.RedirectRefused, _errors.MalformedResponse)
-    found = [heard.error for heard in evidence if isinstance(heard.error, kinds)]
-    forbidden = [heard.error for heard in evidence if type(heard.error) is _errors.PermissionDenied]
-    return next(iter([*found, *forbidden]), None)
+    """What was said of the place or of the key; where nobody took it, what else came in the place of an answer."""
+    found = [heard.error for heard in evidence if heard.error is not None and not isinstance(heard.error, _NO_SUCH)]
+    first = (_errors.RegionBlocked, _errors.AuthInvalid)
+    refusal = next((error for kind in first for error in found if isinstance(error, kind)), None)
+    taken = any(heard.error is None for heard in evidence)
+    return refusal or (None if taken else next(iter(found), None))
+
+
+def _why(evidence: list[Heard], *, listed: bool) -> str:
+    """Why nothing is known of the key."""
+    if any(isinstance(heard.error, _NO_SUCH) for heard in evidence):
+        return "there is no list of models at this address"
+    return "its list of models is given to anybody" if listed else "this vendor has nothing to ask that is free"
 
 
 def _elsewhere(target: Target) -> bool:
