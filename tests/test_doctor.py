@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 
 import httpx
 import pytest
 
 from llmswitch import _registry
+from llmswitch._config import GrantConfig
 from llmswitch._doctor.keys import _PLACEHOLDER
+from llmswitch._doctor.money import grant_checks
 from llmswitch._doctor.run import examine
 from llmswitch._errors import ConfigError
+from llmswitch._grants import label_of
 from llmswitch.testing import FakeVendor
 
 KEY = "sk-0123456789abcdefghijklmnop"
@@ -126,6 +130,8 @@ def test_report_is_stable(look, monkeypatch):
         ("gsk_0123456789abcdefghij", "fail", "looks like a key of groq"),
         ("0123456789abcdefghijklmnop", "warn", "does not look like other keys"),
         (f" {KEY}\n", "warn", "spaces or line breaks"),
+        (f"{KEY}\u00e9", "fail", "can't stand in a header"),
+        (f"Bearer {KEY}", "fail", "begins with 'Bearer '"),
     ],
 )
 def test_keys_that_can_be_none(look, monkeypatch, key, state, word):
@@ -214,8 +220,8 @@ def test_a_region_that_is_blocked(look, monkeypatch):
 def test_a_clock_that_is_off(look, monkeypatch, offset, state):
     """More than a minute between the vendor's clock and this one is said."""
     monkeypatch.setenv("DEEPSEEK_API_KEY", KEY)
-    date = formatdate(time.time() + offset, usegmt=True)
-    report, _ = look(answer=lambda _: said(MODELS, date=date))
+    served = formatdate(time.time() + offset, usegmt=True)
+    report, _ = look(answer=lambda _: said(MODELS, date=served))
     found = line(report, "clock", "deepseek")
     assert state == found.state
     assert abs(found.facts["ahead_seconds"] + offset) <= 2
@@ -226,8 +232,8 @@ def test_a_clock_by_which_requests_are_signed(look, monkeypatch):
     monkeypatch.setenv("QIANFAN_ACCESS_KEY", "ALTAK0123456789")
     monkeypatch.setenv("QIANFAN_SECRET_KEY", "0123456789abcdef0123456789abcdef")
     text = 'chains.main.targets = ["wenxin:ernie-3.5-8k"]\nproviders.wenxin.scheme = "bce"'
-    date = formatdate(time.time() - 400, usegmt=True)
-    report, sent = look(text, lambda _: httpx.Response(404, headers={"date": date}), only=["wenxin"])
+    served = formatdate(time.time() - 400, usegmt=True)
+    report, sent = look(text, lambda _: httpx.Response(404, headers={"date": served}), only=["wenxin"])
     assert "fail" == line(report, "clock", "wenxin").state
     assert [("HEAD", False)] == [(each.method, "authorization" in each.headers) for each in sent]
     assert "skipped" == line(report, "site", "wenxin").state
@@ -305,6 +311,22 @@ def test_grants(look, monkeypatch):
     grants = ", ".join(f"{{ tokens = 1000000, expires = {day} }}" for day in days)
     report, _ = look(f"{CHAIN}\nproviders.deepseek.grants = [{grants}]")
     assert ["fail", "warn", "ok"] == [check.state for check in report.providers[0].checks if check.name == "grant"]
+
+
+def test_what_is_left_of_a_grant():
+    """Where processes share a store, what is left is told; one that is used up is yellow."""
+    given = GrantConfig(tokens=1000, expires=datetime.now(UTC).date() + timedelta(days=90))
+    [left] = grant_checks("deepseek", (given,), {label_of("deepseek", given): 400})
+    assert ("ok", 600) == (left.state, left.facts["left"])
+    [left] = grant_checks("deepseek", (given,), {label_of("deepseek", given): 1000})
+    assert ("warn", 0) == (left.state, left.facts["left"])
+
+
+def test_a_model_that_answers_is_there(look, monkeypatch):
+    """What a live call has shown stands against the vendor's list."""
+    monkeypatch.setenv("DEEPSEEK_API_KEY", KEY)
+    report, _ = look('chains.main.targets = ["deepseek:deepseek-fresh"]', live=True)
+    assert "ok" == line(report, "model", "deepseek").state
 
 
 def test_a_drill_is_said(look, monkeypatch):

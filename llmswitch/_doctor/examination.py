@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from decimal import Decimal
 from time import monotonic
 
 from llmswitch._endpoint import Endpoint
@@ -42,7 +41,7 @@ class Examiner:
         seconds: float,
         live: bool,
         places: Collection[str] | None,
-        spent: Mapping[str, Decimal | None],
+        spent: Mapping[str, int],
     ) -> None:
         self._asker = asker
         self._seconds = seconds
@@ -97,7 +96,8 @@ class Examiner:
         site = site_check(subject, evidence, listed=listing is not None, other=other)
         # what a list tells is of no use to who may not ask
         models = [] if _refused(evidence) else model_checks(subject.targets, listing, heard)
-        return [*checks, site, *models, *further]
+        answered = {check.facts["model"] for check in further if check.name == "call" and check.state == "ok"}
+        return [*checks, site, *(_proven(check, answered) for check in models), *further]
 
     def _further(self, subject: Subject, target: Target, evidence: list[Heard], by: float) -> list[Check]:
         """What is asked of who does not refuse the key: the balance, and one call. What they say of it is evidence."""
@@ -144,6 +144,13 @@ class Examiner:
             said += f", {usage.input_tokens or 0} tokens in, {usage.output_tokens or 0} out"
         said += f", for {reply.cost}" if reply.cost is not None else ""
         return Check("call", "ok", said, facts=facts), heard
+
+
+def _proven(check: Check, answered: set[str]) -> Check:
+    """A model that has answered is there, whatever a list says."""
+    if check.name != "model" or check.state == "ok" or check.facts["model"] not in answered:
+        return check
+    return replace(check, state="ok", said=f"{check.said}; but it answers", todo="")
 
 
 def _refused(evidence: list[Heard]) -> bool:

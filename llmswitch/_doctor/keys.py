@@ -31,6 +31,8 @@ def lacking(subject: Subject) -> list[Check]:
     if problem is None:
         said = f"it is not asked: policy.jurisdictions keeps data from where it would go ({subject.outside})"
         return [Check("site", "skipped", said, facts={"jurisdiction": subject.outside})]
+    if not isinstance(problem, KeyMissing) and re.search(r"\bkey\b", problem.message):
+        return [Check("key", "fail", problem.message, "put the key there again, and nothing else")]
     if isinstance(problem, KeyMissing):
         said, wants, todo = problem.message.partition(": set ")
         todo = f"set {todo}" if wants else _set_it(subject.spec)

@@ -7,7 +7,6 @@ import platform
 import re
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
-from time import monotonic
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from llmswitch._config import HTTPConfig
@@ -15,12 +14,11 @@ from llmswitch._config_file import Loaded
 from llmswitch._drill import Drill
 from llmswitch._errors import ConfigError
 from llmswitch._proxies import EnvironmentProxies
-from llmswitch._store import said, store_opener
 from llmswitch._version import __version__
 
 from .report import Check
 
-__all__ = ["configuration_check", "drill_check", "machine_checks", "store_check"]
+__all__ = ["configuration_check", "drill_check", "machine_checks"]
 
 _EXTRA = re.compile(r"""^([A-Za-z0-9._-]+).*;\s*extra\s*==\s*["']([^"']+)["']""")
 _FOR_DEVELOPMENT = frozenset({"test", "slow", "bench", "lint"})
@@ -49,7 +47,7 @@ def configuration_check(loaded: Loaded, doubts: list[str]) -> Check:
     if loaded.source == "no configuration file":
         said = "none was found: the providers whose keys are in the environment are used"
         return Check("configuration", "ok", said, "`llmswitch init` writes one", facts)
-    words = f"{loaded.source}: {len(config.chains)} chains, {len(config.providers)} providers"
+    words = f"{loaded.source}: chains: {len(config.chains)}, tables of providers: {len(config.providers)}"
     if doubts:
         return Check("configuration", "warn", f"{words}; {'; '.join(doubts)}", "chmod 600 the file", facts)
     return Check("configuration", "ok", words, facts=facts)
@@ -59,27 +57,6 @@ def drill_check(drill: Drill) -> Check:
     """That an outage is rehearsed: the lines of these providers are."""
     todo = "what is said of them is rehearsed too; unset LLMSWITCH_DRILL, or take [drill] out, to see them as they are"
     return Check("drill", "warn", str(drill), todo, {"drill": str(drill)})
-
-
-def store_check(loaded: Loaded) -> Check:
-    """Whether the store is there that processes share."""
-    if loaded.config.store.url is None:
-        return Check("store", "ok", "none: each process keeps what it knows to itself", facts={"shared": False})
-    facts = {"shared": True}
-    try:
-        store = store_opener(loaded.config.store, loaded.source, strict=loaded.config.strict)()
-    except ConfigError as problem:
-        return Check("store", "fail", problem.message, "put it right under [store]", facts)
-    began = monotonic()
-    try:
-        store.read([])
-    except Exception as problem:  # noqa: BLE001 - a store may raise anything
-        todo = "is it running there, at the address under [store]? Calls go on without it, each process for itself"
-        return Check("store", "fail", f"it does not answer ({said(problem)})", todo, facts)
-    finally:
-        store.close()
-    ms = round((monotonic() - began) * 1000)
-    return Check("store", "ok", f"it answers ({ms} ms)", facts=facts | {"ms": ms})
 
 
 def _extras(config: HTTPConfig) -> Check:

@@ -9,6 +9,7 @@ from typing import Any
 
 from llmswitch import _errors
 from llmswitch._config import GrantConfig
+from llmswitch._grants import label_of
 from llmswitch._provider import BalanceSpec
 from llmswitch._window import zone_of
 
@@ -58,15 +59,13 @@ def _amount(spec: BalanceSpec, site: str, entry: Any) -> tuple[Decimal, str] | N
     return (amount, told if isinstance(told, str) else "") if amount.is_finite() else None
 
 
-def grant_checks(
-    provider: str, grants: tuple[GrantConfig, ...], spent: Mapping[str, Decimal | None]
-) -> Iterator[Check]:
+def grant_checks(provider: str, grants: tuple[GrantConfig, ...], spent: Mapping[str, int]) -> Iterator[Check]:
     """A line for each grant of the configuration. `spent`: what was used of each, by its label, where that is known."""
     for given in grants:
         zone = zone_of(given.zone)
         left_days = (given.expires - datetime.now(zone).date()).days
-        used = spent.get(f"{provider}'s grant of {given.tokens} tokens until {given.expires}")
-        left = None if used is None else max(0, given.tokens - int(used))
+        used = spent.get(label_of(provider, given))
+        left = None if used is None else max(0, given.tokens - used)
         facts = {"tokens": given.tokens, "left": left, "expires": str(given.expires), "days": left_days}
         much = f"{given.tokens:,} tokens" if left is None else f"{left:,} of {given.tokens:,} tokens left"
         name = f"{much} for {', '.join(given.models)}"

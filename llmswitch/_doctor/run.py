@@ -6,12 +6,9 @@ import warnings
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
-from llmswitch._between_calls import spending_of
 from llmswitch._config import Config
 from llmswitch._config_file import Loaded
 from llmswitch._connections import Connections
@@ -23,16 +20,16 @@ from llmswitch._version import __version__
 
 from .asking import Asker
 from .examination import Examiner
-from .machine import configuration_check, drill_check, machine_checks, store_check
+from .machine import configuration_check, drill_check, machine_checks
 from .plan import plan
 from .report import Check, Report
+from .store import spent_of_grants, store_check
 
 __all__ = ["examine"]
 
 _SECONDS = 8.0  # for all that is free of charge at one provider
 _LIVE_SECONDS = 30.0
 _AT_ONCE = 16
-_STORE_SECONDS = 1.0
 
 
 def examine(
@@ -60,7 +57,7 @@ def examine(
     subjects = plan(read.loaded, read.setup, only)
     asker = Asker(read.connections, read.drill, _LIVE_SECONDS)
     places = read.loaded.config.policy.jurisdictions
-    examiner = Examiner(asker, seconds=seconds, live=live, places=places, spent=_spent(read.loaded))
+    examiner = Examiner(asker, seconds=seconds, live=live, places=places, spent=spent_of_grants(read.loaded))
     threads = ThreadPoolExecutor(min(_AT_ONCE, max(1, len(subjects))))
     try:
         sections = tuple(threads.map(examiner.examine, subjects))
@@ -95,24 +92,3 @@ def _read(path: Path | None, http_client: Any) -> _Read:
             return _Read(Check("configuration", "fail", problem.message, todo), loaded)
     doubts = [str(each.message) for each in caught if issubclass(each.category, UserWarning)]
     return _Read(configuration_check(loaded, doubts), loaded, setup, connections, drill)
-
-
-def _spent(loaded: Loaded) -> dict[str, Decimal | None]:
-    """What was used of the grants, where processes share a store: one process alone has just begun to count."""
-    if loaded.config.store.url is None or not any(own.grants for own in loaded.config.providers.values()):
-        return {}
-    try:
-        allowances, grants = spending_of(loaded)
-    except ConfigError:
-        return {}  # the line of the store says why
-    assert allowances is not None
-    assert grants is not None
-    by = monotonic() + _STORE_SECONDS
-    try:
-        states = grants.show()
-        while monotonic() < by and any(state.spent is None for state in states):
-            sleep(0.02)
-            states = grants.show()
-    finally:
-        allowances.close()
-    return {state.label: state.spent for state in states}
