@@ -66,7 +66,8 @@ def host_check(target: Target, heard: Heard, drill: Drill | None) -> Check:
         facts = {"host": host, "layer": "drill"}
         return Check("host", "fail", said, facts=facts)
     if fault is not None and fault.kind == "tls":
-        layer, todo = "tls", _TLS
+        plain = any(word in said for word in _NO_TLS)
+        layer, todo = "tls", "that port speaks no TLS: does base_url begin with http://?" if plain else _TLS
     elif endpoint.proxy is not None and (fault is None or fault.kind == "connect"):
         layer, todo = "proxy", f"is {endpoint.proxy.name} there, and may it connect to {host}?"
     elif fault is not None and fault.kind == "connect":
@@ -80,6 +81,7 @@ def host_check(target: Target, heard: Heard, drill: Drill | None) -> Check:
     return Check("host", "fail", said, todo + unused_proxy(endpoint), {"host": host, "layer": layer})
 
 
+_NO_TLS = ("WRONG_VERSION_NUMBER", "record layer failure")
 _TLS = (
     "where a proxy of your company reads all traffic, http.ca_file names its root certificate; a clock that is wrong "
     "by months does this as well"

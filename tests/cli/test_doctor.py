@@ -122,6 +122,7 @@ def test_where_the_way_ends(run: Run, serve: Any, configured: Any, monkeypatch: 
         ("https://no-such-host.invalid/v1", "dns"),
         (f"http://127.0.0.1:{closed}/v1", "tcp"),
         (f"https://127.0.0.1:{serve(context)}/v1", "tls"),
+        (f"https://127.0.0.1:{serve()}/v1", "tls"),
     ):
         configured(address)
         result = run("doctor", "--json")
