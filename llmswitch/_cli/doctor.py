@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from llmswitch._doctor.report import Check, Report, State
-from llmswitch._doctor.run import examine
 
 from ._terminal import failures, one_line, stderr
 from .providers import print_table
@@ -47,6 +46,8 @@ def doctor(
 
     The status is 1 where a line is red, else 0; 2 for wrong arguments.
     """
+    from llmswitch._doctor.run import examine  # what sends requests is loaded by nobody else
+
     console = stderr()
     with failures(), console.status("asking") if console.is_terminal else nullcontext():
         report = examine(config, live=live, only=providers or ())

@@ -87,7 +87,8 @@ class Examiner:
         if not reached(heard):
             return checks
         telling = listing is not None and not listing.open
-        evidence, further = [heard] if telling or isinstance(heard.error, RegionBlocked) else [], []
+        # where a list is no proof of a key, a refusal is one all the same
+        evidence, further = [heard] if telling or _refused([heard]) else [], []
         if not _refused(evidence):
             further = self._further(subject, target, evidence, by)
         other = None

@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -137,17 +138,13 @@ def _nobody(*_arguments: object, **_options: object) -> Any:
 
 def test_a_dead_vendor_holds_nobody_up(run: Run, configured: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that takes connections and says nothing costs its own time, and is named as silent."""
-    monkeypatch.setattr("llmswitch._cli.doctor.examine", _hasty)
+    monkeypatch.setattr(doctor, "examine", partial(doctor.examine, seconds=0.3))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         configured(f"http://127.0.0.1:{silent.getsockname()[1]}/v1")
         began = time.monotonic()
         result = run("doctor", "--json")
     assert time.monotonic() - began < 5
     assert ("fail", "http") == (checks(result)["host"]["state"], checks(result)["host"]["facts"]["layer"])
-
-
-def _hasty(*arguments: Any, **options: Any) -> Any:
-    return doctor.examine(*arguments, seconds=0.3, **options)
 
 
 def test_a_proxy_is_said_without_its_password(run: Run, serve: Any, configured: Any) -> None:
