@@ -212,8 +212,8 @@ class ModelList(Strict):
 
     `items`: where the list is in the answer, as a JSON pointer. `names`: the fields of an entry that may be its name;
     `trim`: what a name begins with there, and not here. `more`: the field that is set where the list goes on.
-    `partial`: a model that is not in it may be served all the same. `open`: anybody is given it, so it tells nothing of
-    the key. An empty path: there is no such list.
+    `partial`: a model that is not in it may be served all the same. `open`: anybody may be given it, so it is no proof
+    of the key. An empty path: there is no such list.
     """
 
     path: str

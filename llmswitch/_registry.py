@@ -183,10 +183,10 @@ def error_rules(spec: ProviderSpec) -> ErrorRules:
 def model_list(spec: ProviderSpec) -> ModelList | None:
     """
     Where a provider's models are listed; `None` where they are not. One that says nothing of it is taken to have its
-    dialect's author's, which then need not hold all: whether it does was not looked up.
+    dialect's author's: whether that holds all, and wants a key, was not looked up.
     """
     if spec.model_list is not None:
         return spec.model_list if spec.model_list.path else None
     author = author_of(spec.dialect)
     theirs = provider(author).model_list if author in provider_names() else None
-    return theirs.model_copy(update={"partial": True}) if theirs is not None else None
+    return theirs.model_copy(update={"partial": True, "open": True}) if theirs is not None else None

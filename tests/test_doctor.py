@@ -13,6 +13,7 @@ import pytest
 from llmswitch import _registry
 from llmswitch._config import GrantConfig
 from llmswitch._doctor.keys import _PLACEHOLDER
+from llmswitch._doctor.models import listed_names
 from llmswitch._doctor.money import grant_checks
 from llmswitch._doctor.run import examine
 from llmswitch._errors import ConfigError
@@ -181,6 +182,18 @@ def test_a_key_of_another_site(look, monkeypatch):
     assert all(each.method == "GET" for each in sent)
 
 
+def test_a_list_that_was_not_looked_up(look, monkeypatch):
+    """A list that a vendor's file does not speak of is no proof of a key; that it refuses one is, and may be undone."""
+    key = "0a1b2c3d4e5f60718293a4b5c6d7e8f9.AbCdEfGhIjKlMnOp"
+    monkeypatch.setenv("ZHIPUAI_API_KEY", key)
+    text, models = 'chains.main.targets = ["zhipu:glm-4.6"]', {"data": [{"id": "glm-4.6"}]}
+    report, _ = look(text, lambda _: said(models))
+    assert ("skipped", "ok") == (line(report, "site", "zhipu").state, line(report, "model", "zhipu").state)
+    refused = said({"error": {"code": "1000", "message": "no"}}, 401)
+    report, _ = look(text, lambda request: said(models) if request.url.host == "api.z.ai" else refused, live=True)
+    assert "intl" == line(report, "site", "zhipu").facts["key_of_site"]
+
+
 def test_a_key_goes_to_no_place_that_is_forbidden(look, monkeypatch):
     """Where the policy keeps data in one country, the key is not tried at sites of others."""
     monkeypatch.setenv("MOONSHOT_API_KEY", KEY)
@@ -294,7 +307,8 @@ def test_a_list_for_anybody(look, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("amount", "state"), [("0.00", "fail"), ("-3.10", "fail"), ("0.01", "ok"), (7, "ok"), (None, "ok")]
+    ("amount", "state"),
+    [("0.00", "fail"), ("-3.10", "fail"), ("0.01", "ok"), (7, "ok"), (None, "ok"), ("soon", "skipped")],
 )
 def test_balances(look, monkeypatch, amount, state):
     """No money left is red."""
@@ -444,3 +458,20 @@ def test_what_a_vendor_offers(name):
         assert balance.amount.startswith("/")
         assert balance.currency or balance.currency_at
         assert balance.currency.keys() <= spec.sites.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("openai", {"data": [{"id": "one"}, {"id": "two"}]}),
+        ("together", [{"id": "one"}, {"id": "two"}]),
+        ("gemini", {"models": [{"name": "models/one"}, {"name": "models/two"}]}),
+        ("cohere", {"models": [{"name": "one"}, {"name": "two"}]}),
+        ("ollama", {"models": [{"name": "one", "model": "one"}, {"name": "two"}]}),
+    ],
+)
+def test_forms_of_lists(name, body):
+    """Each vendor's own form of the list gives the names as they are asked; another form gives none."""
+    listing = _registry.model_list(_registry.provider(name))
+    assert {"one", "two"} == listed_names(body, listing)
+    assert listed_names({"message": "hello"}, listing) is None

@@ -92,7 +92,8 @@ class Examiner:
         if not _refused(evidence):
             further = self._further(subject, target, evidence, by)
         other = None
-        if self._live and any(isinstance(each.error, AuthInvalid) for each in evidence):
+        # a list that refused the key wants one
+        if self._live and (isinstance(heard.error, AuthInvalid) or (telling and _key_refused(evidence))):
             other = other_site(subject, self._asker, listing, self._places, self._by())
         site = site_check(subject, evidence, listed=listing is not None, other=other)
         # what a list tells is of no use to who may not ask
@@ -145,6 +146,10 @@ class Examiner:
             said += f", {usage.input_tokens or 0} tokens in, {usage.output_tokens or 0} out"
         said += f", for {reply.cost}" if reply.cost is not None else ""
         return Check("call", "ok", said, facts=facts), heard
+
+
+def _key_refused(evidence: list[Heard]) -> bool:
+    return any(isinstance(heard.error, AuthInvalid) for heard in evidence)
 
 
 def _proven(check: Check, answered: set[str]) -> Check:

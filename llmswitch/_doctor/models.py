@@ -24,7 +24,7 @@ _NEAREST = 3
 
 
 def pointed(value: Any, pointer: str) -> Any:
-    """What a JSON pointer leads to; `None` where it leads nowhere."""
+    """What a JSON pointer leads to, the whole by an empty one; `None` where it leads nowhere."""
     for step in pointer.split("/")[1:]:
         if isinstance(value, dict):
             value = value.get(step)

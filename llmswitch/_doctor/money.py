@@ -38,13 +38,22 @@ def balance_check(spec: BalanceSpec, site: str, heard: Heard) -> Check:
         return Check("balance", "skipped", f"the vendor does not tell this key{said}", "look at the vendor's console")
     found = [_amount(spec, site, entry) for entry in entries]
     amounts = [each for each in found if each is not None]
-    if not amounts:
+    if not amounts and any(_is_null(spec, entry) for entry in entries):
         return Check("balance", "ok", f"no bound is set on {spec.of}", facts={"balances": []})
+    if not amounts:
+        return Check("balance", "skipped", "what came tells no balance", "look at the vendor's console")
     words = ", ".join(f"{amount:f} {currency}".strip() for amount, currency in amounts)
     facts = {"balances": [{"amount": f"{amount:f}", "currency": currency} for amount, currency in amounts]}
     if max(amount for amount, _ in amounts) <= 0:
         return Check("balance", "fail", f"{words} left of {spec.of}", _CONSOLE, facts)
     return Check("balance", "ok", f"{words} left of {spec.of}", facts=facts)
+
+
+def _is_null(spec: BalanceSpec, entry: Any) -> bool:
+    """Whether the amount is there, and is none."""
+    above, _, name = spec.amount.rpartition("/")
+    holder = pointed(entry, above)
+    return isinstance(holder, dict) and holder.get(name, "") is None
 
 
 def _amount(spec: BalanceSpec, site: str, entry: Any) -> tuple[Decimal, str] | None:

@@ -34,8 +34,11 @@ def site_check(subject: Subject, evidence: list[Heard], *, listed: bool, other: 
         "jurisdiction": endpoint.jurisdiction,
     }
     problem = _weightiest(evidence)
+    keyless = endpoint.secret is None and endpoint.credential is None
+    if problem is None and keyless:
+        return Check("site", "ok", f"{where}: it answers", facts=facts | {"accepted": None})
     if problem is None and any(heard.error is None for heard in evidence):
-        return Check("site", "ok", f"{where}: {_taken(target)}", facts=facts | {"accepted": True})
+        return Check("site", "ok", f"{where}: it takes the key", facts=facts | {"accepted": True})
     if problem is None:
         why = _why(evidence, listed=listed)
         said = f"{where}; whether the key is taken there is not known: {why}"
@@ -49,11 +52,6 @@ def site_check(subject: Subject, evidence: list[Heard], *, listed: bool, other: 
     grave = (_errors.RegionBlocked, _errors.RedirectRefused, _errors.Arrears, _errors.QuotaExhausted)
     state: State = "fail" if isinstance(problem, grave) else "warn"
     return Check("site", state, f"{where}: {problem.message}", todo_for(problem, target), facts)
-
-
-def _taken(target: Target) -> str:
-    secret = target.endpoint.secret is not None or target.endpoint.credential is not None
-    return "it takes the key" if secret else "it answers"
 
 
 _NO_SUCH = (_errors.ModelGone, _errors.BadRequest)  # at a list: the vendor has none
@@ -72,7 +70,7 @@ def _why(evidence: list[Heard], *, listed: bool) -> str:
     """Why nothing is known of the key."""
     if any(isinstance(heard.error, _NO_SUCH) for heard in evidence):
         return "there is no list of models at this address"
-    return "its list of models is given to anybody" if listed else "this vendor has nothing to ask that is free"
+    return "its list of models may be given to anybody" if listed else "this vendor has nothing to ask that is free"
 
 
 def _elsewhere(target: Target) -> bool:
@@ -120,7 +118,7 @@ def other_site(
     """
     target = subject.target
     assert target is not None
-    if listing is None or listing.open or target.endpoint.secret is None:
+    if listing is None or target.endpoint.secret is None:
         return None
     for name, site in _others(subject, places):
         endpoint = replace(
