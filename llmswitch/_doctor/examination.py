@@ -8,7 +8,7 @@ from time import monotonic
 
 from llmswitch._endpoint import Endpoint
 from llmswitch._endpoints import same_origin
-from llmswitch._errors import AuthInvalid, PermissionDenied, RegionBlocked
+from llmswitch._errors import AuthInvalid, RegionBlocked
 from llmswitch._registry import model_list
 from llmswitch._target import Target
 
@@ -108,8 +108,8 @@ class Examiner:
         if balance is not None:
             check, heard = balance
             checks.append(check)
-            # a key may well be good for models, and not for this
-            if heard.error is None or (not evidence and not isinstance(heard.error, PermissionDenied)):
+            # a key that is good for models need not be good for this
+            if heard.error is None or (not evidence and _refused([heard])):
                 evidence.append(heard)
         if self._live and subject.targets and not _refused(evidence):
             check, heard = self._call(target)
