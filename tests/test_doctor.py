@@ -267,6 +267,14 @@ def test_models(look, monkeypatch, model, state, word):
     assert word in found.said
 
 
+def test_members_of_a_group(look, monkeypatch):
+    """Each member of a group is looked at, as a target that stands alone is."""
+    monkeypatch.setenv("DEEPSEEK_API_KEY", KEY)
+    group = '{ group = ["deepseek:deepseek-flash", "deepseek:deepseek-pro"], by = "weighted" }'
+    report, _ = look(f"chains.main.targets = [{group}]")
+    assert ["ok", "ok"] == [check.state for check in report.providers[0].checks if check.name == "model"]
+
+
 def test_a_model_that_the_catalog_knows(look, monkeypatch):
     """One that the catalog has may be another name for one: it is yellow where the list lacks it."""
     monkeypatch.setenv("DEEPSEEK_API_KEY", KEY)

@@ -62,8 +62,7 @@ def plan(loaded: Loaded, setup: Setup, only: Collection[str] = ()) -> list[Subje
 def _entries(config: Config) -> Iterator[TargetConfig]:
     """Every target that a call may get to without naming it itself."""
     for chain in config.chains.values():
-        for entry in chain.targets:
-            yield TargetConfig(target=entry) if isinstance(entry, str) else entry
+        yield from (entry for _, entry in chain.entries)
     for wanted in (config.default, os.environ.get("LLMSWITCH_MODEL"), *config.aliases.values()):
         if wanted and wanted not in config.chains and wanted not in config.aliases:
             yield from (TargetConfig(target=part.strip()) for part in wanted.split(","))
