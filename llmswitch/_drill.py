@@ -158,7 +158,7 @@ class Rehearsal:
             return Played(Opened(200, {"content-type": "application/json"}))
         if fault.name in _SAID:
             return self._refuse(action.target, fault)
-        stream = _wire(action.target).asks_stream(action.request)
+        stream = bool(action.request.body) and _wire(action.target).asks_stream(action.request)
         kind = "text/event-stream" if stream else "application/json"
         self._body = self._pieces(action.target, fault, stream=stream)
         return Played(Opened(200, {"content-type": kind if fault.name != "garbage" else "text/html"}))

@@ -22,7 +22,7 @@ from ._errors import QuotaExhausted
 from ._target import Target
 from ._window import Until, steady, zone_of
 
-__all__ = ["Grants"]
+__all__ = ["Grants", "label_of"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -80,10 +80,13 @@ class Grants:
             model=target.model,
         )
 
+    def allowances(self) -> list[Allowance]:
+        """Every grant, as it is counted."""
+        return [grant.allowance for each in self._given.values() for grant in each]
+
     def show(self) -> list[AllowanceState]:
         """Every grant, and how much of it is spent."""
-        grants = (grant for each in self._given.values() for grant in each)
-        return [state_of(grant.allowance, self._counters) for grant in grants]
+        return [state_of(each, self._counters) for each in self.allowances()]
 
     def exhausted(self, target: Target) -> None:
         """The vendor says that what he gave is used up."""
@@ -107,11 +110,16 @@ def _tokens(spend: Spend) -> int:
     return max(1, spend.input_tokens + spend.output_tokens)
 
 
+def label_of(provider: str, given: GrantConfig) -> str:
+    """What a grant is called where it is shown."""
+    return f"{provider}'s grant of {given.tokens} tokens until {given.expires}"
+
+
 def _grant(provider: str, number: int, given: GrantConfig) -> _Grant:
     """A grant lasts until its last day is over, where it is kept."""
     zone = zone_of(given.zone)
     day = given.expires + timedelta(days=1)
     ends = datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()
-    label = f"{provider}'s grant of {given.tokens} tokens until {given.expires}"
+    label = label_of(provider, given)
     name = sha256(f"grant|{provider}|{number}|{given.tokens}|{given.expires}|{given.models}".encode()).hexdigest()
     return _Grant(given, Allowance(name, label, "tokens", given.tokens, Until(round(ends * 1000))), ends)

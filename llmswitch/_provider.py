@@ -18,7 +18,9 @@ from ._strict import HeaderName, Headers, Place, Strict, first_problem
 
 __all__ = [
     "AuthSpec",
+    "BalanceSpec",
     "ErrorRule",
+    "ModelList",
     "ModelTier",
     "ProviderSpec",
     "SiteSpec",
@@ -175,6 +177,14 @@ class ServerSpec(Strict):
     warning: str = ""
 
 
+def _expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as problem:
+        raise ValueError(f"not a regular expression: {problem}") from None
+    return text
+
+
 class ModelsOf(Strict):
     """
     Another provider whose models these are. `name`: a regular expression that matches a whole model name here, whose
@@ -196,6 +206,41 @@ class ModelsOf(Strict):
         return value
 
 
+class ModelList(Strict):
+    """
+    The request that lists the models which a key may ask: a GET of `path` below the site's address, free of charge.
+
+    `items`: where the list is in the answer, as a JSON pointer. `names`: the fields of an entry that may be its name;
+    `trim`: what a name begins with there, and not here. `more`: the field that is set where the list goes on.
+    `partial`: a model that is not in it may be served all the same. `open`: anybody may be given it, so it is no proof
+    of the key. An empty path: there is no such list.
+    """
+
+    path: str
+    items: str = "/data"
+    names: tuple[str, ...] = ("id",)
+    trim: str = ""
+    more: str = ""
+    partial: bool = False
+    open: bool = False
+
+
+class BalanceSpec(Strict):
+    """
+    The request that tells what is left of the money: a GET of `path`, from the root of the site's host.
+
+    `amount`: where it is in the answer, as a JSON pointer, or in each entry of the list at `each`. `currency`: that of
+    each site; sites that are not named do not tell. `currency_at`: where the answer names it. `of`: what it is left of.
+    """
+
+    path: str
+    amount: str
+    each: str = ""
+    currency: dict[str, str] = {}
+    currency_at: str = ""
+    of: str = "the account"
+
+
 class ProviderSpec(Strict):
     """
     One provider. `options` are the ways in which it departs from its dialect; the dialect validates them. `dialects`:
@@ -207,7 +252,9 @@ class ProviderSpec(Strict):
     names by which a configuration chooses one; `scheme` is the usual one, by default `auth`. `unreachable`: what to do
     where nothing answers at its address. `first_token_timeout`: seconds to the first piece of a stream, where nobody
     sets another limit and it may take long, as with a server that loads its model first. `models_of`: another provider
-    whose models are served here too: what is said of them there holds, where nothing else is said here.
+    whose models are served here too: what is said of them there holds, where nothing else is said here. `model_list`:
+    where its models are listed; by default as at the dialect's author, if they are. `balance`: where it tells what is
+    left of the money. `key_format`: a regular expression for how its keys begin, or look as a whole.
     """
 
     name: str = ""
@@ -232,6 +279,9 @@ class ProviderSpec(Strict):
     models: tuple[ModelSpec, ...] = ()
     families: tuple[FamilySpec, ...] = ()
     models_of: ModelsOf | None = None
+    model_list: ModelList | None = None
+    balance: BalanceSpec | None = None
+    key_format: Annotated[str, AfterValidator(_expression)] = ""
     prices: tuple[Price, ...] = ()
     errors: tuple[ErrorRule, ...] = ()
     errors_like: str | None = None

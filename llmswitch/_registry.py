@@ -11,7 +11,7 @@ from ._adapter import Adapter
 from ._classify import ErrorRules, read_defaults
 from ._errors import ConfigError
 from ._nearest import nearest
-from ._provider import ErrorRule, ProviderSpec
+from ._provider import ErrorRule, ModelList, ProviderSpec
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -22,6 +22,7 @@ __all__ = [
     "closed_service",
     "dialect",
     "error_rules",
+    "model_list",
     "owners_of",
     "provider",
     "provider_names",
@@ -177,3 +178,15 @@ def error_rules(spec: ProviderSpec) -> ErrorRules:
         rules += () if other is spec else other.errors
         like = other.errors_like or author_of(other.dialect)
     return ErrorRules((*rules, *read_defaults()))
+
+
+def model_list(spec: ProviderSpec) -> ModelList | None:
+    """
+    Where a provider's models are listed; `None` where they are not. One that says nothing of it is taken to have its
+    dialect's author's: whether that holds all, and wants a key, was not looked up.
+    """
+    if spec.model_list is not None:
+        return spec.model_list if spec.model_list.path else None
+    author = author_of(spec.dialect)
+    theirs = provider(author).model_list if author in provider_names() else None
+    return theirs.model_copy(update={"partial": True, "open": True}) if theirs is not None else None

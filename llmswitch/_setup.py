@@ -92,7 +92,7 @@ class Setup:
         left_out: list[str] = []
         abroad: dict[str, Location] = {}
         for step, own in config.entries:
-            place = self._place_outside(own)
+            place = self.place_outside(own)
             if place is not None:  # before its key is looked for: who may not be asked needs none
                 abroad[self._full_name(own)] = place
                 continue
@@ -122,8 +122,8 @@ class Setup:
         sticky = (SESSION if config.sticky is True else config.sticky or None) if groups else None
         return Chain(name, tuple(targets), Policy.from_config(config), config.degrade, groups, sticky)
 
-    def _place_outside(self, config: TargetConfig) -> Location | None:
-        """Where a target is, if that is none of the places where data may go."""
+    def place_outside(self, config: TargetConfig) -> Location | None:
+        """Where a target is, if that is none of the places where data may go. Raises `ConfigError`."""
         places = self._config.policy.jurisdictions
         if places is None:
             return None
@@ -200,10 +200,10 @@ class Setup:
         with self._lock:
             return list({target.scope("target"): target for target in self._targets.values()}.values())
 
-    def target(self, name: str) -> Target:
-        """The target of that name, made if need be. Raises `ConfigError` where there is none."""
+    def target(self, wanted: str | TargetConfig) -> Target:
+        """The target of that name, or of that entry of a chain, made if need be. Raises `ConfigError`."""
         with self._lock:
-            return self._target(TargetConfig(target=name))
+            return self._target(TargetConfig(target=wanted) if isinstance(wanted, str) else wanted)
 
     # One target
 

@@ -8,7 +8,7 @@ import typer
 
 from llmswitch._version import __version__
 
-from . import batch, chat, equivalents, init, local, models, providers, serve
+from . import batch, chat, doctor, equivalents, init, local, models, providers, serve
 from ._terminal import warnings_shown
 
 __all__ = ["app"]
@@ -21,6 +21,7 @@ app.command()(providers.providers)
 app.command()(models.models)
 app.command()(equivalents.equivalents)
 app.command()(init.init)
+app.command()(doctor.doctor)
 app.add_typer(local.app, name="local")
 app.add_typer(serve.app, name="serve")
 

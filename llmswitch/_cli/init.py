@@ -162,5 +162,6 @@ def _say_next(path: Path, specs: list[ProviderSpec], found: list[Found], local: 
         )
         for line in _wanted(specs):
             typer.echo(f"  {line}")
-    steps = [*([] if found else missing()), f"llmswitch chat {named}{_FIRST_CALL}"]
+    steps = [f"llmswitch doctor {named}".rstrip()] if found else missing()
+    steps.append(f"llmswitch chat {named}{_FIRST_CALL}")
     typer.echo("next: " + "\n      ".join(steps))

@@ -10,8 +10,11 @@ import pytest
 
 from llmswitch import _shared_counters
 from llmswitch._allowance import Charge, Denied, Want
+from llmswitch._config_file import Loaded
 from llmswitch._counter_store import Give, Shut, Take, Taken, View, edges
 from llmswitch._counters import MemoryCounters, Reservation
+from llmswitch._doctor.store import spent_of_grants
+from llmswitch._grants import Grants
 from llmswitch._redis_counters import GRACE, RedisCounters
 from llmswitch._redis_store import redis_clients
 from llmswitch._secrets import Secret
@@ -442,3 +445,15 @@ def test_a_charge_of_a_reservation_that_the_store_lost(server):
     ):
         store.carry_out(views(now, BUDGET), [Give(token, (charge,), (4,), kept, 300_000)])
         assert amount == spent(store, BUDGET, now)
+
+
+def test_the_doctor_reads_what_is_used_of_a_grant(server):
+    """Another program tells what all have used of a grant, and counts nothing itself."""
+    grant = {"tokens": 100_000, "expires": "2030-12-31"}
+    given = {"providers": {"deepseek": {"grants": [grant]}}, "store": {"url": server.url}}
+    loaded = Loaded.from_mapping(given)
+    [counted] = Grants(loaded, MemoryCounters()).allowances()
+    store = RedisCounters(clients(server.url)(), "llmswitch", "one")
+    store.carry_out(views(now_of(server), counted), [Take("token", (Want(counted, 400),), 60)])
+    store.close()
+    assert {counted.label: 400} == spent_of_grants(loaded) == spent_of_grants(loaded)

@@ -47,7 +47,7 @@ def test_the_chain_holds_the_providers_with_keys(run: Run, monkeypatch: pytest.M
     with Client.from_file("llmswitch.toml") as client:
         assert chain(client) == names
     assert f"wrote llmswitch.toml, with the chain {', '.join(names)}\n" in result.stdout
-    assert result.stdout.endswith('next: llmswitch chat "Say hello"\n')
+    assert result.stdout.endswith('next: llmswitch doctor\n      llmswitch chat "Say hello"\n')
     assert result.exit_code == 0
 
 
