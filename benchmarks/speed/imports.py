@@ -25,7 +25,7 @@ GOAL = 1.25  # times `import httpx, pydantic` with a model
 @dataclass(frozen=True)
 class Footprint:
     """
-    Of one import: milliseconds of CPU, less an empty interpreter's; the peak of memory in MB; how many modules there are.
+    Of one import: milliseconds of CPU, less an empty one's; the peak of memory in MB; how many modules there are.
 
     Needs Linux's /proc.
     """
