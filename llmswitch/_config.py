@@ -334,7 +334,9 @@ class ServerConfig(Strict):
     The gateway. Beyond this machine it listens only where there is a key, the administration where there is one for it.
 
     `max_body_bytes`: of a request, undone from gzip. `max_concurrent`: requests under way; one more is told to come
-    back. `shutdown_timeout`: seconds that answers under way are given when the process is to end.
+    back. `shutdown_timeout`: seconds that answers under way are given when the process is to end. `envelope_keys`:
+    secrets that sign what only a vendor understands on its way through clients; the first signs, the others are taken
+    as well.
     """
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
@@ -345,6 +347,7 @@ class ServerConfig(Strict):
     max_body_bytes: Annotated[int, Field(ge=1024, le=2**30, strict=True)] = 32 * 1024 * 1024
     max_concurrent: Annotated[int, Field(ge=1, le=100_000, strict=True)] = 256
     shutdown_timeout: Seconds = 30
+    envelope_keys: tuple[KeyReference, ...] = ()
 
     @model_validator(mode="after")
     def _each_once(self) -> ServerConfig:

@@ -95,6 +95,7 @@ def _check_found(loaded: Loaded) -> None:
     """What a file that came with somebody else's repository must not do: run code, or choose whose word is trusted."""
     config = loaded.config
     references: dict[str, str | KeyReference | None] = {"store.url": config.store.url}
+    references.update({f"server.envelope_keys[{at}]": each for at, each in enumerate(config.server.envelope_keys)})
     refused = {"http.ca_file": "choose whose certificates are trusted"} if config.http.ca_file is not None else {}
     for name, own in config.providers.items():
         references[f"providers.{name}.api_key"] = own.api_key

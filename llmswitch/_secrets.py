@@ -60,6 +60,14 @@ class Secret:
         """Tells accounts apart without telling the key: 16 hex digits of an HMAC over the origin."""
         return hmac.new(self._value.encode(), origin.encode(), hashlib.sha256).hexdigest()[:16]
 
+    def derived(self, purpose: str) -> bytes:
+        """A key for another purpose, which does not tell this one: an HMAC, 32 bytes."""
+        return hmac.new(self._value.encode(), purpose.encode(), hashlib.sha256).digest()
+
+    def is_long(self, least: int) -> bool:
+        """Whether it has so many characters."""
+        return len(self._value) >= least
+
     def __repr__(self) -> str:
         return f"Secret({self.source})"
 

@@ -7,5 +7,6 @@ A door is a translation and holds no policy. It does no I/O, so what lies beneat
 from __future__ import annotations
 
 from ._door import Asked, Door, EventWriter, Refusal
+from ._envelope import Envelopes
 
-__all__ = ["Asked", "Door", "EventWriter", "Refusal"]
+__all__ = ["Asked", "Door", "Envelopes", "EventWriter", "Refusal"]

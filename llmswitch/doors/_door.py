@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from llmswitch._errors import LLMSwitchError
 from llmswitch._events import ChatEvent
 from llmswitch._messages import Message
 from llmswitch._reply import ChatReply
 from llmswitch._request import ChatOptions
+
+from ._envelope import Envelopes
+from ._ledger import write_ledger
 
 __all__ = ["Asked", "Door", "EventWriter", "Refusal"]
 
@@ -67,12 +70,24 @@ class EventWriter(Protocol):
 
 class Door(ABC):
     """
-    One protocol. It has no state and no I/O.
+    One protocol. It keeps nothing, and does no I/O.
 
-    `path`: how the address of a request ends, below the base URL.
+    `path`: how the address of a request ends, below the base URL. `envelopes`: in which what is opaque goes through a
+    client, and comes back.
     """
 
     path: ClassVar[str]
+
+    def __init__(self, envelopes: Envelopes | None = None) -> None:
+        self.envelopes = envelopes or Envelopes()
+
+    def sealing(self, envelopes: Envelopes) -> Self:
+        """The same door with these envelopes."""
+        return type(self)(envelopes)
+
+    def envelope(self, reply: ChatReply) -> str | None:
+        """The envelope of an answer; `None` where nothing of it is opaque."""
+        return write_ledger(reply.message.parts, self.envelopes)
 
     @abstractmethod
     def read(self, body: Any) -> Asked:

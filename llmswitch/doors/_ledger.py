@@ -12,7 +12,7 @@ from typing import Any
 
 from llmswitch._messages import Part, Reasoning, Text, ToolCall, VendorData, VendorPart
 
-from ._envelope import seal, unseal
+from ._envelope import Envelopes
 
 __all__ = ["restore", "write_ledger"]
 
@@ -21,11 +21,11 @@ _WORDS = ("provider", "account", "model")
 _GROWING: Mapping[str, type[Text | Reasoning]] = {"Text": Text, "Reasoning": Reasoning}
 
 
-def write_ledger(parts: Sequence[Part]) -> str | None:
+def write_ledger(parts: Sequence[Part], envelopes: Envelopes) -> str | None:
     """The envelope for an answer's parts; `None` where nothing of them is opaque."""
     if all(getattr(part, "vendor", None) is None for part in parts):
         return None
-    return seal(VendorData(_OURS, "", "", {"parts": [_entry(part) for part in parts]}))
+    return envelopes.seal(VendorData(_OURS, "", "", {"parts": [_entry(part) for part in parts]}))
 
 
 def _entry(part: Part) -> dict[str, Any]:
@@ -42,16 +42,16 @@ def _entry(part: Part) -> dict[str, Any]:
     return entry
 
 
-def restore(parts: Sequence[Part], envelopes: Sequence[str]) -> list[Part]:
+def restore(parts: Sequence[Part], carried: Sequence[str], envelopes: Envelopes) -> list[Part]:
     """
-    An answer as it was given, from what a client held of it and the envelopes that it held beside it.
+    An answer as it was given, from what a client held of it and the envelopes that it carried beside it.
 
-    An envelope that is not ours is another's signature, and says nothing here. Where there is any, and the thoughts are
-    not those that ours was written for, whose they are can't be told: they are left out. Where the text or the calls
-    are others, all that is opaque is left out.
+    An envelope that is not ours is another's signature, or forged, and says nothing here. Where there is any, and the
+    thoughts are not those that ours was written for, whose they are can't be told: they are left out. Where the text or
+    the calls are others, all that is opaque is left out.
     """
-    found = [vendor for vendor in map(unseal, envelopes) if vendor is not None and vendor.provider == _OURS]
-    if not envelopes:
+    found = [vendor for vendor in map(envelopes.unseal, carried) if vendor is not None and vendor.provider == _OURS]
+    if not carried:
         return list(parts)
     try:
         restored = _rebuilt(parts, [entry for vendor in found for entry in vendor.data["parts"]]) if found else None

@@ -18,7 +18,6 @@ from llmswitch._reply import ChatReply, FinishReason, Usage
 
 from ._door import Asked, Door, EventWriter, Refusal
 from ._failures import attempts_of, failure, headers_of, status_of, trail_of
-from ._ledger import write_ledger
 from .chat_completions_request import ENVELOPE, read_request
 from .chat_completions_stream import ChatCompletionsWriter
 
@@ -37,10 +36,15 @@ class ChatCompletionsDoor(Door):
     path = "/chat/completions"
 
     def read(self, body: Any) -> Asked:
-        return read_request(body)
+        return read_request(body, self.envelopes)
 
     def reply(self, asked: Asked, reply: ChatReply) -> dict[str, Any]:
-        choice = {"index": 0, "message": _message(reply), "finish_reason": _reason(reply), "logprobs": None}
+        choice = {
+            "index": 0,
+            "message": _message(reply, self.envelope(reply)),
+            "finish_reason": _reason(reply),
+            "logprobs": None,
+        }
         return {
             **_begun(asked, "chat.completion"),
             "choices": [choice],
@@ -50,10 +54,14 @@ class ChatCompletionsDoor(Door):
 
     def writer(self, asked: Asked) -> EventWriter:
         usage = (lambda reply: _usage(reply.usage)) if asked.said.get("include_usage") else None
-        return ChatCompletionsWriter(_begun(asked, "chat.completion.chunk"), _last, usage, failure)
+        return ChatCompletionsWriter(_begun(asked, "chat.completion.chunk"), self._last, usage, failure)
 
     def refusal(self, error: LLMSwitchError) -> Refusal:
         return Refusal(status_of(error), {"error": failure(error), "llmswitch": trail_of(error)}, headers_of(error))
+
+    def _last(self, reply: ChatReply) -> tuple[dict[str, Any], str]:
+        envelope = self.envelope(reply)
+        return ({ENVELOPE: envelope} if envelope else {}), _reason(reply)
 
 
 def _begun(asked: Asked, kind: str) -> dict[str, Any]:
@@ -65,7 +73,7 @@ def _reason(reply: ChatReply) -> str:
     return _REASONS.get(reply.finish_reason, "stop")
 
 
-def _message(reply: ChatReply) -> dict[str, Any]:
+def _message(reply: ChatReply, envelope: str | None) -> dict[str, Any]:
     """The whole message: text and calls, with what a client carries for us beside them."""
     refused = reply.finish_reason == "refusal"
     message: dict[str, Any] = {
@@ -88,13 +96,7 @@ def _message(reply: ChatReply) -> dict[str, Any]:
                 raise CapabilityMismatch(f"the answer holds {type(part).__name__}, which has no place here")
     if calls:
         message["tool_calls"] = calls
-    envelope = write_ledger(reply.message.parts)
     return {**message, ENVELOPE: envelope} if envelope else message
-
-
-def _last(reply: ChatReply) -> tuple[dict[str, Any], str]:
-    envelope = write_ledger(reply.message.parts)
-    return ({ENVELOPE: envelope} if envelope else {}), _reason(reply)
 
 
 def _told(reply: ChatReply) -> dict[str, Any]:

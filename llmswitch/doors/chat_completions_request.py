@@ -15,6 +15,7 @@ from llmswitch._request import ChatOptions
 from llmswitch._tools import Tool
 
 from ._door import Asked
+from ._envelope import Envelopes
 from ._fields import Fields, objects, refuse
 from ._ledger import restore
 from ._settings import read_choice, read_effort, read_sampling, read_session
@@ -36,7 +37,7 @@ _IDLE: Mapping[str, tuple[Any, ...]] = {
 }
 
 
-def read_request(body: Any) -> Asked:
+def read_request(body: Any, envelopes: Envelopes) -> Asked:
     """
     The request. `said` tells whether usage is wanted in a stream.
 
@@ -44,7 +45,7 @@ def read_request(body: Any) -> Asked:
     """
     fields = Fields(body)
     model = fields.need("model", str)
-    messages = _messages(fields.need("messages", list))
+    messages = _messages(fields.need("messages", list), envelopes)
     options: ChatOptions = {}
     _limits(fields, options)
     _tools(fields, options)
@@ -68,14 +69,14 @@ def read_request(body: Any) -> Asked:
     return Asked(model, messages, options, stream, {"include_usage": usage})
 
 
-def _messages(given: list[Any]) -> list[Message]:
+def _messages(given: list[Any], envelopes: Envelopes) -> list[Message]:
     """The conversation; results of tools that follow each other are of one turn."""
-    envelopes = [value.get(ENVELOPE) if isinstance(value, Mapping) else None for value in given]
+    carried = [value.get(ENVELOPE) if isinstance(value, Mapping) else None for value in given]
     bare = [_without_echoes(message) if isinstance(message, Mapping) else message for message in given]
     messages: list[Message] = []
-    for message, envelope in zip(read_messages(bare), envelopes, strict=True):
+    for message, envelope in zip(read_messages(bare), carried, strict=True):
         if isinstance(envelope, str) and message.role == "assistant":
-            messages.append(Message("assistant", restore(message.parts, [envelope]), message.name))
+            messages.append(Message("assistant", restore(message.parts, [envelope], envelopes), message.name))
         elif message.role == "tool" and messages and messages[-1].role == "tool":
             messages[-1] = Message("tool", [*messages[-1].parts, *message.parts])
         else:

@@ -11,7 +11,6 @@ from llmswitch._reply import ChatReply, FinishReason, Usage
 
 from ._door import Asked, Door, EventWriter, Refusal
 from ._failures import cause_of, headers_of, status_of, trail_of
-from ._ledger import write_ledger
 from .messages_request import read_request
 from .messages_stream import MessagesWriter
 
@@ -36,14 +35,19 @@ class MessagesDoor(Door):
     path = "/messages"
 
     def read(self, body: Any) -> Asked:
-        return read_request(body)
+        return read_request(body, self.envelopes)
 
     def reply(self, asked: Asked, reply: ChatReply) -> dict[str, Any]:
         end = _end(reply)
-        return {**_message(asked), **end["delta"], "content": _content(reply), "usage": end["usage"]}
+        return {
+            **_message(asked),
+            **end["delta"],
+            "content": _content(reply, self.envelope(reply)),
+            "usage": end["usage"],
+        }
 
     def writer(self, asked: Asked) -> EventWriter:
-        return MessagesWriter(_message(asked), _end, _failure)
+        return MessagesWriter(_message(asked), _end, self.envelope, _failure)
 
     def refusal(self, error: LLMSwitchError) -> Refusal:
         status = status_of(error)
@@ -64,9 +68,8 @@ def _message(asked: Asked) -> dict[str, Any]:
     }
 
 
-def _content(reply: ChatReply) -> list[dict[str, Any]]:
+def _content(reply: ChatReply, envelope: str | None) -> list[dict[str, Any]]:
     """The blocks. What is opaque is in the first thought's signature, or in a block of its own at the end."""
-    envelope = write_ledger(reply.message.parts)
     blocks: list[dict[str, Any]] = []
     for part in reply.message.parts:
         match part:

@@ -16,6 +16,7 @@ from llmswitch._request import ChatOptions, ReasoningLevel
 from llmswitch._tools import Tool
 
 from ._door import Asked
+from ._envelope import Envelopes
 from ._fields import Fields, objects, refuse
 from ._ledger import restore
 
@@ -30,14 +31,14 @@ _EFFORTS: Mapping[str, ReasoningLevel] = {
 }
 
 
-def read_request(body: Any) -> Asked:
+def read_request(body: Any, envelopes: Envelopes) -> Asked:
     """The request. Raises `InvalidRequest` that names the field which can't be asked here."""
     fields = Fields(body)
     model = fields.need("model", str)
     options: ChatOptions = {"max_tokens": fields.need("max_tokens", int)}
     messages = _system(fields.take("system"))
     for turn, where in objects(fields.need("messages"), "messages"):
-        messages += _turn(turn, where)
+        messages += _turn(turn, where, envelopes)
     if not messages or messages[-1].role == "system":
         refuse("messages", "at least one is required")
     if messages[-1].role == "assistant":
@@ -78,7 +79,7 @@ def _text(block: Fields, where: str) -> Text:
     return text
 
 
-def _turn(turn: Fields, where: str) -> list[Message]:
+def _turn(turn: Fields, where: str, envelopes: Envelopes) -> list[Message]:
     """One turn as neutral messages: tool results are a message of their own, before what the user says beside them."""
     role, content = turn.need("role", str), turn.need("content", str, list)
     turn.done("is no field of a message")
@@ -86,14 +87,14 @@ def _turn(turn: Fields, where: str) -> list[Message]:
         refuse(f"{where}.role", "must be user, assistant or system")
     if isinstance(content, str):
         return [Message(role, content)]
-    envelopes: list[str] = []
+    carried: list[str] = []
     parts: list[Part] = []
     for block, place in objects(content, f"{where}.content"):
-        part = _block(block, place, role, envelopes)
+        part = _block(block, place, role, carried)
         if part is not None:
             parts.append(part)
     if role == "assistant":
-        return [Message("assistant", restore(parts, envelopes))]
+        return [Message("assistant", restore(parts, carried, envelopes))]
     results: list[Part] = [part for part in parts if isinstance(part, ToolResult)]
     others = [part for part in parts if not isinstance(part, ToolResult)]
     found = [Message("tool", results)] if results else []
@@ -107,7 +108,7 @@ _KINDS = {
 }
 
 
-def _block(block: Fields, where: str, role: str, envelopes: list[str]) -> Part | None:
+def _block(block: Fields, where: str, role: str, carried: list[str]) -> Part | None:
     """One block; envelopes that stand in it are put aside."""
     kind = block.need("type", str)
     if kind not in _KINDS[role]:
@@ -123,10 +124,10 @@ def _block(block: Fields, where: str, role: str, envelopes: list[str]) -> Part |
         case "document":
             part = _document(block, where)
         case "thinking":
-            envelopes += filter(None, [block.take("signature", str)])
+            carried += filter(None, [block.take("signature", str)])
             part = Reasoning(block.need("thinking", str))
         case "redacted_thinking":
-            envelopes.append(block.need("data", str))
+            carried.append(block.need("data", str))
         case "tool_use":
             part = ToolCall(block.need("id", str), block.need("name", str), block.need("input", dict))
             block.ignore("caller")

@@ -11,7 +11,6 @@ from llmswitch._json import dumps
 from llmswitch._reply import ChatReply
 
 from ._failures import began_again
-from ._ledger import write_ledger
 
 __all__ = ["MessagesWriter"]
 
@@ -19,6 +18,7 @@ __all__ = ["MessagesWriter"]
 class MessagesWriter:
     """
     One stream. `message`: the message before anything of it came; `close`: the last `message_delta` of a reply.
+    `envelope`: its envelope, where it has one.
 
     The first thinking block stays open to the end: its signature holds what is opaque, which is known only then.
     """
@@ -27,10 +27,12 @@ class MessagesWriter:
         self,
         message: Mapping[str, Any],
         close: Callable[[ChatReply], dict[str, Any]],
+        envelope: Callable[[ChatReply], str | None],
         failure: Callable[[LLMSwitchError], Mapping[str, Any]],
     ) -> None:
         self._message = message
         self._close = close
+        self._envelope = envelope
         self._failure = failure
         self._next = 0
         self._open: tuple[Literal["text", "thinking"], int] | None = None
@@ -66,7 +68,7 @@ class MessagesWriter:
         said = self._stop_open()
         for index in self._calls:
             said += self._stop_call(index)
-        envelope = write_ledger(reply.message.parts)
+        envelope = self._envelope(reply)
         if self._signed is not None:
             if envelope is not None:
                 said += self._delta(self._signed, {"type": "signature_delta", "signature": envelope})

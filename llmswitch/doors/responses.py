@@ -18,7 +18,6 @@ from llmswitch._reply import ChatReply, FinishReason, Usage
 
 from ._door import Asked, Door, EventWriter, Refusal
 from ._failures import failure, headers_of, status_of, trail_of
-from ._ledger import write_ledger
 from .responses_items import call_item, message_item, reasoning_item, refusal_item
 from .responses_request import read_request
 from .responses_stream import ResponsesWriter
@@ -34,14 +33,14 @@ class ResponsesDoor(Door):
     path = "/responses"
 
     def read(self, body: Any) -> Asked:
-        return read_request(body)
+        return read_request(body, self.envelopes)
 
     def reply(self, asked: Asked, reply: ChatReply) -> dict[str, Any]:
         begun = _begun(asked)
-        return _ended(begun, reply, _output(reply, begun["id"]))
+        return _ended(begun, reply, _output(reply, begun["id"], self.envelope(reply)))
 
     def writer(self, asked: Asked) -> EventWriter:
-        return ResponsesWriter(_begun(asked), _ended, failure)
+        return ResponsesWriter(_begun(asked), _ended, self.envelope, failure)
 
     def refusal(self, error: LLMSwitchError) -> Refusal:
         body = {"error": failure(error), "llmswitch": trail_of(error)}
@@ -91,9 +90,8 @@ def _ended(begun: Mapping[str, Any], reply: ChatReply, output: Sequence[Mapping[
     }
 
 
-def _output(reply: ChatReply, name: str) -> list[dict[str, Any]]:
+def _output(reply: ChatReply, name: str, envelope: str | None) -> list[dict[str, Any]]:
     """The items. What is opaque is in the first thought, or in one of its own at the end, which says nothing else."""
-    envelope = write_ledger(reply.message.parts)
     items: list[dict[str, Any]] = []
     for part in reply.message.parts:
         index = len(items)

@@ -15,6 +15,7 @@ from llmswitch._chat_shape import read_arguments
 from llmswitch._errors import InvalidRequest
 from llmswitch._messages import Audio, Document, Image, Message, Part, Reasoning, Role, Text, ToolCall, ToolResult
 
+from ._envelope import Envelopes
 from ._fields import Fields, objects, refuse
 from ._ledger import restore
 
@@ -32,12 +33,12 @@ _AUDIO = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 Made = TypeVar("Made", Image, Document, Audio)
 
 
-def read_input(instructions: str | None, given: str | list[object]) -> list[Message]:
+def read_input(instructions: str | None, given: str | list[object], envelopes: Envelopes) -> list[Message]:
     """The conversation. Raises `InvalidRequest` that names the item which can't be read."""
     messages = [Message("system", instructions)] if instructions else []
     if isinstance(given, str):
         return [*messages, Message("user", given)]
-    reader = _Reader(messages)
+    reader = _Reader(messages, envelopes)
     for item, where in objects(given, "input"):
         reader.item(item, where)
     reader.close()
@@ -47,12 +48,13 @@ def read_input(instructions: str | None, given: str | list[object]) -> list[Mess
 
 
 class _Reader:
-    """Items one after another. `_parts` and `_envelopes` are of the assistant's message that is being read."""
+    """Items one after another. `_parts` and `_carried` are of the assistant's message that is being read."""
 
-    def __init__(self, messages: list[Message]) -> None:
+    def __init__(self, messages: list[Message], envelopes: Envelopes) -> None:
         self._messages = messages
+        self._envelopes = envelopes
         self._parts: list[Part] = []
-        self._envelopes: list[str] = []
+        self._carried: list[str] = []
         self._results: list[Part] = []
 
     def item(self, item: Fields, where: str) -> None:
@@ -75,11 +77,11 @@ class _Reader:
 
     def close(self) -> None:
         """What is open is whole: the assistant's message, or the results of its calls."""
-        if self._parts or self._envelopes:
-            self._messages.append(Message("assistant", restore(self._parts, self._envelopes)))
+        if self._parts or self._carried:
+            self._messages.append(Message("assistant", restore(self._parts, self._carried, self._envelopes)))
         if self._results:
             self._messages.append(Message("tool", self._results))
-        self._parts, self._envelopes, self._results = [], [], []
+        self._parts, self._carried, self._results = [], [], []
 
     def _answer(self) -> list[Part]:
         if self._results:
@@ -106,7 +108,7 @@ class _Reader:
         answer = self._answer()
         if whole or said:
             answer.append(Reasoning(whole or said))
-        self._envelopes += filter(None, [item.take("encrypted_content", str)])
+        self._carried += filter(None, [item.take("encrypted_content", str)])
 
     def _result(self, item: Fields, where: str) -> None:
         if not self._results:

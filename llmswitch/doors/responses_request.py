@@ -13,6 +13,7 @@ from llmswitch._request import ChatOptions
 from llmswitch._tools import Tool
 
 from ._door import Asked
+from ._envelope import Envelopes
 from ._fields import Fields, objects, refuse
 from ._settings import read_choice, read_effort, read_sampling, read_session
 from .responses_input import read_input
@@ -31,7 +32,7 @@ _ECHOED = ("instructions", "max_output_tokens", "metadata", "reasoning", "text",
 _SETTINGS = ("parallel_tool_calls", "temperature", "top_p")
 
 
-def read_request(body: Any) -> Asked:
+def read_request(body: Any, envelopes: Envelopes) -> Asked:
     """
     The request. `said` holds the fields that the answer repeats.
 
@@ -43,7 +44,7 @@ def read_request(body: Any) -> Asked:
             refuse(name, _KEPT)
     model = fields.need("model", str)
     options: ChatOptions = {}
-    messages = read_input(fields.take("instructions", str), fields.need("input", str, list))
+    messages = read_input(fields.take("instructions", str), fields.need("input", str, list), envelopes)
     limit = fields.take("max_output_tokens", int)
     if limit is not None:
         options["max_tokens"] = limit

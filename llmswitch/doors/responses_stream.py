@@ -11,7 +11,6 @@ from llmswitch._json import dumps
 from llmswitch._reply import ChatReply
 
 from ._failures import began_again
-from ._ledger import write_ledger
 from .responses_items import call_item, message_item, output_text, reasoning_item
 
 __all__ = ["ResponsesWriter"]
@@ -49,17 +48,23 @@ class _Item:
 class ResponsesWriter:
     """
     One stream. `begun`: the response before anything of it came; `ended`: the same when it is whole.
+    `envelope`: that of a reply, where it has one.
 
     Reasoning items are done last: the first holds what is opaque, which is known only then, and the others keep their
     place behind it, as some clients keep items in the order in which they are done.
     """
 
     def __init__(
-        self, begun: Mapping[str, Any], ended: Ended, failure: Callable[[LLMSwitchError], Mapping[str, Any]]
+        self,
+        begun: Mapping[str, Any],
+        ended: Ended,
+        envelope: Callable[[ChatReply], str | None],
+        failure: Callable[[LLMSwitchError], Mapping[str, Any]],
     ) -> None:
         self._begun = begun
         self._name: str = begun["id"]
         self._ended = ended
+        self._envelope = envelope
         self._failure = failure
         self._items: list[_Item] = []
         self._open: _Item | None = None
@@ -100,7 +105,7 @@ class ResponsesWriter:
         said = self._close_open()
         for item in self._calls.values():
             said += self._close_call(item)
-        envelope = write_ledger(reply.message.parts)
+        envelope = self._envelope(reply)
         if not self._thoughts and envelope is not None:
             item, added = self._add("reasoning")
             self._thoughts.append(item)

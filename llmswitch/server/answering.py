@@ -24,7 +24,7 @@ from llmswitch._errors import (
 from llmswitch._events import StreamReset
 from llmswitch._json import dumps
 from llmswitch._log import warn
-from llmswitch.doors import Asked, Door, EventWriter, Refusal
+from llmswitch.doors import Asked, Door, Envelopes, EventWriter, Refusal
 from llmswitch.doors.passage import SESSION_HEADER, despite_its_form
 
 from .gate import CALLER, Receive, Scope, Send
@@ -64,6 +64,7 @@ class Gateway:
     watch: Watch
     room: Room
     minutes: Minutes = field(default_factory=Minutes)
+    envelopes: Envelopes = field(default_factory=Envelopes)
 
 
 class Out:

@@ -12,6 +12,7 @@ from llmswitch.doors import Door
 
 from .answering import AtDoor, Gateway
 from .embeddings import Embeddings
+from .envelopes import envelopes_of
 from .gate import ASGI, CALLER, Gate, Receive, Scope, Send, answer_json, said
 from .keys import KeyRing, Models, with_key_budgets
 from .limits import Room
@@ -30,14 +31,15 @@ def make_gateway(loaded: Loaded, *, http_client: object = None) -> Gateway:
     models = Models(loaded.config, client._setup)  # noqa: SLF001
     models.prepare()
     settings = loaded.config.server
-    return Gateway(client, settings, models, watch, Room(settings.max_concurrent))
+    envelopes = envelopes_of(loaded, client._setup.targets())  # noqa: SLF001
+    return Gateway(client, settings, models, watch, Room(settings.max_concurrent), envelopes=envelopes)
 
 
 def public_routes(gateway: Gateway, doors: Sequence[Door]) -> list[BaseRoute]:
     """A route for each door, and what SDKs ask beside."""
     routes: list[BaseRoute] = []
     for door in doors:
-        at = AtDoor(gateway, door)
+        at = AtDoor(gateway, door.sealing(gateway.envelopes))
         routes.append(Route(f"/v1/{at.name}", at, methods=["POST"]))
     # the errors of vectors are said as the door of the same protocol says its own
     alike = [door for door in doors if door.path.strip("/").removeprefix("v1/") in ("chat/completions", "responses")]
