@@ -92,7 +92,7 @@ class AsyncDriver:
                 pass
 
     async def _open(self, action: Open) -> Opened | Fault:
-        endpoint = action.endpoint or action.target.endpoint
+        endpoint = action.to
         if self._registry is None:
             self._registry, self._loop = self._connections.registry(), asyncio.get_running_loop()
         outcome = await self._send(self._registry, action, endpoint)

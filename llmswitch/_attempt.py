@@ -11,6 +11,7 @@ from ._answer import read_answer
 from ._call import Call
 from ._continuation import Continuation
 from ._decision import Try
+from ._endpoint import Endpoint
 from ._errors import (
     AllTargetsFailed,
     CapabilityMismatch,
@@ -34,7 +35,7 @@ from ._request import ChatRequest
 from ._target import Target
 from ._wire import Action, Close, Fault, FaultKind, Open, Opened, Outcome
 
-__all__ = ["Failed", "attempt_once", "bare", "classified", "priced", "reasons"]
+__all__ = ["Failed", "attempt_once", "bare", "classified", "priced", "reasons", "unanswered"]
 
 
 @dataclass(slots=True)
@@ -206,15 +207,20 @@ _BEFORE: dict[FaultKind, tuple[type[LLMSwitchError], str]] = {
 _NOTHING_SENT = frozenset({"connect", "tls", "stale", "pool", "local"})
 
 
-def _no_answer(reading: Reading, fault: Fault) -> LLMSwitchError:
+def unanswered(fault: Fault, endpoint: Endpoint) -> tuple[type[LLMSwitchError], str]:
+    """The class of a fault before an answer began, and its message."""
     kind, said = _BEFORE[fault.kind]
-    if fault.lasting:
-        reading.retry_same = False
-    endpoint = reading.target.endpoint
     if fault.kind in ("connect", "tls") and endpoint.start is None:
         by = f" by the proxy {endpoint.proxy.name}" if endpoint.proxy is not None else ""
         said = f"{said} ({endpoint.origin}{by})"
-    message = f"{said}: {fault.message}" if fault.message else said
+    return kind, f"{said}: {fault.message}" if fault.message else said
+
+
+def _no_answer(reading: Reading, fault: Fault) -> LLMSwitchError:
+    if fault.lasting:
+        reading.retry_same = False
+    endpoint = reading.target.endpoint
+    kind, message = unanswered(fault, endpoint)
     if fault.kind == "connect" and endpoint.proxy is None and reading.target.spec.unreachable:
         message += f"; {reading.target.spec.unreachable}"
     return reading.problem(kind, message, billed=fault.kind not in _NOTHING_SENT)

@@ -23,6 +23,7 @@ __all__ = [
     "HTTPConfig",
     "KeyBudget",
     "KeyReference",
+    "PassthroughConfig",
     "PolicyConfig",
     "ProviderConfig",
     "RateConfig",
@@ -301,6 +302,38 @@ class StoreConfig(Strict):
     egress: Annotated[str, Field(min_length=1)] | None = None
 
 
+def _beginning(path: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path) or {".", ".."} & set(path.split("/")):
+        raise ValueError("a path is one below base_url, such as /files, without a slash at its end")
+    return path
+
+
+class PassthroughConfig(Strict):
+    """
+    Where requests of a program's SDK go that no chain can answer, such as files and images: to one vendor, as they are.
+
+    `base_url`: where that is; no other host is ever asked. `api_key`: what is sent in place of the program's own key;
+    without it none is. `auth`: the header that carries it. `paths`: the beginnings of what may be asked below
+    `base_url`, such as `/files`; without it all may. `headers` are added, in place of the program's own.
+    `jurisdiction`, `proxy` and `allow_insecure` as for a provider.
+    """
+
+    base_url: str
+    api_key: KeyReference | None = None
+    auth: AuthSpec = AuthSpec()
+    paths: tuple[Annotated[str, AfterValidator(_beginning)], ...] | None = None
+    headers: Headers = Field(default={}, repr=False)  # they may hold a second key
+    jurisdiction: Place | None = None
+    proxy: str | KeyReference | None = Field(default=None, repr=False)  # it may hold a password
+    allow_insecure: StrictBool = False
+
+    @model_validator(mode="after")
+    def _a_key_in_a_header(self) -> PassthroughConfig:
+        if self.auth.signer is not None or self.auth.parts:
+            raise ValueError("auth names the header of a key here; what has to be signed can't be passed through")
+        return self
+
+
 def _hash(text: str) -> str:
     if not re.fullmatch("[0-9a-f]{64}", text):
         raise ValueError(
@@ -374,6 +407,7 @@ class Config(Strict):
     policy: PolicyConfig = PolicyConfig()
     http: HTTPConfig = HTTPConfig()
     store: StoreConfig = StoreConfig()
+    passthrough: PassthroughConfig | None = None
     budgets: tuple[BudgetConfig, ...] = ()
     drill: dict[str, str] = {}
     server: ServerConfig = ServerConfig()

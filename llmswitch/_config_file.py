@@ -88,6 +88,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 def _holds_password(config: Config) -> bool:
     """Whether there is a password in an address that is written out."""
     urls = [config.store.url, *(own.proxy for own in config.providers.values())]
+    urls += [config.passthrough.proxy] if config.passthrough is not None else []
     return any(isinstance(url, str) and "@" in url for url in urls)
 
 
@@ -96,6 +97,9 @@ def _check_found(loaded: Loaded) -> None:
     config = loaded.config
     references: dict[str, str | KeyReference | None] = {"store.url": config.store.url}
     references.update({f"server.envelope_keys[{at}]": each for at, each in enumerate(config.server.envelope_keys)})
+    if config.passthrough is not None:
+        references["passthrough.api_key"] = config.passthrough.api_key
+        references["passthrough.proxy"] = config.passthrough.proxy
     refused = {"http.ca_file": "choose whose certificates are trusted"} if config.http.ca_file is not None else {}
     for name, own in config.providers.items():
         references[f"providers.{name}.api_key"] = own.api_key

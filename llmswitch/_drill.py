@@ -124,14 +124,14 @@ class Rehearsal:
 
     def play(self, action: Any) -> Played | None:
         """What comes of the action under the drill; `None` where it is the network's."""
-        if type(action) is Open:
+        if type(action) is Open and action.target is not None:
             fault = self._drill.fault(action.target.provider)
             if fault is None:
                 self._body = None
                 return None
             warn("drill: %s fails with %s, nothing is sent", action.target.name, fault)
             self._by = action.by
-            return self._open(action, fault)
+            return self._open(action, action.target, fault)
         if self._body is None:
             return None
         if type(action) is Read:
@@ -146,21 +146,21 @@ class Rehearsal:
         """Nothing comes until the reader's patience ends."""
         return Played(Fault("timeout", "drill: silence"), max(0.0, self._by - monotonic()))
 
-    def _open(self, action: Open, fault: _Fault) -> Played:
+    def _open(self, action: Open, target: Target, fault: _Fault) -> Played:
         if fault.name in _NETWORK:
             return Played(_NETWORK[fault.name])
         if fault.name == "hang":
             return self._silence()
         if action.endpoint is not None:  # the request for a token, which is no matter of this fault
-            credential = action.target.endpoint.credential
+            credential = target.endpoint.credential
             assert credential is not None
             self._body = iter([Played(credential.granted)])
             return Played(Opened(200, {"content-type": "application/json"}))
         if fault.name in _SAID:
-            return self._refuse(action.target, fault)
-        stream = bool(action.request.body) and _wire(action.target).asks_stream(action.request)
+            return self._refuse(target, fault)
+        stream = bool(action.request.body) and _wire(target).asks_stream(action.request)
         kind = "text/event-stream" if stream else "application/json"
-        self._body = self._pieces(action.target, fault, stream=stream)
+        self._body = self._pieces(target, fault, stream=stream)
         return Played(Opened(200, {"content-type": kind if fault.name != "garbage" else "text/html"}))
 
     def _refuse(self, target: Target, fault: _Fault) -> Played:

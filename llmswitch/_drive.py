@@ -84,7 +84,7 @@ class SyncDriver:
             granted.wait(max(0.0, action.by - monotonic()))
 
     def _open(self, action: Open) -> Opened | Fault:
-        endpoint = action.endpoint or action.target.endpoint
+        endpoint = action.to
         registry = self._registry = self._registry or self._connections.registry()
         outcome = self._send(registry, action, endpoint)
         if type(outcome) is Fault and outcome.kind == "pool" and self._pool is not None:

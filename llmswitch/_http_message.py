@@ -37,7 +37,7 @@ def make_request(engine: Engine, action: Open, endpoint: Endpoint, address: Addr
             **address.auth_headers,
             **(signed.headers if signed is not None else {}),
         },
-        request.body,
+        request.body if action.content is None else action.content,
         {
             "connect": min(action.connect, left),
             "read": left,

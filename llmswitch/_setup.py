@@ -16,6 +16,7 @@ from ._drill import Drill
 from ._endpoints import Endpoints, Location, closed_key, has_key
 from ._errors import ConfigError, InvalidRequest, KeyMissing
 from ._nearest import nearest
+from ._passthrough import Passthrough, check_passthrough, read_passthrough
 from ._policy import Policy
 from ._provider import ProviderSpec
 from ._registry import chooses_dialect, dialect, provider, provider_names
@@ -317,6 +318,7 @@ class Setup:
             self._check_leads(wanted, where)
         if config.default is not None:
             self._check_leads(config.default, f"{source}: default")
+        check_passthrough(self._loaded)
 
     def _check_leads(self, wanted: str, where: str) -> None:
         if wanted not in self._config.chains:
@@ -341,6 +343,10 @@ class Setup:
                 field="model",
             )
         return other
+
+    def passthrough(self) -> Passthrough | None:
+        """Where requests go that no chain can answer, if anywhere. Raises `ConfigError`, for a missing key as well."""
+        return read_passthrough(self._loaded)
 
     def names(self) -> list[str]:
         """What a program may give as a model: chains, aliases, and the targets of chains."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -42,10 +42,11 @@ class Open:
     Send the request and wait for the headers of the answer, until `by` (monotonic seconds) at the latest.
 
     `endpoint` and `signed` stand in place of the target's own, for the request that fetches its token. `url`: where to,
-    in place of the request's own path; always at the target's own origin.
+    in place of the request's own path; always at the target's own origin. `content`: the body in pieces, as the driver
+    waits for them, in place of the request's. What is passed on for a program has an endpoint and no target.
     """
 
-    target: Target
+    target: Target | None
     request: HTTPRequest
     by: float
     connect: float
@@ -54,6 +55,15 @@ class Open:
     endpoint: Endpoint | None = None
     signed: Signed | None = None
     url: str | None = None
+    content: Iterable[bytes] | AsyncIterable[bytes] | None = None
+
+    @property
+    def to(self) -> Endpoint:
+        """Where it goes."""
+        if self.endpoint is not None:
+            return self.endpoint
+        assert self.target is not None
+        return self.target.endpoint
 
 
 @dataclass(slots=True)

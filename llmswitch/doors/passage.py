@@ -45,7 +45,9 @@ class Answer:
 
 
 def door_at(path: str) -> Door | None:
-    """The door at the end of that path."""
+    """The door at the end of that path. The messages of a thread are none: their vendor keeps them."""
+    if "/threads/" in path:
+        return None
     return next((door for door in DOORS if path.rstrip("/").endswith(door.path)), None)
 
 
@@ -95,13 +97,15 @@ def refused(door: Door | None, error: LLMSwitchError) -> Answer:
     return whole(refusal.body, refusal.status, refusal.headers)
 
 
-def no_door(method: str, path: str) -> Answer:
-    """What is said of an address that nobody answers at."""
+def no_door(method: str, path: str, closed: str | None = None) -> Answer:
+    """What is said of an address that nobody answers at. `closed`: why it is not passed through, where others are."""
     paths = ", ".join(door.path for door in DOORS)
     message = (
-        f"llmswitch answers {paths}, /embeddings and /models; {method} {path[:80]} is none: ask the vendor by a "
-        "client of its own for that"
+        f"llmswitch answers {paths}, /embeddings and /models; {method} {path[:80]} is none: ask the vendor by a client "
+        "of its own for that, or let it pass through by [passthrough] in the configuration"
     )
+    if closed is not None:
+        message = f"{method} {path[:80]}: {closed}"
     error = {"message": message, "type": "not_implemented", "param": None, "code": "not_implemented"}
     return whole({"type": "error", "error": error}, 501, {"x-should-retry": "false"})
 

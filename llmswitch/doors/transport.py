@@ -14,6 +14,7 @@ from llmswitch._hooks import Hooks
 from llmswitch._stream import AsyncChatStream, ChatStream
 
 from ._door import Door, EventWriter
+from ._passing import closed
 from .embeddings import PATH as EMBEDDINGS
 from .embeddings import embedded, read_texts
 from .passage import (
@@ -28,6 +29,7 @@ from .passage import (
     refused,
     whole,
 )
+from .passthrough import AsyncPassing, Passing
 
 __all__ = ["async_client", "sync_client"]
 
@@ -90,7 +92,7 @@ def _made_for(library: str) -> tuple[Any, Any, Any]:
         raise ConfigError(f"the HTTP library {library} is not installed, on which the SDK is built") from None
 
     class Pieces(http.SyncByteStream):  # type: ignore[misc]
-        def __init__(self, stream: ChatStream, pieces: Iterator[bytes]) -> None:
+        def __init__(self, stream: ChatStream | Passing, pieces: Iterator[bytes]) -> None:
             self._stream, self._pieces = stream, pieces
 
         def __iter__(self) -> Iterator[bytes]:
@@ -100,7 +102,7 @@ def _made_for(library: str) -> tuple[Any, Any, Any]:
             self._stream.close()
 
     class AsyncPieces(http.AsyncByteStream):  # type: ignore[misc]
-        def __init__(self, stream: AsyncChatStream, pieces: AsyncIterator[bytes]) -> None:
+        def __init__(self, stream: AsyncChatStream | AsyncPassing, pieces: AsyncIterator[bytes]) -> None:
             self._stream, self._pieces = stream, pieces
 
         def __aiter__(self) -> AsyncIterator[bytes]:
@@ -115,6 +117,7 @@ def _made_for(library: str) -> tuple[Any, Any, Any]:
     class Transport(http.BaseTransport):  # type: ignore[misc]
         def __init__(self, client: Client) -> None:
             self._client = client
+            self._way = client._setup.passthrough()  # noqa: SLF001 - of this package
 
         def handle_request(self, request: Any) -> Any:
             method, path = request.method, request.url.path
@@ -130,7 +133,18 @@ def _made_for(library: str) -> tuple[Any, Any, Any]:
                     return response(whole(embedded(asked, vectors)))
             except LLMSwitchError as problem:
                 return response(refused(door, problem))
-            return response(listed(self._client) if path.endswith("/models") else no_door(method, path))
+            return response(listed(self._client)) if path.endswith("/models") else self._beyond(request)
+
+        def _beyond(self, request: Any) -> Any:
+            path, way = request.url.path, self._way
+            why = closed(way, request.url.raw_path.decode("ascii")) if way is not None else None
+            if way is None or why is not None:
+                return response(no_door(request.method, path, why))
+            passing = Passing(self._client, way, request, http.ReadError)
+            passed = passing.begin()
+            if isinstance(passed, Answer):
+                return response(passed)
+            return http.Response(passed.status, headers=dict(passed.headers), stream=Pieces(passing, iter(passing)))
 
         def _through(self, door: Door, request: Any) -> Any:
             session = request.headers.get(SESSION_HEADER)
@@ -152,6 +166,7 @@ def _made_for(library: str) -> tuple[Any, Any, Any]:
     class AsyncTransport(http.AsyncBaseTransport):  # type: ignore[misc]
         def __init__(self, client: AsyncClient) -> None:
             self._client = client
+            self._way = client._setup.passthrough()  # noqa: SLF001 - of this package
 
         async def handle_async_request(self, request: Any) -> Any:
             method, path = request.method, request.url.path
@@ -168,7 +183,19 @@ def _made_for(library: str) -> tuple[Any, Any, Any]:
                     )
             except LLMSwitchError as problem:
                 return response(refused(door, problem))
-            return response(listed(self._client) if path.endswith("/models") else no_door(method, path))
+            return response(listed(self._client)) if path.endswith("/models") else await self._beyond(request)
+
+        async def _beyond(self, request: Any) -> Any:
+            path, way = request.url.path, self._way
+            why = closed(way, request.url.raw_path.decode("ascii")) if way is not None else None
+            if way is None or why is not None:
+                return response(no_door(request.method, path, why))
+            passing = AsyncPassing(self._client, way, request, http.ReadError)
+            passed = await passing.begin()
+            if isinstance(passed, Answer):
+                return response(passed)
+            stream = AsyncPieces(passing, aiter(passing))
+            return http.Response(passed.status, headers=dict(passed.headers), stream=stream)
 
         async def _through(self, door: Door, request: Any) -> Any:
             session = request.headers.get(SESSION_HEADER)
