@@ -86,11 +86,12 @@ def anthropic_async_http_client(
 
 
 def _library(package: str, chosen: Library | None) -> str:
-    """The HTTP library that the SDK is built on."""
+    """The HTTP library that the SDK is built on, and not one that it could be built on as well."""
     if chosen is not None:
         return chosen
     try:
         needs = requires(package) or []
     except PackageNotFoundError:
         return "httpx2" if find_spec("httpx2") is not None else "httpx"
-    return "httpx2" if any(need.startswith("httpx2") for need in needs) else "httpx"
+    always = [need for need in needs if "extra ==" not in need]
+    return "httpx2" if any(need.startswith("httpx2") for need in always) else "httpx"

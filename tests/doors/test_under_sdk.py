@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import httpx2
 import pytest
 
 import llmswitch
@@ -193,6 +194,17 @@ def test_nothing_of_the_network_is_touched_by_making_one(monkeypatch: pytest.Mon
     made.close()
 
 
+def test_the_library_is_the_one_that_the_sdk_needs(monkeypatch: pytest.MonkeyPatch, ear: Ear) -> None:
+    """An SDK that could be built on another one, by an extra, is built on the one that it always has."""
+    for needs, made in (
+        (["httpx<1,>=0.23", "httpx2<3; extra == 'httpx2'"], httpx.Client),
+        (["httpx2<3,>=2.7"], httpx2.Client),
+    ):
+        monkeypatch.setattr("llmswitch.doors.sdk_clients.requires", lambda _, needs=needs: needs)
+        with llmswitch.openai_http_client(config=config(ear)) as http:
+            assert type(http) is made
+
+
 FRAMEWORKS = """
 import sys
 root, config = sys.argv[1], __import__("json").loads(sys.argv[2])
@@ -230,3 +242,38 @@ def test_what_is_built_on_the_sdk_switches_too(ear: Ear, request: pytest.Fixture
     packages = "langchain-openai==1.7.4 pydantic-ai-slim[openai]==2.38.0 instructor==1.17.0"
     root = str(request.config.rootpath)
     run_with(request.config.cache, packages, FRAMEWORKS, root, json.dumps(config(ear)))
+
+
+# It is built on an older SDK than the others.
+LLAMA_INDEX = """
+import asyncio, sys
+root, config = sys.argv[1], __import__("json").loads(sys.argv[2])
+sys.path.insert(0, root)
+import llmswitch
+from llama_index.core.llms import ChatMessage
+from llama_index.llms.openai import OpenAI
+
+said, asked = '{"name": "Bern"}', [ChatMessage(role="user", content="Hi")]
+model = OpenAI(
+    model="gpt-4o",
+    api_key="unused",
+    http_client=llmswitch.openai_http_client(config=config),
+    async_http_client=llmswitch.openai_async_http_client(config=config),
+)
+assert said == model.chat(asked).message.content
+assert said == "".join(piece.delta for piece in model.stream_chat(asked))
+
+async def run():
+    assert said == (await model.achat(asked)).message.content
+    assert said == "".join([piece.delta async for piece in await model.astream_chat(asked)])
+
+asyncio.run(run())
+"""
+
+
+@pytest.mark.slow
+def test_llama_index_switches_too(ear: Ear, request: pytest.FixtureRequest) -> None:
+    """Its chat and its streams, sync and async, over a chain whose first target is down."""
+    packages = "llama-index-llms-openai==0.8.3 llama-index-core==0.14.25 openai==2.54.0"
+    root = str(request.config.rootpath)
+    run_with(request.config.cache, packages, LLAMA_INDEX, root, json.dumps(config(ear)))
