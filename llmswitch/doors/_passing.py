@@ -121,7 +121,8 @@ def closed(way: Passthrough, target: str) -> str | None:
         )
     below = path.removeprefix(base)
     if way.paths is not None and not any(below == start or below.startswith(f"{start}/") for start in way.paths):
-        return f"[passthrough] has other paths: {', '.join(way.paths) or 'none'}"
+        paths = ", ".join(way.paths) or "none"
+        return f"below the base_url of [passthrough] this is {below[:80]}, and its paths are {paths}"
     return None
 
 
