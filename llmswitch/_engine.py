@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from ._errors import ConfigError
-from ._wire import FaultKind
+from ._wire import Content, FaultKind
 
 __all__ = ["Engine", "engine_named", "engine_of"]
 
@@ -63,7 +63,13 @@ class Engine:
         return next(kind for base, kind in self.kinds if isinstance(problem, base))
 
     def request(
-        self, method: str, url: str, query: str, headers: Mapping[str, str], content: bytes, limits: Mapping[str, float]
+        self,
+        method: str,
+        url: str,
+        query: str,
+        headers: Mapping[str, str],
+        content: Content,
+        limits: Mapping[str, float],
     ) -> Any:
         """
         What is handed to a transport. `query`, where there is one, proves who asks, and is added to that of the URL.

@@ -22,6 +22,7 @@ __all__ = [
     "Action",
     "Await",
     "Close",
+    "Content",
     "Exchange",
     "Fault",
     "FaultKind",
@@ -34,6 +35,9 @@ __all__ = [
     "Read",
     "Sleep",
 ]
+
+
+Content: TypeAlias = "bytes | Iterable[bytes] | AsyncIterable[bytes]"
 
 
 @dataclass(slots=True)
@@ -55,7 +59,7 @@ class Open:
     endpoint: Endpoint | None = None
     signed: Signed | None = None
     url: str | None = None
-    content: Iterable[bytes] | AsyncIterable[bytes] | None = None
+    content: Content | None = None
 
     @property
     def to(self) -> Endpoint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any
 
 from .._async_network import AsyncBackend, AsyncStream
@@ -86,8 +86,16 @@ class AsyncTransport:
     async def _send(self, stream: AsyncStream, request: Request) -> None:
         try:
             await stream.write(request.head, request.write)
-            if request.body:
-                await stream.write(request.body, request.write)
+            if isinstance(request.body, bytes):
+                if request.body:
+                    await stream.write(request.body, request.write)
+                return
+            framing = request.framing
+            assert framing is not None
+            assert isinstance(request.body, AsyncIterable)
+            async for piece in request.body:
+                await stream.write(framing.frame(piece), request.write)
+            await stream.write(framing.end(), request.write)
         except self._core.WriteError:
             pass  # there may be an answer all the same
 

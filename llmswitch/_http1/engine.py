@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from .._engine import Engine
+from .._wire import Content
 from .async_transport import AsyncTransport
 from .request import Request, make_request
 from .transport import Transport
@@ -20,7 +21,13 @@ class HTTPToolsEngine(Engine):
     direct = True
 
     def request(
-        self, method: str, url: str, query: str, headers: Mapping[str, str], content: bytes, limits: Mapping[str, float]
+        self,
+        method: str,
+        url: str,
+        query: str,
+        headers: Mapping[str, str],
+        content: Content,
+        limits: Mapping[str, float],
     ) -> Request:
         return make_request(self.core, method, url, query, headers, content, limits)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from time import monotonic
 from typing import Any
 
@@ -128,8 +128,16 @@ class Transport:
     def _send(self, stream: Stream, request: Request) -> None:
         try:
             stream.write(request.head, request.write)
-            if request.body:
-                stream.write(request.body, request.write)
+            if isinstance(request.body, bytes):
+                if request.body:
+                    stream.write(request.body, request.write)
+                return
+            framing = request.framing
+            assert framing is not None
+            assert isinstance(request.body, Iterable)
+            for piece in request.body:
+                stream.write(framing.frame(piece), request.write)
+            stream.write(framing.end(), request.write)
         except self._core.WriteError:
             pass  # there may be an answer all the same
 

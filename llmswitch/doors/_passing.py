@@ -18,7 +18,7 @@ from llmswitch._scrub import scrub
 from llmswitch._wire import Action, Close, Fault, Open, Opened, Outcome, Read
 
 from ._failures import status_of
-from .passage import Answer, whole
+from .passage import SESSION_HEADER, Answer, whole
 
 __all__ = ["Begun", "Patience", "asking", "broke_off", "closed", "passed_on"]
 
@@ -91,6 +91,7 @@ def asking(
         name: value
         for name, value in given.items()
         if name not in _HOP
+        and name != SESSION_HEADER
         and name not in own
         and name not in way.endpoint.headers
         and (name in _HARMLESS or not _WHOSE.search(name))

@@ -40,6 +40,7 @@ CREDENTIALS = {
     "x-api-key": OWN,
     "cookie": f"session={OWN}",
     "x-organization": OWN,
+    "x-llmswitch-session": OWN,
     "connection": "x-once",
     "x-once": OWN,
 }
@@ -50,9 +51,10 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PASS_KEY", KEY)
 
 
-def config(base_url: str, **more: Any) -> dict[str, Any]:
-    """A configuration whose chain is never asked."""
+def config(base_url: str, beneath: str = "httpx", **more: Any) -> dict[str, Any]:
+    """A configuration whose chain is never asked; `beneath`: the engine that carries what passes."""
     return {
+        "http": {"engine": beneath},
         "chains": {"main": {"targets": ["down:m"]}},
         "providers": {"down": {"dialect": "openai", "base_url": "http://127.0.0.1:9/v1"}},
         "passthrough": {"base_url": base_url, "api_key": {"env": "PASS_KEY"}, **more},
@@ -146,8 +148,10 @@ def script(came: threading.Event, read: threading.Event) -> list[Step]:
 LENGTH = {"content-length": str(2 * len(PIECE))}
 
 
-def test_bodies_flow() -> None:
+@pytest.mark.parametrize("beneath", ["httpx", "httptools"])
+def test_bodies_flow(beneath: str) -> None:
     """A body is sent while the program still makes it, and read while the vendor still sends it."""
+    pytest.importorskip(beneath)
     came, read = threading.Event(), threading.Event()
 
     def body() -> Iterator[bytes]:
@@ -157,7 +161,7 @@ def test_bodies_flow() -> None:
 
     with (
         FaultServer(script(came, read)) as vendor,
-        under(f"{vendor.url}/v1") as http,
+        under(f"{vendor.url}/v1", beneath=beneath) as http,
         http.stream("POST", f"{URL}/files", content=body(), headers=LENGTH) as answer,
     ):
         pieces = answer.iter_raw()
@@ -167,8 +171,10 @@ def test_bodies_flow() -> None:
         assert (2 * PIECE, 2 * PIECE) == (got, vendor.requests[0].body)
 
 
-def test_bodies_flow_async() -> None:
+@pytest.mark.parametrize("beneath", ["httpx", "httptools"])
+def test_bodies_flow_async(beneath: str) -> None:
     """The same, awaited; the loop is free meanwhile."""
+    pytest.importorskip(beneath)
     came, read = threading.Event(), threading.Event()
 
     async def body() -> AsyncIterator[bytes]:
@@ -178,7 +184,7 @@ def test_bodies_flow_async() -> None:
 
     async def run(vendor: FaultServer) -> bytes:
         async with (
-            under_async(f"{vendor.url}/v1") as http,
+            under_async(f"{vendor.url}/v1", beneath=beneath) as http,
             http.stream("POST", f"{URL}/files", content=body(), headers=LENGTH) as answer,
         ):
             pieces = answer.aiter_raw()

@@ -47,6 +47,24 @@ def test_a_header_that_would_be_two(headers: dict[str, str]) -> None:
     assert "a\r" not in str(told.value)
 
 
+def test_a_body_in_pieces() -> None:
+    """It is as long as the head says, or goes out in chunks; another length would be read as another request."""
+    chunked = made("http://a/", body=iter(()))  # type: ignore[arg-type]
+    assert chunked.head.endswith(b"\r\ntransfer-encoding: chunked\r\n\r\n")
+    assert [b"a\r\n0123456789\r\n", b"", b"0\r\n\r\n"] == [
+        chunked.framing.frame(b"0123456789"),
+        chunked.framing.frame(b""),
+        chunked.framing.end(),
+    ]
+    for pieces in ([b"123"], [b"1234", b"5"]):
+        sized = made("http://a/", body=iter(()), **{"content-length": "4"})  # type: ignore[arg-type]
+        assert b"chunked" not in sized.head
+        with pytest.raises(httpcore.LocalProtocolError):
+            [*map(sized.framing.frame, pieces), sized.framing.end()]
+    with pytest.raises(httpcore.LocalProtocolError):
+        made("http://a/", body=iter(()), **{"content-length": "+4"})  # type: ignore[arg-type]
+
+
 def test_it_shows_nothing() -> None:
     """Neither the key nor the prompt stands in its repr."""
     shown = repr(made("http://a/", body=b"prompt", authorization="Bearer key"))
