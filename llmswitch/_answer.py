@@ -35,7 +35,8 @@ def read_answer(reading: Reading, opened: Opened) -> _Steps:
     attempt = reading.attempt
     attempt.status, attempt.connect_ms = opened.status, opened.connect_ms
     reading.date = opened.headers.get("date")
-    attempt.request_id = scrub(_request_id(reading, opened) or "")[:128] or None
+    request_id = _request_id(reading, opened)
+    attempt.request_id = (scrub(request_id)[:128] or None) if request_id else None
     if opened.header_bytes > _HEADER_BYTES or opened.header_count > _HEADERS:
         raise reading.problem(MalformedResponse, "the answer's headers are too many or too long")
     if opened.status == 407:

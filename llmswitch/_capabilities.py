@@ -176,16 +176,21 @@ def _beside_thinking(request: ChatRequest, able: Capabilities) -> list[_Lack]:
 
 
 def _content(request: ChatRequest, able: Capabilities) -> list[_Lack]:
-    kinds = (
-        (Image, able.images, "images"),
-        (Document, able.documents, "documents"),
-        (Audio, able.audio, "audio"),
-    )
+    missing = [
+        (kind, plural)
+        for kind, taken, plural in (
+            (Image, able.images, "images"),
+            (Document, able.documents, "documents"),
+            (Audio, able.audio, "audio"),
+        )
+        if not taken
+    ]
     return [
         _Lack(f"messages[{index}]", f"this model takes no {plural}", None)
         for index, message in enumerate(request.messages)
-        for kind, taken, plural in kinds
-        if not taken and any(isinstance(part, kind) for part in message.parts)
+        if not isinstance(message.content, str)
+        for kind, plural in missing
+        if any(isinstance(part, kind) for part in message.content)
     ] + _tool_results(request.messages, able)
 
 

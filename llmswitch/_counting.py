@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, Literal
 
 from ._adapter import NotAnAnswer
@@ -25,6 +26,7 @@ _EACH = 5  # a message, a tool or a call beside its words
 _PART = 1_000  # an image, a page or some seconds of sound: little more than that it is there
 _UNSEEN = 0.35  # how far an estimate may be off, either way, before anything is known of a model
 _LEAST = 0.02
+_LEARNT, _OFTEN = 50, 8  # answers after which a model is known well, and how many of those that follow are looked at
 _NAMES = 4_096  # targets that something is remembered of
 
 
@@ -116,15 +118,22 @@ class TokenRatios:
 
     def __init__(self) -> None:
         self._known: dict[str, _Ratio] = {}
+        self._turns = count()
 
     def learn(self, target: str, request: ChatRequest, usage: Usage) -> None:
         """What the vendor counted for a request; one with more than words in it teaches nothing."""
         if not usage.input_tokens or usage.estimated:
             return
+        known = self._known.get(target)
+        if known is None:
+            if len(self._known) >= _NAMES:
+                return
+            known = _Ratio()
+        elif known.seen >= _LEARNT and next(self._turns) % _OFTEN:
+            return  # what is known well is followed with every eighth answer: to reckon with a prompt takes its time
         words, others = _expected(request)
-        if others or (target not in self._known and len(self._known) >= _NAMES):
-            return
-        self._known[target] = self._known.get(target, _Ratio()).after(usage.input_tokens / words)
+        if not others:
+            self._known[target] = known.after(usage.input_tokens / words)
 
     def estimate(self, provider: str, model: str, request: ChatRequest) -> TokenCount:
         """The tokens of a request, as far as they can be told without the vendor."""
@@ -146,6 +155,9 @@ def _expected(request: ChatRequest) -> tuple[float, float]:
     words, others = 0.0, 0.0
     for message in request.messages:
         words += _EACH
+        if isinstance(message.content, str):
+            words += _of_text(message.content)
+            continue
         for text in _texts(message):
             words += _of_text(text)
         others += _PART * sum(1 for part in _flat(message) if hasattr(part, "media_type"))
@@ -159,7 +171,7 @@ def _expected(request: ChatRequest) -> tuple[float, float]:
 
 
 def _flat(message: Message) -> Iterable[object]:
-    for part in message.parts:
+    for part in message.content:
         yield from part.parts if isinstance(part, ToolResult) else (part,)
 
 

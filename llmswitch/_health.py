@@ -137,7 +137,9 @@ class Health:
             self._in_flight[flying] = self._in_flight.get(flying, 0) + 1
             for key in (target.scope("endpoint"), target.scope("target")):
                 # made by the first call, not by the first failure: answers before that count, and have a generation
-                breaker = self._breakers.setdefault(key, Breaker(self._numbers, self._random))
+                breaker = self._breakers.get(key)
+                if breaker is None:
+                    breaker = self._breakers[key] = Breaker(self._numbers, self._random)
                 permit = breaker.permit(now, limit) if self._may_try(key, breaker, now) else None
                 permit = permit or (breaker.force() if forced else None)
                 if permit is None:
@@ -174,7 +176,10 @@ class Health:
         """Of the account, where its calls are bounded by configuration; else of the target."""
         limit = target.endpoint.max_in_flight
         key = target.scope("target" if limit is None else "account")
-        return self._bulkheads.setdefault(key, Bulkhead(limit or self._bulkhead))
+        found = self._bulkheads.get(key)
+        if found is None:
+            found = self._bulkheads[key] = Bulkhead(limit or self._bulkhead)
+        return found
 
     def wait(self, target: Target) -> Turn:
         """A place in the queue of calls for which this process has no room at the target."""
@@ -312,7 +317,11 @@ class Health:
             return self._budget(target).take(throttled=throttled)
 
     def _budget(self, target: Target) -> RetryBudget:
-        return self._budgets.setdefault(target.scope("account"), RetryBudget())
+        key = target.scope("account")
+        found = self._budgets.get(key)
+        if found is None:
+            found = self._budgets[key] = RetryBudget()
+        return found
 
     # Hedges
 

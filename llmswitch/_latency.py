@@ -68,4 +68,7 @@ class Latencies:
         return None if record is None or not record.answers else Pace(record.mean, record.left(now))
 
     def _of(self, key: str, *, stream: bool) -> _Record:
-        return self._known.setdefault((key, stream), _Record())
+        found = self._known.get((key, stream))
+        if found is None:
+            found = self._known[key, stream] = _Record()
+        return found

@@ -249,7 +249,9 @@ class Message:
     @property
     def tool_calls(self) -> list[ToolCall]:
         """The tool calls of an assistant message, in order."""
-        return [part for part in self.parts if isinstance(part, ToolCall)]
+        if isinstance(self.content, str):
+            return []
+        return [part for part in self.content if isinstance(part, ToolCall)]
 
     def to_dict(self) -> dict[str, Any]:
         """

@@ -247,12 +247,12 @@ def _check_numbers(request: ChatRequest) -> None:
 
 def _check_results(messages: Sequence[Message]) -> None:
     """The calls of an assistant message are answered right after it, each once: all vendors refuse it otherwise."""
-    unanswered: Counter[str] = Counter()
+    unanswered: dict[str, int] = {}
     for index, message in enumerate(messages):
         if message.role == "tool":
             for part in message.parts:
                 assert isinstance(part, ToolResult)
-                if not unanswered[part.tool_call_id]:
+                if not unanswered.get(part.tool_call_id):
                     raise InvalidRequest(
                         f"messages[{index}] answers the tool call {part.tool_call_id[:64]!r}, which the assistant "
                         "message before it did not make, or which is answered already",
@@ -261,11 +261,12 @@ def _check_results(messages: Sequence[Message]) -> None:
                 unanswered[part.tool_call_id] -= 1
             continue
         _check_answered(unanswered, index)
-        unanswered = Counter(call.id for call in message.tool_calls)
+        calls = message.tool_calls
+        unanswered = Counter(call.id for call in calls) if calls else {}
     _check_answered(unanswered, len(messages))
 
 
-def _check_answered(unanswered: Counter[str], index: int) -> None:
+def _check_answered(unanswered: Mapping[str, int], index: int) -> None:
     """Raises `InvalidRequest` for calls that the messages before this place leave without a result."""
     left = next((call_id for call_id, count in unanswered.items() if count), None)
     if left is not None:

@@ -134,7 +134,10 @@ class _Writer:
     def _plain(self, message: Message) -> dict[str, Any] | None:
         options = self._options
         role = options.system_role if message.role == "system" else message.role
-        parts = [part for part in message.parts if not isinstance(part, Text) or part.text]
+        named = {"name": message.name} if message.name and options.names else {}
+        if isinstance(message.content, str):
+            return {"role": role, "content": message.content, **named} if message.content.strip() else None
+        parts = [part for part in message.content if not isinstance(part, Text) or part.text]
         if all(isinstance(part, Text) and not part.text.strip() for part in parts):
             return None
         content: str | list[dict[str, Any]]
@@ -142,7 +145,7 @@ class _Writer:
             content = _text_of(parts)
         else:
             content = [_part(part, options) for part in parts]
-        return {"role": role, "content": content, **({"name": message.name} if message.name and options.names else {})}
+        return {"role": role, "content": content, **named}
 
     def _assistant(self, message: Message) -> dict[str, Any] | None:
         options = self._options
