@@ -161,6 +161,22 @@ def _signed_url(engine: Engine) -> Any:
     return type("SignedURL", (engine.http.URL,), {"__str__": said, "__repr__": lambda url: f"URL({said(url)!r})"})
 
 
+def _without_its_command_line(name: str) -> Any:
+    """
+    The library. Where rich and click are installed it loads them for a command line of its own, which takes longer than
+    all the rest of it; it does without where that can't be imported.
+    """
+    command_line = f"{name}._main"
+    unasked = name not in sys.modules and command_line not in sys.modules
+    if unasked:
+        sys.modules[command_line] = None  # type: ignore[assignment]  # the sign that it can't be imported
+    try:
+        return importlib.import_module(name)
+    finally:
+        if unasked:
+            sys.modules.pop(command_line, None)
+
+
 @lru_cache(maxsize=3)
 def engine_named(name: str) -> Engine:
     """The engine of that name, which is loaded now. Raises `ConfigError` where it is not installed."""
@@ -169,7 +185,7 @@ def engine_named(name: str) -> Engine:
             kind: type[Engine] = importlib.import_module("._http1.engine", __package__).HTTPToolsEngine
             http = core = importlib.import_module("httpcore")
         else:
-            kind, http, core = Engine, importlib.import_module(name), importlib.import_module(_CORES[name])
+            kind, http, core = Engine, _without_its_command_line(name), importlib.import_module(_CORES[name])
     except ImportError:
         raise ConfigError(f"http.engine is {name!r}, which is not installed: pip install 'llmswitch[{name}]'") from None
     kinds: tuple[tuple[type[Exception], FaultKind], ...] = (

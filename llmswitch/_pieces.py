@@ -28,10 +28,10 @@ def read_pieces(reading: Reading, inflater: Inflater) -> _Steps:
     clocks, holding = reading.clocks, reading.holding
     pieces = _Pieces(reading)
     assembly, decoder = pieces.assembly, pieces.decoder
-    by = clocks.first_token
+    wait = Read(clocks.first_token)
     body_ended = False
     while not decoder.ended:
-        chunk = yield Read(by)
+        chunk = yield wait
         if type(chunk) is not bytes:
             assert isinstance(chunk, Fault)
             if assembly.finish_reason is not None:
@@ -44,22 +44,24 @@ def read_pieces(reading: Reading, inflater: Inflater) -> _Steps:
                 ready = events if reading.direct else reading.ready(events)
                 if ready:
                     yield reading.deliver(ready)
-            by = clocks.now() + clocks.idle
+            wait.by = clocks.now() + clocks.idle
         if error is not None:
             raise error
         body_ended = not chunk
         if body_ended or pieces.cut:
             break
         if assembly.finish_reason is not None:
-            by = clocks.now() + clocks.grace
+            wait.by = clocks.now() + clocks.grace
         # what the caller has not seen can still be left for another target
-        by = min(by, clocks.call if reading.committed else clocks.attempt)
+        last = clocks.call if reading.committed else clocks.attempt
+        if last < wait.by:
+            wait.by = last
         if holding is not None and not reading.committed:
-            by = min(by, holding.by() or by)
+            wait.by = min(wait.by, holding.by() or wait.by)
     pieces.check_end(body_ended=body_ended)
-    last = _last_events(reading)
+    final = _last_events(reading)
     if reading.stream:
-        yield reading.deliver([*reading.rest(), *last])
+        yield reading.deliver([*reading.rest(), *final])
     yield from _drain(reading)
     return assembly
 

@@ -76,23 +76,19 @@ class ChatStream(_Stream):
         for event in self._pending:
             return event
         outcome = None
-        while not self._ended:
-            try:
+        try:
+            while not self._ended:
                 action = self._advance(outcome)
-            except BaseException:
-                self.close()
-                raise
-            if type(action) is list:
-                self._pending = iter(action)
-                for event in self._pending:
-                    return event
-                outcome = None
-            elif action is not None:
-                try:
+                if type(action) is list:
+                    self._pending = iter(action)
+                    for event in self._pending:
+                        return event
+                    outcome = None
+                elif action is not None:
                     outcome = self._driver.perform(action)
-                except BaseException:
-                    self.close()
-                    raise
+        except BaseException:
+            self.close()
+            raise
         self.close()
         raise StopIteration
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from .._engine import engine_named
 from .._wire import Content
 
 __all__ = ["Framing", "Origin", "Request", "make_request"]
@@ -71,9 +72,7 @@ class Framing:
 @lru_cache(maxsize=4096)
 def _place(text: str) -> tuple[Origin, bytes, bytes]:
     """The origin of a URL, its `host` line and its target. httpx reads it, so that both engines say the same."""
-    from httpx import URL
-
-    url = URL(text)
+    url = engine_named("httpx").http.URL(text)
     secure = url.scheme == "https"
     origin = Origin(url.raw_host.decode("ascii"), url.port or (443 if secure else 80), secure)
     return origin, url.netloc, url.raw_path
