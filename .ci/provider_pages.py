@@ -93,8 +93,11 @@ def _start(spec: ProviderSpec) -> str:
     model = spec.default_model or next((model.id for model in models_of(spec.name)), "MODEL")
     proof = spec.schemes[spec.scheme] if spec.scheme is not None else spec.auth
     secrets = [names[0] for names in proof.parts.values() if names] if proof is not None else []
-    exports = " ".join(f"{name}=…" for name in secrets or site.key_env[:1])
-    text = f'```sh\nexport {exports}\nllmswitch chat "Say hello" -m {spec.name}:{model}\n```\n'
+    exports = " ".join(f"{name}=…" for name in (*(secrets or site.key_env[:1]), *site.resource_env[:1]))
+    text = ""
+    if "{resource}" in site.base_url and not site.resource_env:
+        text = f'```toml\n[providers.{spec.name}]\nresource = "my-workspace"\n```\n\n'
+    text += f'```sh\nexport {exports}\nllmswitch chat "Say hello" -m {spec.name}:{model}\n```\n'
     if len(site.key_env) > 1 and not secrets:
         text += f"\nThe key is looked for in {_codes(site.key_env)}, in this order.\n"
     other = next((name for name, each in spec.sites.items() if each.key_env not in ((), site.key_env)), None) or next(

@@ -1,0 +1,206 @@
+"""Every fenced block of the README and of docs/ holds: programs run, configurations load, commands are taken."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import json
+import tomllib
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmswitch._config_file import Loaded
+from llmswitch._errors import LLMSwitchError
+from llmswitch._setup import Setup
+
+from .blocks import PAGES, ROOT, Block, blocks, heavy
+from .commands import BadCommand, check_commands
+from .vendors import CONFIGURATION, answer_everybody, give_keys
+
+# What a page's programs find in their folder, and what they have to print.
+FILES: Mapping[str, Mapping[str, str]] = {
+    "docs/batch.md": {"questions.txt": "What is the capital of France?\nAnd of Peru?\n", "questions.jsonl": ""}
+}
+SAYS: Mapping[str, tuple[str, ...]] = {
+    "README.md": ("The capital of France is Paris. from openai after []", "look_up {'customer': 'Meier'}\n1000 100 "),
+    "docs/errors.md": ("Arrears never always ('account',) 20.0",),
+}
+LANGUAGES = {"python", "toml", "sh", "console", "json", "yaml", "text"}
+ENGLISH = [page for page in PAGES if not page.endswith(".zh.md")]
+
+
+def _wrong(block: Block, problem: BaseException | str) -> None:
+    pytest.fail(f"the {block.language} block at {block.place}: {problem}", pytrace=False)
+
+
+def _prepare(block: Block) -> None:
+    """The working folder as the page has told its reader to make it so far: the configuration above the block."""
+    for name, text in FILES.get(block.page, {}).items():
+        Path(name).write_text(text, "utf-8")
+    above = [each for each in blocks(block.page, "toml") if each.line < block.line and each.not_run is None]
+    text = above[-1].text if above else ""
+    given = tomllib.loads(text)
+    if {"project", "tool", "store"} & set(given):
+        text = ""
+    Path("llmswitch.toml").write_text(text if "chains" in given else CONFIGURATION + text, "utf-8")
+
+
+def _programs() -> list[Any]:
+    """The pages with programs; those that need a package of the slow tests are slow."""
+    found = []
+    for page in ENGLISH:
+        programs = [block for block in blocks(page, "python") if block.not_run is None and block.run_by is None]
+        if programs:
+            marks = [pytest.mark.slow] if any(map(heavy, programs)) else []
+            found.append(pytest.param(page, marks=marks))
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, all keys, and all vendors in this process."""
+    monkeypatch.chdir(tmp_path)
+    give_keys(monkeypatch)
+    answer_everybody(monkeypatch)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", _programs())
+def test_the_programs_of_a_page_run(page, folder, capsys):
+    """The blocks of Python run one after another as one program, as a reader would go through the page."""
+    names: dict[str, object] = {"__name__": "page"}
+    for block in blocks(page, "python"):
+        if block.not_run is None and block.run_by is None:
+            _prepare(block)
+            _run(block, names)
+    printed = capsys.readouterr().out
+    for said in SAYS.get(page, ()):
+        assert said in printed
+
+
+def _run(block: Block, names: dict[str, object]) -> None:
+    source = "\n" * (block.line - 1) + block.text
+    try:
+        code = compile(source, str(ROOT / block.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        waits = eval(code, names)
+        if waits is not None:
+            asyncio.run(waits)
+    except Exception as problem:
+        shown = "".join(traceback.format_exception_only(problem)).strip()
+        frames = [
+            frame.lineno for frame in traceback.extract_tb(problem.__traceback__) if frame.filename.endswith(block.page)
+        ]
+        at = f" (line {frames[-1]})" if frames else ""
+        _wrong(
+            block,
+            f"does not run{at}: {shown}\nA page's blocks run in order, with vendors of tests/pages/vendors.py. "
+            "Mend it, give it files in tests/pages/test_blocks.py, or write <!-- not run: REASON --> above it.",
+        )
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "toml")])
+def test_the_configurations_of_a_page_are_taken(page):
+    """Each block of TOML is a whole configuration as it stands there; of a pyproject.toml, what is ours in it."""
+    for block in blocks(page, "toml"):
+        if block.not_run is not None:
+            continue
+        try:
+            given = tomllib.loads(block.text)
+            if not {"project", "tool"} & set(given):
+                Setup(Loaded.from_mapping(given))
+            elif "llmswitch" in given.get("tool", {}):
+                Setup(Loaded.from_mapping(given["tool"]["llmswitch"]))
+        except (tomllib.TOMLDecodeError, LLMSwitchError) as problem:
+            _wrong(block, problem)
+
+
+@pytest.mark.parametrize("page", [page for page in ENGLISH if blocks(page, "sh", "console")])
+def test_the_commands_of_a_page_are_taken(page, folder, monkeypatch):
+    """Each command of a shell block is one that there is; ours are parsed as the command line does, and asked."""
+    for block in blocks(page, "sh", "console"):
+        text = block.text
+        if block.language == "console":
+            text = "\n".join(line[2:] for line in text.splitlines() if line.startswith("$ "))
+        if block.not_run is None and block.run_by is None:
+            _prepare(block)
+            try:
+                check_commands(text, monkeypatch)
+            except (AssertionError, LLMSwitchError, ValueError) as problem:
+                _wrong(block, problem)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "json")])
+def test_the_json_of_a_page_is_json(page):
+    """Each block of JSON is a value, or several of them one after another."""
+    for block in blocks(page, "json"):
+        rest = block.text.strip()
+        try:
+            while rest:
+                _, end = json.JSONDecoder().raw_decode(rest)
+                rest = rest[end:].lstrip()
+        except ValueError as problem:
+            _wrong(block, problem)
+
+
+@pytest.mark.slow
+def test_the_yaml_of_the_pages_is_yaml():
+    """Each block and each file of YAML can be read."""
+    yaml = pytest.importorskip("yaml")
+    for path in (ROOT / "docs").rglob("*.yaml"):
+        assert list(yaml.safe_load_all(path.read_text("utf-8"))), path.name
+    for page in PAGES:
+        for block in blocks(page, "yaml"):
+            try:
+                list(yaml.safe_load_all(block.text))
+            except yaml.YAMLError as problem:
+                _wrong(block, problem)
+
+
+def test_every_block_says_what_it_is():
+    """A block is in a language that is checked here, or is `text`."""
+    for page in PAGES:
+        for block in blocks(page):
+            if block.language not in LANGUAGES:
+                _wrong(block, f"{block.language!r} is none of {', '.join(sorted(LANGUAGES))}")
+
+
+def test_few_blocks_are_not_run():
+    """What nobody runs says why, and there is little of it; what another test runs names that test."""
+    found = [block for page in ENGLISH for block in blocks(page)]
+    unrun = [block.place for block in found if block.not_run is not None]
+    assert len(unrun) <= 4, unrun
+    for block in found:
+        if block.run_by is not None and not (ROOT / block.run_by).is_file():
+            _wrong(block, f"there is no test {block.run_by}")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("llmswitch chatt hello", "chatt"),
+        ("llmswitch chat hello --modle zhipu:glm-4.6", "--modle"),
+        ("llmswitch chat hello -m zhipi:glm-4.6 | cat", "zhipi"),
+        ("FOO=1 llmswitch batch a.jsonl b.jsonl", "a.jsonl"),
+        ("pip install 'llmswitch[lokal]'", "lokal"),
+        ("cd docs && python -m nothing.like_it", "nothing.like_it"),
+        ("python nowhere.py", "nowhere.py"),
+        ("curl -X PUT localhost:8081/dril", "/dril"),
+        ("frobnicate now  # a comment", "frobnicate"),
+        ("LLMSWITCH_CONFIG=examples/no.toml llmswitch models", "examples/no.toml"),
+    ],
+)
+def test_a_command_that_is_wrong_is_found(command, said, folder, monkeypatch):
+    """What can't be run is said with the word that is wrong."""
+    with pytest.raises(BadCommand, match=said):
+        check_commands(command, monkeypatch)
+
+
+def test_a_program_that_fails_is_found(folder):
+    """The line of the page at which a block fails is named."""
+    block = Block("docs/tutorial.md", 7, "python", "good = 1\nbad = nothing\n")
+    with pytest.raises(pytest.fail.Exception, match=r"docs/tutorial.md:7: does not run \(line 8\): NameError"):
+        _run(block, {})
