@@ -29,7 +29,22 @@ _ENDS = {"&&", "||", "|", ";", "&"}
 # Harmless: the vendors are ours, and nothing is written.
 _RUN = {"chat", "equivalents", "explain", "models", "providers"}
 # Commands of others, whose arguments are not looked at.
-_OTHERS = {".", "cat", "cd", "cp", "docker", "git", "kubectl", "ls", "mkdir", "mypy", "ollama", "ruff", "source"}
+_OTHERS = {
+    ".",
+    "cat",
+    "cd",
+    "cp",
+    "docker",
+    "git",
+    "kubectl",
+    "ls",
+    "mkdir",
+    "mypy",
+    "ollama",
+    "ruff",
+    "source",
+    "uvicorn",
+}
 _PROGRAMS = {"your_program.py", "after.py"}
 
 
@@ -92,6 +107,8 @@ def _set(monkeypatch: pytest.MonkeyPatch, assignment: str) -> None:
             raise BadCommand(f"{name} names {value}, which is not there")
         value = str(path)
     monkeypatch.setenv(name, KEY if value in ("…", "...") else value)
+    if name == "LLMSWITCH_MODEL":
+        Client(value)
     if name == "LLMSWITCH_DRILL":
         Setup(Loaded.from_mapping({})).drill()
 

@@ -41,6 +41,8 @@ def _prepare(block: Block) -> None:
     """The working folder as the page has told its reader to make it so far: the configuration above the block."""
     for name, text in FILES.get(block.page, {}).items():
         Path(name).write_text(text, "utf-8")
+    if not Path("examples").exists():
+        Path("examples").symlink_to(ROOT / "examples")
     above = [each for each in blocks(block.page, "toml") if each.line < block.line and each.not_run is None]
     text = above[-1].text if above else ""
     given = tomllib.loads(text)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -23,7 +26,7 @@ from llmswitch._vendor_wire import Answer, Heard, VendorWire
 from llmswitch.testing import FakeVendor
 from llmswitch.testing._vendor import respond
 
-__all__ = ["CONFIGURATION", "KEY", "answer_everybody", "everybody", "give_keys"]
+__all__ = ["CONFIGURATION", "KEY", "answer_everybody", "everybody", "give_keys", "on_loopback"]
 
 KEY = "sk-0123456789abcdef"
 CONFIGURATION = """
@@ -123,3 +126,34 @@ def give_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         for site in provider(name).sites.values():
             for variable in site.key_env[:1]:
                 monkeypatch.setenv(variable, KEY)
+
+
+@contextmanager
+def on_loopback(answer: Callable[[httpx.Request], httpx.Response] = everybody) -> Iterator[str]:
+    """The address of a vendor on this machine's loopback, which answers so until the end of the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            content = self.rfile.read(int(self.headers["content-length"]))
+            url = f"http://127.0.0.1{self.path}"
+            said = answer(httpx.Request("POST", url, headers=dict(self.headers), content=content))
+            self.send_response(said.status_code)
+            self.send_header("content-type", said.headers.get("content-type", "application/json"))
+            self.end_headers()
+            assert isinstance(said.stream, httpx.SyncByteStream)
+            for piece in said.stream:
+                self.wfile.write(piece)
+                self.wfile.flush()
+
+        def log_message(self, *_arguments: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
