@@ -35,6 +35,12 @@ class Block:
     run_by: str | None = None
 
     @property
+    def file(self) -> str | None:
+        """The file that the block is, where its first line is a comment with nothing but its name."""
+        named = re.match(r"# ([\w./-]+\.(?:py|toml))\n", self.text)
+        return named[1] if named is not None else None
+
+    @property
     def place(self) -> str:
         """Where a person finds it."""
         return f"{self.page}:{self.line}"

@@ -5,17 +5,21 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
+import sys
 import tomllib
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llmswitch import _registry
 from llmswitch._config_file import Loaded
 from llmswitch._errors import LLMSwitchError
+from llmswitch._provider import ProviderSpec
 from llmswitch._setup import Setup
+from llmswitch.testing import instant_waits
 
 from .blocks import PAGES, ROOT, Block, blocks, heavy
 from .commands import BadCommand, check_commands
@@ -27,6 +31,11 @@ FILES: Mapping[str, Mapping[str, str]] = {
 }
 SAYS: Mapping[str, tuple[str, ...]] = {
     "README.md": ("The capital of France is Paris. from openai after []", "look_up {'customer': 'Meier'}\n1000 100 "),
+    "docs/add-a-vendor.md": ("The capital of France is Paris.\nArrears\nHello.\n",),
+    "docs/data-in-a-country.md": ("openai\nanthropic:claude-haiku-4-5 jurisdiction us\n", "nobody"),
+    "docs/free-tokens.md": ("dashscope dash", " of 20000000 tokens\n"),
+    "docs/offline.md": ("ollama\n['openai:gpt-5.4-mini']\n",),
+    "docs/rehearse.md": ("['Arrears', 'ConnectFailed']\n",),
     "docs/errors.md": ("Arrears never always ('account',) 20.0",),
 }
 LANGUAGES = {"python", "toml", "sh", "console", "json", "yaml", "text"}
@@ -37,18 +46,42 @@ def _wrong(block: Block, problem: BaseException | str) -> None:
     pytest.fail(f"the {block.language} block at {block.place}: {problem}", pytrace=False)
 
 
-def _prepare(block: Block) -> None:
-    """The working folder as the page has told its reader to make it so far: the configuration above the block."""
+def _prepare(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working folder as the page has told its reader to make it so far: the files and the configuration above."""
     for name, text in FILES.get(block.page, {}).items():
         Path(name).write_text(text, "utf-8")
     if not Path("examples").exists():
         Path("examples").symlink_to(ROOT / "examples")
-    above = [each for each in blocks(block.page, "toml") if each.line < block.line and each.not_run is None]
-    text = above[-1].text if above else ""
-    given = tomllib.loads(text)
-    if {"project", "tool", "store"} & set(given):
-        text = ""
-    Path("llmswitch.toml").write_text(text if "chains" in given else CONFIGURATION + text, "utf-8")
+    configuration = ""
+    for each in blocks(block.page):
+        if each.line > block.line or each.not_run is not None:
+            continue
+        given = tomllib.loads(each.text) if each.language == "toml" else {}
+        if each.file is not None:
+            write_file(each, Path())
+        elif "project" in given:
+            _install(given["project"].get("entry-points", {}), monkeypatch)
+        elif given and not {"tool", "store"} & set(given):
+            configuration = each.text
+    chains = "chains" in tomllib.loads(configuration)
+    Path("llmswitch.toml").write_text(configuration if chains else CONFIGURATION + configuration, "utf-8")
+
+
+def write_file(block: Block, folder: Path) -> None:
+    """A block that is a file, in that folder; what is beneath a folder of its own is a package."""
+    path = folder / (block.file or "")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.parent != folder:
+        (path.parent / "__init__.py").touch()
+    path.write_text(block.text, "utf-8")
+
+
+def _install(entry_points: Mapping[str, Mapping[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The providers of the page's own package are found, as if it were installed, and have a key."""
+    named = entry_points.get("llmswitch.providers", {})
+    if all((Path(package) / f"{name}.toml").is_file() for name, package in named.items()):
+        monkeypatch.setattr(_registry, "_outside", lambda: dict(named))
+        give_keys(monkeypatch)
 
 
 def _programs() -> list[Any]:
@@ -63,22 +96,29 @@ def _programs() -> list[Any]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder, all keys, and all vendors in this process."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder, all keys, and all vendors in this process; what is imported from the folder goes with it."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(_registry, "_read", dict(_registry._read))
     give_keys(monkeypatch)
     answer_everybody(monkeypatch)
-    return tmp_path
+    with instant_waits():
+        yield tmp_path
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 @pytest.mark.parametrize("page", _programs())
-def test_the_programs_of_a_page_run(page, folder, capsys):
+def test_the_programs_of_a_page_run(page, folder, monkeypatch, capsys):
     """The blocks of Python run one after another as one program, as a reader would go through the page."""
     names: dict[str, object] = {"__name__": "page"}
     for block in blocks(page, "python"):
         if block.not_run is None and block.run_by is None:
-            _prepare(block)
-            _run(block, names)
+            _prepare(block, monkeypatch)
+            if block.file is None:
+                _run(block, names)
     printed = capsys.readouterr().out
     for said in SAYS.get(page, ()):
         assert said in printed
@@ -106,13 +146,18 @@ def _run(block: Block, names: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "toml")])
 def test_the_configurations_of_a_page_are_taken(page):
-    """Each block of TOML is a whole configuration as it stands there; of a pyproject.toml, what is ours in it."""
+    """
+    Each block of TOML is a whole configuration as it stands there, or the file of a provider; of a pyproject.toml, what
+    is ours in it.
+    """
     for block in blocks(page, "toml"):
         if block.not_run is not None:
             continue
         try:
             given = tomllib.loads(block.text)
-            if not {"project", "tool"} & set(given):
+            if block.file is not None and "sites" in given:
+                ProviderSpec.read(block.text, Path(block.file).stem)
+            elif not {"project", "tool"} & set(given):
                 Setup(Loaded.from_mapping(given))
             elif "llmswitch" in given.get("tool", {}):
                 Setup(Loaded.from_mapping(given["tool"]["llmswitch"]))
@@ -128,7 +173,7 @@ def test_the_commands_of_a_page_are_taken(page, folder, monkeypatch):
         if block.language == "console":
             text = "\n".join(line[2:] for line in text.splitlines() if line.startswith("$ "))
         if block.not_run is None and block.run_by is None:
-            _prepare(block)
+            _prepare(block, monkeypatch)
             try:
                 check_commands(text, monkeypatch)
             except (AssertionError, LLMSwitchError, ValueError) as problem:
