@@ -121,11 +121,13 @@ def answer_everybody(monkeypatch: pytest.MonkeyPatch) -> FakeVendor:
 
 
 def give_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key of every vendor, in the variable that his own tools use."""
+    """A key of every vendor, in the variable that his own tools use, and what else stands in his address."""
     for name in provider_names():
         for site in provider(name).sites.values():
             for variable in site.key_env[:1]:
                 monkeypatch.setenv(variable, KEY)
+            for variable in site.resource_env[:1]:
+                monkeypatch.setenv(variable, "my-resource")
 
 
 @contextmanager
