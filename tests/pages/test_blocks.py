@@ -20,6 +20,7 @@ from llmswitch._errors import LLMSwitchError
 from llmswitch._provider import ProviderSpec
 from llmswitch._setup import Setup
 from llmswitch.testing import instant_waits
+from tests.everyday import mostly_slow
 
 from .blocks import PAGES, ROOT, Block, blocks, heavy
 from .commands import BadCommand, check_commands
@@ -39,6 +40,7 @@ SAYS: Mapping[str, tuple[str, ...]] = {
     "docs/errors.md": ("Arrears never always ('account',) 20.0",),
 }
 LANGUAGES = {"python", "toml", "sh", "console", "json", "yaml", "text"}
+OF_PROVIDERS = {page for page in PAGES if page.startswith("docs/providers/")}
 ENGLISH = [page for page in PAGES if not page.endswith(".zh.md")]
 
 
@@ -144,11 +146,11 @@ def _run(block: Block, names: dict[str, object]) -> None:
         )
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "toml")])
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "toml") and page not in OF_PROVIDERS])
 def test_the_configurations_of_a_page_are_taken(page):
     """
     Each block of TOML is a whole configuration as it stands there, or the file of a provider; of a pyproject.toml, what
-    is ours in it.
+    is ours in it. (For the providers' pages tests/test_provider_pages.py looks at more than that.)
     """
     for block in blocks(page, "toml"):
         if block.not_run is not None:
@@ -165,7 +167,13 @@ def test_the_configurations_of_a_page_are_taken(page):
             _wrong(block, problem)
 
 
-@pytest.mark.parametrize("page", [page for page in ENGLISH if blocks(page, "sh", "console")])
+@pytest.mark.parametrize(
+    "page",
+    mostly_slow(
+        [page for page in ENGLISH if blocks(page, "sh", "console")],
+        {*ENGLISH} - OF_PROVIDERS | {"docs/providers/databricks.md", "docs/providers/zhipu.md"},
+    ),
+)
 def test_the_commands_of_a_page_are_taken(page, folder, monkeypatch):
     """Each command of a shell block is one that there is; ours are parsed as the command line does, and asked."""
     for block in blocks(page, "sh", "console"):
