@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -66,6 +67,8 @@ def _place(stage: Path, goal: Path) -> str:
 def main() -> None:
     lay(STAGE)
     if "--only-pages" not in sys.argv:
+        if find_spec("zensical") is None:
+            sys.exit("the site is built by Zensical: pip install -e '.[docs]'")
         command = [sys.executable, "-m", "zensical", "build", "--clean", "--strict", "-f", str(ROOT / "zensical.toml")]
         sys.exit(subprocess.run(command, cwd=ROOT, check=False).returncode)  # noqa: S603 - our own
 
