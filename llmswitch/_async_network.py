@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 from ._connecting import connect_async
-from ._network import PIECE, Clock, connected, current_clock, readable
+from ._network import HELD, PIECE, Clock, connected, current_clock, readable
 from ._resolver import resolve_async
 
 __all__ = ["AsyncBackend", "AsyncStream"]
@@ -143,7 +143,7 @@ class AsyncStream(asyncio.Protocol):
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._held_for = timeout
-        if len(self._held) + len(buffer) <= PIECE:
+        if len(self._held) + len(buffer) <= HELD:
             self._held += buffer
             return
         await self._flush()

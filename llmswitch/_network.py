@@ -21,10 +21,12 @@ from ._connecting import connect
 from ._resolver import resolve
 from ._tls import Nested
 
-__all__ = ["PIECE", "Backend", "Clock", "Stream", "connected", "current_clock", "readable"]
+__all__ = ["HELD", "PIECE", "Backend", "Clock", "Stream", "connected", "current_clock", "readable"]
 
-PIECE = 65_536
+PIECE = 262_144
 """A request goes out in pieces of this size, so that one that is taken in drips meets its limit in between."""
+HELD = 65_536
+"""A head waits for a body that is no larger than this, together with it."""
 
 
 class Clock:
@@ -126,7 +128,7 @@ class Stream:
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._held_for = timeout
-        if len(self._held) + len(buffer) <= PIECE:
+        if len(self._held) + len(buffer) <= HELD:
             self._held += buffer
             return
         self._flush()

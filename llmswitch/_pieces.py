@@ -53,9 +53,7 @@ def read_pieces(reading: Reading, inflater: Inflater) -> _Steps:
         if assembly.finish_reason is not None:
             wait.by = clocks.now() + clocks.grace
         # what the caller has not seen can still be left for another target
-        last = clocks.call if reading.committed else clocks.attempt
-        if last < wait.by:
-            wait.by = last
+        wait.by = min(wait.by, clocks.call if reading.committed else clocks.attempt)
         if holding is not None and not reading.committed:
             wait.by = min(wait.by, holding.by() or wait.by)
     pieces.check_end(body_ended=body_ended)

@@ -44,6 +44,7 @@ from tests.faults.bench import (
     Script,
     answering,
     in_use,
+    pooled,
     refusing,
     text,
     words,
@@ -136,6 +137,7 @@ def test_row_92_cancelled_at_every_step(times: int, warm: bool) -> None:
         asyncio.run(run(server))
 
 
+@pooled
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
 @pytest.mark.parametrize("end", [Reset(), Hang()], ids=["reset", "late"])
 def test_row_92_cancelled_while_the_library_waits_for_itself(times: int, end: Step) -> None:
