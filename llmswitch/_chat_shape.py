@@ -139,6 +139,9 @@ def _read_one(message: object, index: int) -> Message:
             f"messages[{index}] is a {type(message).__name__}; it must be a Message or a dict",
             field=f"messages[{index}]",
         )
+    role, content = message.get("role"), message.get("content")
+    if type(content) is str and len(message) == 2 and (role in ("user", "assistant", "system")):
+        return Message(role, content)  # what most messages are; the schema would say the same of it
     try:
         # a dumped SDK object carries every field it has not got as null or []
         given = {key: value for key, value in message.items() if value is not None and value != []}

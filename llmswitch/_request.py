@@ -260,7 +260,8 @@ def _check_results(messages: Sequence[Message]) -> None:
                     )
                 unanswered[part.tool_call_id] -= 1
             continue
-        _check_answered(unanswered, index)
+        if unanswered:
+            _check_answered(unanswered, index)
         calls = message.tool_calls
         unanswered = Counter(call.id for call in calls) if calls else {}
     _check_answered(unanswered, len(messages))

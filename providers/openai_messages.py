@@ -151,7 +151,7 @@ class _Writer:
         options = self._options
         text = message.text if message.text.strip() else ""
         calls = message.tool_calls
-        for part in message.parts:
+        for part in () if isinstance(message.content, str) else message.content:
             if isinstance(part, (Image, Audio)):
                 raise CapabilityMismatch(f"an assistant message with {type(part).__name__}: this dialect takes none")
         if not text and not calls:
