@@ -36,11 +36,7 @@ __all__ = ["Call", "exchange"]
 def exchange(call: Call) -> Exchange:
     """Ask the targets of the chain in turn until one answers. Raises what the decision gives up with."""
     watch = call.hooks.watch(call)  # asked here and not at the first step: a stream may be read in another context
-    return _unwatched(call) if watch is None else _watched(call, watch)
-
-
-def _unwatched(call: Call) -> Exchange:
-    return (yield from _Course(call).run())
+    return _Course(call).run() if watch is None else _watched(call, watch)
 
 
 def _watched(call: Call, watch: Watch) -> Exchange:
@@ -64,20 +60,20 @@ class _Course:
     """One call under way: what has happened so far, and what of it the caller has seen."""
 
     def __init__(self, call: Call) -> None:
-        started = call.clock()
-        limit = call.timeout if call.timeout is not None else call.chain.policy.total_for(stream=call.stream)
-        by = started + limit if call.by is None else min(started + limit, call.by)
         self.call = call
-        self.history = History((), started, by)
-        self._recall = recall(call) if call.chain.groups else None
-        if self._recall is None:
-            self._line_up()
         self.trail: list[Attempt] = []
         self.interrupted: Failed | None = None
         self.onward: Continuation | None = None
         self.final: LLMSwitchError | None = None
         self._keep: Keep | None = None
         self._visits: dict[int, str] = {}
+
+    def _begin(self) -> None:
+        """The clock starts with the first step, not before: a stream may be asked for long before it is read."""
+        call, started = self.call, self.call.clock()
+        limit = call.timeout if call.timeout is not None else call.chain.policy.total_for(stream=call.stream)
+        by = started + limit if call.by is None else min(started + limit, call.by)
+        self.history = History((), started, by)
 
     def _line_up(self) -> None:
         """The targets in the order in which this call asks them."""
@@ -87,10 +83,12 @@ class _Course:
         self.history.targets = [Move(target.name, target.adapter.capabilities.context) for target in call.chain.targets]
 
     def run(self) -> Exchange:
+        self._begin()
         call, history = self.call, self.history
-        if self._recall is not None:
-            yield self._recall
-            self._line_up()
+        asking = recall(call) if call.chain.groups else None
+        if asking is not None:
+            yield asking
+        self._line_up()
         while self.final is None:
             step = decide(call.chain.policy, history, call.clock(), repeatable=self._repeatable())
             if isinstance(step, Wait):
@@ -101,7 +99,7 @@ class _Course:
                 self.final = self.interrupted.error if self.interrupted is not None else step.error
                 break
             beside = hedge(call, history, step) if self.interrupted is None else None
-            attempt, lane = self._begin(step)
+            attempt, lane = self._attempt(step)
             if beside is None:
                 reply = self._settle(step, attempt, (yield from lane))
             else:
@@ -112,7 +110,7 @@ class _Course:
                 return reply
         raise bare(self.final, self.trail)
 
-    def _begin(self, step: Try) -> tuple[Attempt, Lane]:
+    def _attempt(self, step: Try) -> tuple[Attempt, Lane]:
         """The attempt of a step, noted in the trail and ready to be carried out."""
         call, history, trail = self.call, self.history, self.trail
         target = call.chain.targets[step.target]
@@ -182,7 +180,7 @@ class _Course:
             other = beside.start(self.call.clock())
             if other is None:
                 return None
-            runners.append((other, *self._begin(other)))
+            runners.append((other, *self._attempt(other)))
             return runners[-1][2]
 
         def lost(number: int) -> None:

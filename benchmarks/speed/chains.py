@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
@@ -51,16 +52,21 @@ def _ratio(found: dict[str, list[float]], name: str, of: str) -> float:
 
 def chains(url: str, *, rounds: int, count: int) -> list[Line]:
     """All of it. `url`: that of the vendor."""
-    return [*_lengths(url, rounds, count), *_failover(url, rounds, count), *_many_targets(url, rounds, count)]
+    with ExitStack() as stack:
+
+        def client(*urls: str) -> Client:
+            return stack.enter_context(Client.from_config(config(urls[0], "httpx", *urls[1:])))
+
+        return [
+            *_lengths(client, url, rounds, count),
+            *_failover(client, url, rounds, count),
+            *_many_targets(client, url, rounds, count),
+        ]
 
 
-def _client(*urls: str) -> Client:
-    return Client.from_config(config(urls[0], "httpx", *urls[1:]))
-
-
-def _lengths(url: str, rounds: int, count: int) -> list[Line]:
+def _lengths(client_of: Callable[..., Client], url: str, rounds: int, count: int) -> list[Line]:
     healthy = f"{url}/whole"
-    clients = {n: _client(*(healthy for _ in range(n))) for n in (1, 5, 20)}
+    clients = {n: client_of(*(healthy for _ in range(n))) for n in (1, 5, 20)}
     found = _in_turn({str(n): partial(client.chat, MESSAGES) for n, client in clients.items()}, count, rounds)
     lines = [Line("a call to one target, us of CPU", f"{median(found['1']):.0f}")]
     for n in (5, 20):
@@ -71,9 +77,8 @@ def _lengths(url: str, rounds: int, count: int) -> list[Line]:
     return lines
 
 
-def _failover(url: str, rounds: int, count: int) -> list[Line]:
-    client = _client(f"{url}/fail", f"{url}/whole")
-    raw = httpx.Client(headers={"authorization": f"Bearer {KEY}"})
+def _failover(client_of: Callable[..., Client], url: str, rounds: int, count: int) -> list[Line]:
+    client = client_of(f"{url}/fail", f"{url}/whole")
     body = {"model": MODEL, "messages": MESSAGES}
 
     def by_hand() -> str:
@@ -92,15 +97,16 @@ def _failover(url: str, rounds: int, count: int) -> list[Line]:
             client.reset(target)
         return client.chat(MESSAGES).text
 
-    found = _in_turn({"by hand": by_hand, "llmswitch": ours}, count, rounds)
+    with httpx.Client(headers={"authorization": f"Bearer {KEY}"}) as raw:
+        found = _in_turn({"by hand": by_hand, "llmswitch": ours}, count, rounds)
     more = median(one - other for one, other in zip(found["llmswitch"], found["by hand"], strict=True)) / 1000
     said = f"{more:.2f} ms over {median(found['by hand']) / 1000:.2f}"
     return [Line("a 500, then the second target: CPU over httpx by hand", said, "1 ms", more <= 1.0)]
 
 
-def _many_targets(url: str, rounds: int, count: int) -> list[Line]:
+def _many_targets(client_of: Callable[..., Client], url: str, rounds: int, count: int) -> list[Line]:
     """The same call, with the health of 10,000 targets known."""
-    plain, full = _client(f"{url}/whole"), _client(f"{url}/whole")
+    plain, full = client_of(f"{url}/whole"), client_of(f"{url}/whole")
     _fill(full._health, full, 10_000)
     found = _in_turn({"1": lambda: plain.chat(MESSAGES), "10,000": lambda: full.chat(MESSAGES)}, count, rounds)
     ratio = _ratio(found, "10,000", "1")
