@@ -25,6 +25,7 @@ from ._messages import Message
 from ._operation import CHAT, COUNT, EMBED, Operation, Request
 from ._request import ChatOptions, ChatRequest, read_session, read_tags
 from ._setup import Setup
+from ._telemetry import hooks_of
 
 if TYPE_CHECKING:
     from ._allowances import AllowanceState
@@ -87,7 +88,7 @@ class BaseClient(ABC):
         self._health = health_of(loaded)
         self._allowances, self._grants = spending_of(loaded)
         self._sessions = sessions_of(loaded)
-        self._hooks = hooks or Hooks()
+        self._hooks = hooks_of(loaded, hooks)
         self._ratios = TokenRatios()
         self._source = loaded.source
         self._setup = Setup(loaded, model)

@@ -31,6 +31,7 @@ __all__ = [
     "ServerKey",
     "StoreConfig",
     "TargetConfig",
+    "TelemetryConfig",
 ]
 
 LARGEST = 10**13  # of tokens, or of millionths of a currency: so much a store counts exactly
@@ -390,6 +391,22 @@ class ServerConfig(Strict):
         return self
 
 
+class TelemetryConfig(Strict):
+    """
+    `otel`: every client makes spans and metrics by OpenTelemetry; needs the extra of that name. `content`: whether the
+    spans hold prompts and answers; where it is not said, OpenTelemetry's own variable decides.
+    """
+
+    otel: StrictBool = False
+    content: StrictBool | None = None
+
+    @model_validator(mode="after")
+    def _spans_are_made(self) -> TelemetryConfig:
+        if self.content and not self.otel:
+            raise ValueError("content is what spans hold, and none are made: set otel = true too")
+        return self
+
+
 class Config(Strict):
     """
     The whole configuration, as in `llmswitch.toml`.
@@ -411,3 +428,4 @@ class Config(Strict):
     budgets: tuple[BudgetConfig, ...] = ()
     drill: dict[str, str] = {}
     server: ServerConfig = ServerConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()

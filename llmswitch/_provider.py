@@ -255,6 +255,7 @@ class ProviderSpec(Strict):
     whose models are served here too: what is said of them there holds, where nothing else is said here. `model_list`:
     where its models are listed; by default as at the dialect's author, if they are. `balance`: where it tells what is
     left of the money. `key_format`: a regular expression for how its keys begin, or look as a whole.
+    `telemetry_name`: its well-known name in OpenTelemetry's conventions, where that is not `name`.
     """
 
     name: str = ""
@@ -288,6 +289,7 @@ class ProviderSpec(Strict):
     request_id_headers: tuple[str, ...] = ()
     server: ServerSpec | None = None
     unreachable: str = ""
+    telemetry_name: str = ""
     first_token_timeout: Annotated[float, Field(gt=0)] | None = None
     retired: str | None = None
     closed: tuple[ClosedSpec, ...] = ()
