@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, model_v
 
 from ._nearest import nearest
 from ._provider import AuthSpec
+from ._rate_headers import RateHeaders
 from ._steps import GroupConfig, Limits, Seconds, Step, TargetConfig
 from ._strict import HeaderName, Headers, Place, Strict
 
@@ -237,7 +238,7 @@ class ProviderConfig(Strict):
     many calls of this process at a time; one more waits up to 2 s for its turn, and then goes to the next target.
     `idempotency_header`: the header by which this server knows a repeated request. `proxy`: its URL, or where that is.
     `follow_same_origin_redirects`: a 307 or 308 that stays at the same scheme, host and port is followed, three times
-    at most.
+    at most. `rate_headers`: those by which its answers say what is left of a limit, in place of the known ones.
     """
 
     dialect: str | None = None
@@ -258,6 +259,7 @@ class ProviderConfig(Strict):
     follow_same_origin_redirects: StrictBool = False
     max_in_flight: Annotated[int, Field(ge=1, le=100_000)] | None = None
     idempotency_header: HeaderName | None = None
+    rate_headers: tuple[RateHeaders, ...] | None = None
     allow_insecure: StrictBool = False
     optional: StrictBool = False
 

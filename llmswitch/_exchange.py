@@ -69,7 +69,7 @@ class _Course:
         by = started + limit if call.by is None else min(started + limit, call.by)
         self.call = call
         self.history = History((), started, by)
-        self._recall = recall(call) if call.chain.groups else None
+        self._recall = recall(call) if call.chain.groups and not call.lined_up else None
         if self._recall is None:
             self._line_up()
         self.trail: list[Attempt] = []
@@ -82,7 +82,7 @@ class _Course:
     def _line_up(self) -> None:
         """The targets in the order in which this call asks them."""
         call = self.call
-        if call.grants or call.chain.groups:
+        if (call.grants or call.chain.groups) and not call.lined_up:
             call.chain = replace(call.chain, targets=ordered(call))
         self.history.targets = [Move(target.name, target.adapter.capabilities.context) for target in call.chain.targets]
 

@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 
 from llmswitch._async_batch import AsyncBatch
-from llmswitch._batch import BatchResult, read_request
 from llmswitch._batch_file import BadLine, BatchFileError, BatchOutput, Line, read_lines
+from llmswitch._bulk import BatchResult, read_request
 from llmswitch._client import AsyncClient
 from llmswitch._errors import ConfigError, InvalidRequest, LLMSwitchError
 from llmswitch._reply import Attempt, ChatReply
