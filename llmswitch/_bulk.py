@@ -141,6 +141,11 @@ class Bulk(ABC):
         """How many calls may be in flight at the moment."""
         return int(self._pace.room)
 
+    @property
+    def wait(self) -> float:
+        """Seconds until the next call may begin, where vendors have no room for one now; otherwise 0."""
+        return self._due() or 0.0
+
     def stop(self) -> None:
         """Begin nothing more. The results of what is in flight still come; what waits to be asked again has none."""
         self._stopped = True
