@@ -12,6 +12,7 @@ __all__ = ["Rates"]
 
 _LONGEST = 60.0  # seconds after which a call looks whether there is more, whatever was said
 _TOGETHER = 1.0  # seconds between the beginnings of calls that may reach a vendor in another order
+_ROUNDED = 1.0  # seconds by which a time that was said in whole ones may be too short
 _LEARNT = 20  # answers of which a call's tokens are the mean
 
 
@@ -32,10 +33,13 @@ class _Limit:
 
     def due(self, begun: int, last: float, cost: float) -> float:
         """When one more call may begin, after so many, the last of them then."""
-        if last >= self.ends:
-            return last + self.gap  # it is whole again, and nobody has said yet what is left
-        spare = 0.0 if self.counts == "requests" else cost  # the next call may take more than most do
-        left = self.left - (begun - self.number) * cost - spare
+        taken = (begun - self.number) * cost
+        if self.counts != "requests":
+            taken += cost  # the next one may take more than most do
+        if last >= self.ends:  # it is whole again, and nobody has said yet what is left
+            plenty = self.most is not None and taken <= self.most / 2
+            return min(last + self.gap, self.ends + _ROUNDED) if plenty else last + self.gap
+        left = self.left - taken
         if self.most is not None and left >= self.most / 2:
             return -math.inf
         calls = left / cost if cost else math.inf

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmswitch import Client
 from llmswitch._pace import Pace
 from llmswitch._rate_headers import USUAL, Left, RateHeaders, read_left
 from llmswitch._rates import Rates
@@ -63,6 +64,16 @@ def test_a_vendor_names_his_own_headers() -> None:
     assert ("output_tokens", 8000.0, None, 7.0) == (left.counts, left.remaining, left.limit, left.seconds)
     (left,) = read_left({"x-left": "5"}, [RateHeaders(remaining="x-left", per=60)])
     assert (5.0, 60.0) == (left.remaining, left.seconds)
+
+
+def test_a_server_of_ones_own_has_those_of_its_dialect_or_of_the_configuration() -> None:
+    """Who speaks a vendor's dialect is read by his names, unless the configuration has others."""
+    own = {"dialect": "anthropic", "base_url": "http://127.0.0.1:1/v1"}
+    other = {"dialect": "openai", "base_url": "http://127.0.0.1:2/v1", "rate_headers": [{"remaining": "x-left"}]}
+    client = Client(["own:m", "other:m"], config={"providers": {"own": own, "other": other}})
+    first, second = client._setup.targets()
+    assert provider("anthropic").rate_headers == first.rate_headers
+    assert (RateHeaders(remaining="x-left"),) == second.rate_headers
 
 
 class Bucket:
