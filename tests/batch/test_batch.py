@@ -262,11 +262,13 @@ def test_what_answers_say_of_limits_is_kept(clock: Clock) -> None:
     assert (0, True) == (vendor.refused, 55 < clock.ahead < 65)
 
 
-def test_who_is_not_due_is_asked_after_the_others(clock: Clock) -> None:
-    """A chain's second target answers what its first one has no room for, before anybody refuses."""
+@pytest.mark.parametrize("targets", [["a:m", "b:m"], [{"group": ["a:m", "b:m"], "by": "order"}]])
+def test_who_is_not_due_is_asked_after_the_others(clock: Clock, targets: list[Any]) -> None:
+    """The second target of a chain, or of a group, answers what the first has no room for, before anybody refuses."""
     vendor = Metered(clock, 20)
     providers = {name: {"dialect": "openai", "base_url": f"https://{name}.invalid/v1"} for name in "ab"}
-    own = Client(["a:m", "b:m"], config={"providers": providers}, http_client=FakeVendor(vendor))
+    config = {"providers": providers, "chains": {"c": {"targets": targets}}, "default": "c"}
+    own = Client.from_config(config, http_client=FakeVendor(vendor))
     batch = own.batch(map(str, range(30)), concurrency=4)
     clock.drive(own, batch)
     by = [(result.reply.provider, len(result.reply.attempts)) for result in batch if result.reply is not None]
