@@ -233,6 +233,9 @@ class Bulk(ABC):
         """What its answers said of limits, and what they took from them."""
         rates, now = self._pace.rates, self._clock()
         names = {target.name: target.scope("target") for target in job.chain.targets}
+        for attempt in outcome.attempts:
+            if attempt.usage is not None and attempt.target in names:
+                rates.used(names[attempt.target], _counted(attempt.usage))
         for target, headers in job.call.heard or ():
             name = target.scope("target")
             number, began = job.numbers.get(name), job.began
@@ -240,9 +243,6 @@ class Bulk(ABC):
                 number, began = rates.began(name, now), now
             rates.heard(name, number, began, read_left(headers, target.rate_headers))
         job.call.heard = None
-        for attempt in outcome.attempts:
-            if attempt.usage is not None and attempt.target in names:
-                rates.used(names[attempt.target], _counted(attempt.usage))
 
     def _end(self, job: Job, outcome: ChatReply | LLMSwitchError) -> None:
         now = self._clock()

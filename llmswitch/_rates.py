@@ -114,7 +114,7 @@ class Rates:
 
     def used(self, target: str, tokens: Mapping[Counted, int]) -> None:
         """So many tokens an answer has used."""
-        account = self._accounts[target]
+        account = self._accounts.setdefault(target, _Account())
         account.answers += 1
         for counts, number in tokens.items():
             before = account.costs.get(counts, float(number))
