@@ -42,6 +42,7 @@ _SETTINGS = (
     (r"answer in one piece", ["options.stream_only"]),
     (r"names of the limit headers", ["options.spent_headers"]),
     (r"time of a reset", ["options.reset_clock"]),
+    (r"x-ratelimit", ["rate_headers"]),
     (r"system message", ["options.system_turns", "options.one_system"]),
     (r"summar(y|ies) of thoughts", ["options.summary"]),
     (r"content may be null", ["options.calls_content"]),

@@ -11,7 +11,8 @@ One chat interface in front of many model vendors: switch by configuration, fall
 from __future__ import annotations
 
 from ._async_batch import AsyncBatch
-from ._batch import Batch, BatchRequest, BatchResult
+from ._batch import Batch
+from ._bulk import BatchRequest, BatchResult
 from ._client import AsyncClient, Client
 from ._counting import TokenCount
 from ._deadline import deadline

@@ -1,4 +1,4 @@
-"""A batch whose results are taken by a task; all but its waiting is in `_batch`."""
+"""A batch whose results are taken by a task; all but its waiting is in `_bulk`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ._attempt import bare
-from ._batch import BatchRequest, BatchResult, Bulk, Job
+from ._bulk import BatchRequest, BatchResult, Bulk, Job, answer_of
 from ._errors import LLMSwitchError
 from ._exchange import exchange
 from ._reply import ChatReply
@@ -48,7 +48,7 @@ class AsyncBatch(Bulk, AsyncIterator[BatchResult]):
         self._carry_out = carry_out
         self._slow = aiter(requests) if isinstance(requests, AsyncIterable) else None
         self._quick = iter(requests) if not isinstance(requests, AsyncIterable) else iter(())
-        self._reading: asyncio.Task[BatchRequest | None] | None = None
+        self._reading: asyncio.Task[tuple[BatchRequest, ...]] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: deque[tuple[Job, ChatReply | BaseException]] = deque()
         self._news = asyncio.Event()
@@ -58,66 +58,40 @@ class AsyncBatch(Bulk, AsyncIterator[BatchResult]):
 
         while True:
             self._news.clear()
-            self._settle()
-            self._begin_refused()
-            self._read()
+            while self._ended:
+                self._settle(*self._ended.popleft())
+            self._begin_waiting()
+            self._read_on()
             if self._ready:
                 return self._ready.popleft()
             if self._over():
                 raise StopAsyncIteration
             try:
-                waits_to_read = self._reading is not None and not self._refused
+                waits_to_read = self._reading is not None and not self._waiting
                 async with asyncio.timeout(None if waits_to_read else self._due()):
                     await self._news.wait()
             except TimeoutError:
                 pass  # a wait is over: somebody may begin
 
-    def _settle(self) -> None:
-        while self._ended:
-            job, outcome = self._ended.popleft()
-            if not isinstance(outcome, (ChatReply, LLMSwitchError)):
-                self.stop()
-                self._pace.flying -= 1
-                raise outcome
-            self._end(job, outcome)
-
-    def _read(self) -> None:
+    def _read_on(self) -> None:
         """Read what there is room for. Of an asynchronous source one request is waited for at a time."""
         import asyncio
 
         while self._wants():
             if self._slow is None:
-                given = self._read_quick()
-            else:
-                if self._reading is None:
-                    self._reading = asyncio.ensure_future(self._read_slow(self._slow))
-                    self._reading.add_done_callback(lambda _: self._news.set())
-                if not self._reading.done():
-                    return
-                reading, self._reading = self._reading, None
-                self._dry = True  # if it raises
-                given = reading.result()
-                self._dry = False
-            if given is None:
-                self._dry = True
+                self._read(self._quick)
+                continue
+            if self._reading is None:
+                self._reading = asyncio.ensure_future(_next(self._slow))
+                self._reading.add_done_callback(lambda _: self._news.set())
+            if not self._reading.done():
                 return
-            self._take_in(given)
-
-    def _read_quick(self) -> BatchRequest | None:
-        try:
-            return next(self._quick)
-        except StopIteration:
-            return None
-        except BaseException:
-            self._dry = True
-            raise
-
-    @staticmethod
-    async def _read_slow(source: AsyncIterator[BatchRequest]) -> BatchRequest | None:
-        try:
-            return await anext(source)
-        except StopAsyncIteration:
-            return None
+            reading, self._reading = self._reading, None
+            self._dry = True  # if it raises
+            given = reading.result()
+            self._dry = not given
+            for each in given:
+                self._take_in(each)
 
     def _launch(self, job: Job) -> None:
         import asyncio
@@ -129,10 +103,7 @@ class AsyncBatch(Bulk, AsyncIterator[BatchResult]):
     async def _run(self, job: Job) -> None:
         outcome: ChatReply | BaseException
         try:
-            reply = await self._carry_out(exchange(job.call))
-            assert isinstance(reply, ChatReply)
-            reply.parsed  # noqa: B018 - an answer of the wrong form is said now
-            outcome = reply
+            outcome = answer_of(await self._carry_out(exchange(job.call)))
         except LLMSwitchError as problem:
             outcome = bare(problem, ())
         except Exception as problem:  # noqa: BLE001 - raised where the results are taken
@@ -167,3 +138,11 @@ class AsyncBatch(Bulk, AsyncIterator[BatchResult]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+async def _next(source: AsyncIterator[BatchRequest]) -> tuple[BatchRequest, ...]:
+    """The next request; none at the end."""
+    try:
+        return (await anext(source),)
+    except StopAsyncIteration:
+        return ()

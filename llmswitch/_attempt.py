@@ -116,6 +116,8 @@ def attempt_once(
             reading.tokens = target.endpoint.credential.tokens
         asking = Open(target, http, clocks.first_token, policy.connect, policy.pool, policy.write)
         opened = yield from _open(reading, asking)
+        if call.heard is not None:
+            call.heard.append((target, opened.headers))
         yield from read_answer(reading, opened)
     except LLMSwitchError as error:
         yield Close()

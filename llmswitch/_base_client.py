@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
 from ._attempt import bare
 from ._between_calls import health_of, sessions_of, spending_of
@@ -25,9 +25,11 @@ from ._messages import Message
 from ._operation import CHAT, COUNT, EMBED, Operation, Request
 from ._request import ChatOptions, ChatRequest, read_session, read_tags
 from ._setup import Setup
+from ._telemetry import hooks_of
 
 if TYPE_CHECKING:
     from ._allowances import AllowanceState
+    from ._bulk import BatchRequest, Bulk
 
 __all__ = ["BaseClient", "Messages", "after_count"]
 
@@ -87,7 +89,7 @@ class BaseClient(ABC):
         self._health = health_of(loaded)
         self._allowances, self._grants = spending_of(loaded)
         self._sessions = sessions_of(loaded)
-        self._hooks = hooks or Hooks()
+        self._hooks = hooks_of(loaded, hooks)
         self._ratios = TokenRatios()
         self._source = loaded.source
         self._setup = Setup(loaded, model)
@@ -129,6 +131,27 @@ class BaseClient(ABC):
         client = cls.__new__(cls)
         client._start(*given)  # noqa: SLF001 - its own
         return client
+
+    @abstractmethod
+    def batch(
+        self,
+        requests: Iterable[BatchRequest],
+        *,
+        concurrency: int = 16,
+        patience: float = 600.0,
+        **options: Unpack[ChatOptions],
+    ) -> Bulk:
+        """
+        The results of many requests, as they come: a `BatchResult` for each, with its answer or its error.
+
+        Each request is a prompt, or a mapping with `messages` or `prompt`, options of `chat()`, and an `id` of
+        yours. They are read when there is room, so there may be no end of them. The batch begins with a few
+        calls at a time, and adapts to what the vendors allow; it never holds more requests than are in flight.
+        `patience`: seconds that a request may wait while every target of its chain is throttled or out for a
+        while. `options` are those of `ChatOptions`, for requests that do not say otherwise.
+
+        Raises `InvalidRequest` for a number that is none. What is wrong with a request is the error of its result.
+        """
 
     def health(self) -> list[TargetHealth]:
         """

@@ -12,7 +12,7 @@ from time import monotonic
 from types import TracebackType
 from typing import IO, Any, Self
 
-from ._batch import read_request
+from ._bulk import read_request
 from ._errors import InvalidRequest
 from ._json import JSONInvalid, dumps, loads
 from .doors._door import Asked, Door

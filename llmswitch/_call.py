@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import random
 from time import monotonic, time
@@ -12,6 +12,7 @@ from ._chain import Chain
 from ._health import Health
 from ._hooks import Hooks
 from ._operation import CHAT, Operation, Request
+from ._target import Target
 
 if TYPE_CHECKING:
     from ._allowances import Allowances
@@ -28,7 +29,9 @@ class Call:
     One call: what is asked, of which chain, with what is known of the targets; within `timeout` seconds, and by `by`
     (monotonic seconds) whatever that says. `tags` are the caller's, for the budgets that go by them. `operation`: which
     kind of call it is. `ratios`: what is learnt of how models count. `session`: what it belongs to, and `sessions`:
-    whom each of these keeps to. `chance`: numbers from 0 up to 1, for what is drawn.
+    whom each of these keeps to. `chance`: numbers from 0 up to 1, for what is drawn. `heard`: where somebody wants
+    them, the headers of the answers, by whom they are from. `lined_up`: the targets stand in the order in which they
+    are to be asked.
     """
 
     chain: Chain
@@ -49,6 +52,8 @@ class Call:
     session: str | None = None
     sessions: Sessions | None = None
     chance: Callable[[], float] = random
+    heard: list[tuple[Target, Mapping[str, str]]] | None = None
+    lined_up: bool = False
 
     @property
     def restarts(self) -> bool:

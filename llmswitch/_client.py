@@ -22,7 +22,8 @@ from ._wire import Exchange
 if TYPE_CHECKING:
     from ._async_batch import AsyncBatch
     from ._async_drive import AsyncDriver
-    from ._batch import Batch, BatchRequest
+    from ._batch import Batch
+    from ._bulk import BatchRequest
     from ._connections import AsyncConnections, Connections
     from ._drill import Drill
     from ._drive import SyncDriver
@@ -122,17 +123,6 @@ class Client(BaseClient):
         patience: float = 600.0,
         **options: Unpack[ChatOptions],
     ) -> Batch:
-        """
-        The results of many requests, as they come: a `BatchResult` for each, with its answer or its error.
-
-        Each request is a prompt, or a mapping with `messages` or `prompt`, options of `chat()`, and an `id` of
-        yours. They are read when there is room, so there may be no end of them. The batch begins with a few
-        calls at a time, and adapts to what the vendors allow; it never holds more requests than are in flight.
-        `patience`: seconds that a request may wait while every target of its chain is throttled or out for a
-        while. `options` are those of `ChatOptions`, for requests that do not say otherwise.
-
-        Raises `InvalidRequest` for a number that is none. What is wrong with a request is the error of its result.
-        """
         from ._batch import Batch
 
         return Batch(self._call, self._carry_out, requests, concurrency, patience, options)
@@ -254,17 +244,6 @@ class AsyncClient(BaseClient):
         patience: float = 600.0,
         **options: Unpack[ChatOptions],
     ) -> AsyncBatch:
-        """
-        The results of many requests, as they come: a `BatchResult` for each, with its answer or its error.
-
-        Each request is a prompt, or a mapping with `messages` or `prompt`, options of `chat()`, and an `id` of
-        yours. They are read when there is room, so there may be no end of them. The batch begins with a few
-        calls at a time, and adapts to what the vendors allow; it never holds more requests than are in flight.
-        `patience`: seconds that a request may wait while every target of its chain is throttled or out for a
-        while. `options` are those of `ChatOptions`, for requests that do not say otherwise.
-
-        Raises `InvalidRequest` for a number that is none. What is wrong with a request is the error of its result.
-        """
         from ._async_batch import AsyncBatch
 
         return AsyncBatch(self._call, self._carry_out, requests, concurrency, patience, options)

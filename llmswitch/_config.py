@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, model_v
 
 from ._nearest import nearest
 from ._provider import AuthSpec
+from ._rate_headers import RateHeaders
 from ._steps import GroupConfig, Limits, Seconds, Step, TargetConfig
 from ._strict import HeaderName, Headers, Place, Strict
 
@@ -31,6 +32,7 @@ __all__ = [
     "ServerKey",
     "StoreConfig",
     "TargetConfig",
+    "TelemetryConfig",
 ]
 
 LARGEST = 10**13  # of tokens, or of millionths of a currency: so much a store counts exactly
@@ -236,7 +238,7 @@ class ProviderConfig(Strict):
     many calls of this process at a time; one more waits up to 2 s for its turn, and then goes to the next target.
     `idempotency_header`: the header by which this server knows a repeated request. `proxy`: its URL, or where that is.
     `follow_same_origin_redirects`: a 307 or 308 that stays at the same scheme, host and port is followed, three times
-    at most.
+    at most. `rate_headers`: those by which its answers say what is left of a limit, in place of the known ones.
     """
 
     dialect: str | None = None
@@ -257,6 +259,7 @@ class ProviderConfig(Strict):
     follow_same_origin_redirects: StrictBool = False
     max_in_flight: Annotated[int, Field(ge=1, le=100_000)] | None = None
     idempotency_header: HeaderName | None = None
+    rate_headers: tuple[RateHeaders, ...] | None = None
     allow_insecure: StrictBool = False
     optional: StrictBool = False
 
@@ -390,6 +393,22 @@ class ServerConfig(Strict):
         return self
 
 
+class TelemetryConfig(Strict):
+    """
+    `otel`: every client makes spans and metrics by OpenTelemetry; needs the extra of that name. `content`: whether the
+    spans hold prompts and answers; where it is not said, OpenTelemetry's own variable decides.
+    """
+
+    otel: StrictBool = False
+    content: StrictBool | None = None
+
+    @model_validator(mode="after")
+    def _spans_are_made(self) -> TelemetryConfig:
+        if self.content and not self.otel:
+            raise ValueError("content is what spans hold, and none are made: set otel = true too")
+        return self
+
+
 class Config(Strict):
     """
     The whole configuration, as in `llmswitch.toml`.
@@ -411,3 +430,4 @@ class Config(Strict):
     budgets: tuple[BudgetConfig, ...] = ()
     drill: dict[str, str] = {}
     server: ServerConfig = ServerConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()

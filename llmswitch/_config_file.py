@@ -101,6 +101,8 @@ def _check_found(loaded: Loaded) -> None:
         references["passthrough.api_key"] = config.passthrough.api_key
         references["passthrough.proxy"] = config.passthrough.proxy
     refused = {"http.ca_file": "choose whose certificates are trusted"} if config.http.ca_file is not None else {}
+    if config.telemetry.content:
+        refused["telemetry.content"] = "have prompts recorded"
     for name, own in config.providers.items():
         references[f"providers.{name}.api_key"] = own.api_key
         references[f"providers.{name}.proxy"] = own.proxy

@@ -78,14 +78,14 @@ class _Course:
     def _line_up(self) -> None:
         """The targets in the order in which this call asks them."""
         call = self.call
-        if call.grants or call.chain.groups:
+        if (call.grants or call.chain.groups) and not call.lined_up:
             call.chain = replace(call.chain, targets=ordered(call))
         self.history.targets = [Move(target.name, target.adapter.capabilities.context) for target in call.chain.targets]
 
     def run(self) -> Exchange:
         self._begin()
         call, history = self.call, self.history
-        asking = recall(call) if call.chain.groups else None
+        asking = recall(call) if call.chain.groups and not call.lined_up else None
         if asking is not None:
             yield asking
         self._line_up()

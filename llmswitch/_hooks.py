@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ._call import Call
     from ._operation import Reply
 
-__all__ = ["Hooks", "Watch"]
+__all__ = ["Hooks", "Several", "Watch"]
 
 _NEEDS_HUMAN = (Arrears, AuthInvalid, PermissionDenied)
 _SECURITY = (TLSInvalid, RedirectRefused)
@@ -104,3 +104,46 @@ class Hooks:
                 self._broken.add(name)
                 warn("the hook %s raised %s; it is called on, and this is not said again", name, type(problem).__name__)
             return None
+
+
+class Several(Hooks):
+    """Hooks that are told the same, each as if it were alone."""
+
+    __slots__ = ("_each",)
+
+    def __init__(self, *each: Hooks) -> None:
+        super().__init__()
+        self._each = each
+
+    def attempted(self, attempt: Attempt, error: LLMSwitchError | None) -> None:
+        for hooks in self._each:
+            hooks.attempted(attempt, error)
+
+    def switched(self, before: str, after: str, error: LLMSwitchError) -> None:
+        for hooks in self._each:
+            hooks.switched(before, after, error)
+
+    def watch(self, call: Call) -> Watch | None:
+        found = [(hooks, watch) for hooks in self._each if (watch := hooks.watch(call)) is not None]
+        return _Watches(found) if found else None
+
+    def began(self, watch: Watch) -> None:
+        watch.began()
+
+    def ended(self, watch: Watch, trail: list[Attempt], reply: Reply | None, error: BaseException | None) -> None:
+        watch.ended(trail, reply, error)
+
+
+class _Watches:
+    """Who watches one call, each for the hooks that sent him."""
+
+    def __init__(self, each: list[tuple[Hooks, Watch]]) -> None:
+        self._each = each
+
+    def began(self) -> None:
+        for hooks, watch in self._each:
+            hooks.began(watch)
+
+    def ended(self, trail: list[Attempt], reply: Reply | None, error: BaseException | None) -> None:
+        for hooks, watch in self._each:
+            hooks.ended(watch, trail, reply, error)

@@ -1,9 +1,14 @@
-"""How many calls of a batch may be in flight: a few at first, more while nobody throttles, half where somebody does."""
+"""
+How many calls of a batch may be in flight: a few at first, more while nobody throttles, half where somebody does. When
+the next one may begin at a target, its `rates` say.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+
+from ._rates import Rates
 
 __all__ = ["Pace"]
 
@@ -23,6 +28,7 @@ class Pace:
     room: float = field(init=False)
     flying: int = 0
     until: float = -math.inf
+    rates: Rates = field(default_factory=Rates)
     _steep: bool = True
     _halved: float = -math.inf
 

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, field_
 from . import _errors
 from ._errors import ConfigError
 from ._prices import Price
+from ._rate_headers import USUAL, RateHeaders
 from ._strict import HeaderName, Headers, Place, Strict, first_problem
 
 __all__ = [
@@ -255,6 +256,8 @@ class ProviderSpec(Strict):
     whose models are served here too: what is said of them there holds, where nothing else is said here. `model_list`:
     where its models are listed; by default as at the dialect's author, if they are. `balance`: where it tells what is
     left of the money. `key_format`: a regular expression for how its keys begin, or look as a whole.
+    `telemetry_name`: its well-known name in OpenTelemetry's conventions, where that is not `name`. `rate_headers`:
+    those by which its answers say what is left of a limit, where they are not the usual ones.
     """
 
     name: str = ""
@@ -286,8 +289,10 @@ class ProviderSpec(Strict):
     errors: tuple[ErrorRule, ...] = ()
     errors_like: str | None = None
     request_id_headers: tuple[str, ...] = ()
+    rate_headers: tuple[RateHeaders, ...] = USUAL
     server: ServerSpec | None = None
     unreachable: str = ""
+    telemetry_name: str = ""
     first_token_timeout: Annotated[float, Field(gt=0)] | None = None
     retired: str | None = None
     closed: tuple[ClosedSpec, ...] = ()

@@ -242,6 +242,7 @@ class Setup:
             settings=config.model_dump(exclude_none=True, include={"max_tokens", "temperature", "top_p", "reasoning"}),
             first_token_timeout=config.first_token_timeout,
             idle_timeout=config.idle_timeout,
+            rate_headers=spec.rate_headers if own.rate_headers is None else own.rate_headers,
         )
 
     def spec(self, name: str, *, of: str = "") -> ProviderSpec:

@@ -18,7 +18,7 @@ from ._strict import first_problem
 
 __all__ = ["as_its_author", "make_adapter"]
 
-_SPOKEN = ("auth", "scheme", "schemes", "headers", "version", "versions", "request_id_headers")
+_SPOKEN = ("auth", "scheme", "schemes", "headers", "version", "versions", "request_id_headers", "rate_headers")
 
 
 def make_adapter(spec: ProviderSpec, own: ProviderConfig, identity: ModelIdentity, where: str) -> Adapter:

@@ -15,6 +15,7 @@ from ._cooldown import Scope
 from ._endpoint import Endpoint
 from ._prices import Price
 from ._provider import ProviderSpec
+from ._rate_headers import RateHeaders
 from ._registry import error_rules
 from ._reply import Cost, Usage
 
@@ -36,6 +37,7 @@ class Target:
     settings: Mapping[str, Any] = field(default_factory=dict)
     first_token_timeout: float | None = None
     idle_timeout: float | None = None
+    rate_headers: tuple[RateHeaders, ...] = ()
     _rules: ErrorRules | None = None
     _scopes: dict[str, str] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)

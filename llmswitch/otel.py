@@ -2,7 +2,8 @@
 Spans and metrics by OpenTelemetry's conventions for generative AI, named as in the
 package opentelemetry-semantic-conventions 0.66b2.
 
-`Client(..., hooks=llmswitch.otel.hooks())` switches them on. Nothing here is imported before that.
+`[telemetry] otel = true` in the configuration switches them on, or `Client(..., hooks=llmswitch.otel.hooks())`. Nothing
+of OpenTelemetry is imported before that.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ._embedding import EmbedReply, EmbedRequest
 from ._errors import LLMSwitchError
 from ._hooks import Hooks
 from ._operation import CHAT, Reply
+from ._otel_content import content_wanted, said_of
 from ._reply import Attempt, ChatReply
 from ._request import ChatRequest
 from ._target import Target
@@ -37,24 +39,40 @@ _SECONDS = [0.01 * 2**power for power in range(14)]
 _TOKENS = [4.0**power for power in range(14)]
 
 
-def hooks(*, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None) -> Hooks:
+def hooks(
+    *,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    content: bool | None = None,
+) -> Hooks:
     """
     Hooks that make a span of each call and a child of it of each attempt, and the metrics; further hooks can be set on
-    them. Without providers the process's own are used. Raises `ImportError` where `llmswitch[otel]` is not installed.
+    them. Without providers the process's own are used. `content`: whether the spans hold prompts and answers; where it
+    is not said, `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` decides, which can also forbid it.
+
+    Raises `ImportError` where `llmswitch[otel]` is not installed.
     """
     try:
-        telemetry = _Telemetry(tracer_provider, meter_provider)
+        telemetry = _Telemetry(tracer_provider, meter_provider, content=content_wanted(content))
     except ModuleNotFoundError as problem:
         raise ImportError("OpenTelemetry is not installed: pip install 'llmswitch[otel]'") from problem
     return Hooks(on_call=telemetry.watch)
 
 
+def watched(hooks: Hooks) -> bool:
+    """Whether these are hooks that were made here: a call is no two spans."""
+    return isinstance(getattr(hooks.on_call, "__self__", None), _Telemetry)
+
+
 class _Telemetry:
     """The instruments, made once."""
 
-    def __init__(self, tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None) -> None:
+    def __init__(
+        self, tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None, *, content: bool
+    ) -> None:
         from opentelemetry import context, metrics, trace
 
+        self.content = content
         self.trace, self.context = trace, context
         self.tracer = trace.get_tracer("llmswitch", __version__, tracer_provider)
         meter = metrics.get_meter("llmswitch", __version__, meter_provider)
@@ -125,6 +143,8 @@ class _Watch:
                 span.set_attribute("gen_ai.response.time_to_first_chunk", first)
             if isinstance(error, GeneratorExit):
                 span.set_attribute("llmswitch.abandoned", True)
+            if self._telemetry.content and isinstance(call.request, ChatRequest):
+                span.set_attributes(said_of(call.request.messages, reply, error))
             self._children(span, trail, took)
         if failed is not None:
             span.set_status(self._telemetry.trace.StatusCode.ERROR)
@@ -182,7 +202,7 @@ class _Watch:
         """What every span and metric says of whom it is about."""
         said: _Attributes = {
             "gen_ai.operation.name": self._operation,
-            "gen_ai.provider.name": target.provider,
+            "gen_ai.provider.name": target.spec.telemetry_name or target.provider,
             "gen_ai.request.model": target.model,
         }
         host = urlsplit(target.endpoint.origin).hostname

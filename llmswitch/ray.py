@@ -16,7 +16,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ._batch import Batch, BatchResult
+from ._batch import Batch
+from ._bulk import BatchResult
 from ._client import Client
 from ._errors import InvalidRequest
 from ._pace import Pace

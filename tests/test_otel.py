@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
+import re
 import subprocess
 import sys
+from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,8 +19,27 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
+from opentelemetry.semconv._incubating.metrics import gen_ai_metrics
 
-from llmswitch import AsyncClient, Client, LLMSwitchError, StreamInterrupted, otel
+from llmswitch import (
+    AsyncClient,
+    Client,
+    ConfigError,
+    Document,
+    Hooks,
+    Image,
+    LLMSwitchError,
+    Message,
+    StreamInterrupted,
+    Text,
+    ToolCall,
+    ToolResult,
+    otel,
+)
+from llmswitch._config_file import Loaded
+from llmswitch._registry import provider, provider_names
+from llmswitch.server.app import make_gateway
 from llmswitch.testing import FakeVendor
 
 
@@ -55,6 +78,7 @@ class Seen:
         body: bytes | None = None,
         able: dict | None = None,
         vendor: type = FakeVendor,
+        content: bool | None = None,
     ) -> None:
         def answer(request: httpx.Request) -> httpx.Response:
             if status is not None and request.url.host == "a.local":
@@ -67,7 +91,7 @@ class Seen:
         self._spans, self._reader = InMemorySpanExporter(), InMemoryMetricReader()
         self.tracers = TracerProvider()
         self.tracers.add_span_processor(SimpleSpanProcessor(self._spans))
-        hooks = otel.hooks(tracer_provider=self.tracers, meter_provider=MeterProvider([self._reader]))
+        hooks = otel.hooks(tracer_provider=self.tracers, meter_provider=MeterProvider([self._reader]), content=content)
         provider = {"dialect": "openai", "api_key": {"env": "CANARY_KEY"}, "capabilities": able or {}}
         config = {
             "providers": {name: {**provider, "base_url": f"http://{name}.local/v1"} for name in "ab"},
@@ -238,3 +262,135 @@ def test_opentelemetry_is_not_imported_unasked():
     program = "import sys, llmswitch; print(any(name.startswith('opentelemetry') for name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "False" == done.stdout.strip()
+
+
+def test_every_name_is_one_of_the_conventions():
+    """Each `gen_ai.` name that is set, and each provider's well-known name, is in the conventions' own package."""
+    known = {value for name, value in vars(gen_ai_attributes).items() if name.startswith("GEN_AI_")}
+    known |= {value for name, value in vars(gen_ai_metrics).items() if name.startswith("GEN_AI_")}
+    package = Path(otel.__file__).parent
+    said = "".join((package / name).read_text() for name in ("otel.py", "_otel_content.py"))
+    used = set(re.findall(r'"(gen_ai\.[a-z_.]+)"', said))
+    assert len(used) > 20
+    assert set() == used - known
+    well_known = {each.value for each in gen_ai_attributes.GenAiProviderNameValues}
+    named = {name: spec.telemetry_name for name in provider_names() if (spec := provider(name)).telemetry_name}
+    assert set() == set(named.values()) - well_known
+    assert ("aws.bedrock", "gcp.gemini", "x_ai") == (named["bedrock"], named["gemini"], named["xai"])
+    assert {"openai", "anthropic", "cohere", "groq", "deepseek", "perplexity"} <= well_known & set(provider_names())
+
+
+CONVERSATION = [
+    Message("system", "Be brief."),
+    Message("user", [Text("What is it? KEY-CANARY-0123456789"), Image(url="https://u:p@x.test/a.png?sig=SIG")]),
+    Message("user", [Document(data="QUJD", media_type="application/pdf")]),
+    Message("assistant", [ToolCall("t1", "look", {"at": "KEY-CANARY-0123456789"})]),
+    Message("tool", [ToolResult("t1", "a cat")]),
+]
+
+
+def test_content_is_recorded_for_who_chose_it():
+    """Prompt and answer stand in the form of the conventions; files are named only, and no key is in it."""
+    able = {"images": True, "documents": True, "tools": True}
+    seen = Seen(able=able, content=True)
+    seen.client.chat(CONVERSATION, degrade=True)
+    said = seen.spans()["chat m"].attributes
+    assert [{"type": "text", "content": "Be brief."}] == json.loads(said["gen_ai.system_instructions"])
+    digest = "sha256:b5d4045c3f466fa91fe2cc6abe79232a1a57cdf104f7a26e716e0a1e2789df78"
+    look = {"type": "tool_call", "id": "t1", "name": "look", "arguments": {"at": "[secret]"}}
+    expected = [
+        {
+            "role": "user",
+            "parts": [
+                {"type": "text", "content": "What is it? [secret]"},
+                {"type": "uri", "modality": "image", "uri": "https://x.test/a.png"},
+            ],
+        },
+        {
+            "role": "user",
+            "parts": [{"type": "file", "modality": "document", "mime_type": "application/pdf", "file_id": digest}],
+        },
+        {"role": "assistant", "parts": [look]},
+        {"role": "tool", "parts": [{"type": "tool_call_response", "id": "t1", "response": "a cat"}]},
+    ]
+    assert expected == json.loads(said["gen_ai.input.messages"])
+    answer = {"role": "assistant", "parts": [{"type": "text", "content": "ANSWER-CANARY"}], "finish_reason": "stop"}
+    assert [answer] == json.loads(said["gen_ai.output.messages"])
+    assert not [span for span in seen.spans().values() if "gen_ai.input.messages" in span.attributes and span.parent]
+
+
+def test_of_a_broken_answer_what_came_is_recorded():
+    """An answer that broke off is there as far as it came, and is finished by an error."""
+    seen = Seen(body=PIECES.partition(b"\n\n")[0] + b"\n\n", content=True)
+    with pytest.raises(StreamInterrupted):
+        list(seen.client.stream("Hi"))
+    (answer,) = json.loads(seen.spans()["chat m"].attributes["gen_ai.output.messages"])
+    assert ([{"type": "text", "content": "a"}], "error") == (answer["parts"], answer["finish_reason"])
+
+
+@pytest.mark.parametrize(
+    ("choice", "variable", "recorded"),
+    [
+        (None, None, False),
+        (None, "SPAN_ONLY", True),
+        (None, "true", True),
+        (None, "EVENT_ONLY", False),
+        (True, "NO_CONTENT", False),
+        (False, "true", False),
+        (True, "", True),
+    ],
+)
+def test_one_no_is_enough(choice, variable, recorded, monkeypatch):
+    """Content is recorded where program or environment says yes, and neither says no."""
+    if variable is not None:
+        monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", variable)
+    seen = Seen(content=choice)
+    seen.client.chat("PROMPT-CANARY")
+    assert recorded == ("gen_ai.input.messages" in seen.spans()["chat m"].attributes)
+
+
+CONFIG = {
+    "providers": {"a": {"dialect": "openai", "base_url": "http://a.local/v1"}},
+    "default": "a:m",
+    "telemetry": {"otel": True},
+}
+
+
+def test_the_configuration_switches_it_on_beside_the_hooks_of_the_program(monkeypatch):
+    """With `otel = true` a call is one span, and the program's own hooks are called as well."""
+    seen, told = Seen(), []
+    monkeypatch.setattr(otel, "hooks", partial(otel.hooks, tracer_provider=seen.tracers))
+    vendor = FakeVendor(lambda _: httpx.Response(200, json=OK))
+    own = Hooks(on_attempt=lambda attempt: told.append(attempt.target), on_call=lambda call: told.append(call.stream))
+    Client.from_config(CONFIG, http_client=vendor, hooks=own).chat("Hi")
+    assert ([False, "a:m"], ["attempt a:m", "chat m"]) == (told, sorted(seen.spans()))
+    seen._spans.clear()
+    Client.from_config(CONFIG, http_client=vendor, hooks=otel.hooks()).chat("Hi")
+    assert 2 == len(seen._spans.get_finished_spans())
+
+
+def test_the_gateway_makes_spans_beside_its_own_metrics(monkeypatch):
+    """What the gateway counts by its own hooks it counts all the same."""
+    seen = Seen()
+    monkeypatch.setattr(otel, "hooks", partial(otel.hooks, tracer_provider=seen.tracers))
+    vendor = FakeVendor(lambda _: httpx.Response(200, json=OK))
+    gateway = make_gateway(Loaded.from_mapping(CONFIG), http_client=vendor)
+    asyncio.run(gateway.client.chat("Hi"))
+    assert ["attempt a:m", "chat m"] == sorted(seen.spans())
+    assert 1 == gateway.watch.registry.get_sample_value("llmswitch_attempts_total", {"target": "a:m", "outcome": "ok"})
+
+
+def test_what_is_not_installed_is_said_before_any_call(monkeypatch):
+    """Without the extra a client that was to make spans is not made, and the error says how to install it."""
+    for name in [*[name for name in sys.modules if name.startswith("opentelemetry")], "opentelemetry"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ConfigError, match=re.escape("telemetry.otel: OpenTelemetry is not installed: pip install")):
+        Client.from_config(CONFIG)
+
+
+def test_a_file_that_was_found_may_not_have_prompts_recorded():
+    """Who merely opens somebody's folder does not hand over what he asks; and content without spans is a mistake."""
+    with pytest.raises(ConfigError, match="may not have prompts recorded"):
+        Loaded.from_mapping({"telemetry": {"otel": True, "content": True}}, "x", trusted=False)
+    with pytest.raises(ConfigError, match="set otel = true too"):
+        Client.from_config({"telemetry": {"content": True}})

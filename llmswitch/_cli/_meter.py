@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from decimal import Decimal
 from time import monotonic
@@ -15,6 +16,7 @@ from llmswitch._reply import Attempt
 __all__ = ["Meter"]
 
 _EVERY = 10.0  # seconds between two lines where there is no terminal
+_RECENT = 60.0  # seconds of which the speed is: limits are for a minute, so it is one with all their ups and downs
 
 
 class Meter:
@@ -29,9 +31,9 @@ class Meter:
         self._began = self._said = monotonic()
         self._tokens = [0, 0]
         self._money: dict[str, Decimal] = {}
-        self._bar = Progress(
-            TextColumn("batch"), BarColumn(), TextColumn("{task.description}"), console=console, transient=True
-        )
+        self._wait = 0.0
+        self._ends = deque([self._began], maxlen=1000)
+        self._bar = Progress(BarColumn(bar_width=10), TextColumn("{task.description}"), console=console, transient=True)
         self.done = 0
         self.failed = 0
         self._task = self._bar.add_task(self._line(), total=total)
@@ -50,6 +52,7 @@ class Meter:
         """One request has ended, after these attempts."""
         self.done += ok
         self.failed += not ok
+        self._ends.append(monotonic())
         for attempt in attempts:
             if attempt.usage is not None:
                 self._tokens[0] += attempt.usage.input_tokens or 0
@@ -57,6 +60,14 @@ class Meter:
             if attempt.cost is not None:
                 money = self._money.get(attempt.cost.currency, Decimal(0))
                 self._money[attempt.cost.currency] = money + attempt.cost.amount
+        self._show()
+
+    def wait(self, seconds: float) -> None:
+        """Nothing has ended; so long it is until the next call may begin, where nobody may be asked now."""
+        self._wait = seconds
+        self._show()
+
+    def _show(self) -> None:
         if self._console.is_terminal:
             self._bar.update(self._task, completed=self.done + self.failed, description=self._line())
         elif monotonic() - self._said >= _EVERY:
@@ -64,16 +75,30 @@ class Meter:
             self._console.print(self._line())
 
     def _line(self, *, over: bool = False) -> str:
-        ended = self.done + self.failed
-        seconds = monotonic() - self._began
+        """What matters most stands first: a narrow terminal cuts the end."""
         facts = [f"{self.done:,} of {self._total:,} done", f"{self.failed:,} failed"]
-        facts.append(f"tokens {self._tokens[0]:,} in, {self._tokens[1]:,} out")
-        facts += [f"{amount.normalize():f} {currency}" for currency, amount in sorted(self._money.items()) if amount]
         if over:
-            facts.append(_span(seconds))
-        elif ended:
-            facts.append(f"{_span(seconds / ended * (self._total - ended))} left")
+            facts.append(f"in {_span(monotonic() - self._began)}")
+        elif self.done + self.failed:
+            facts.append(f"{_span(self._left())} left")
+        if self._wait >= 1 and not over:
+            facts.append(f"at the limit, next call in {_span(self._wait)}")
+        facts += [f"{_short(amount)} {currency}" for currency, amount in sorted(self._money.items()) if amount]
+        facts.append(f"tokens {self._tokens[0]:,} in, {self._tokens[1]:,} out")
         return " | ".join(facts)
+
+    def _left(self) -> float:
+        """Seconds that it will take at the speed of the last minute."""
+        now = monotonic()
+        while len(self._ends) > 2 and self._ends[0] < now - _RECENT:
+            self._ends.popleft()
+        return (now - self._ends[0]) / (len(self._ends) - 1) * (self._total - self.done - self.failed)
+
+
+def _short(amount: Decimal) -> str:
+    """To a ten-thousandth, or where it is less to two digits that count."""
+    places = max(4, 1 - amount.adjusted())
+    return f"{amount.quantize(Decimal(1).scaleb(-places)).normalize():f}"
 
 
 def _span(seconds: float) -> str:

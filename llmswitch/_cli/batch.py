@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 
 from llmswitch._async_batch import AsyncBatch
-from llmswitch._batch import BatchResult, read_request
 from llmswitch._batch_file import BadLine, BatchFileError, BatchOutput, Line, read_lines
+from llmswitch._bulk import BatchResult, read_request
 from llmswitch._client import AsyncClient
 from llmswitch._errors import ConfigError, InvalidRequest, LLMSwitchError
 from llmswitch._reply import Attempt, ChatReply
@@ -29,6 +29,7 @@ __all__ = ["batch"]
 
 _GRACE = 5.0  # seconds that calls in flight have after Ctrl-C
 _DOOR = ChatCompletionsDoor()
+_LOOK = 1.0  # seconds between two looks at a batch of which nothing ends
 _SHOWN = 20  # bad lines that are named, at the most
 
 
@@ -71,15 +72,18 @@ def batch(
             _say_bad(console, requests, survey.bad)
             raise typer.Exit(CONFIGURATION)
         with output:
+            known = frozenset(output.failed)
             for line in survey.bad:
                 if line.id not in output.failed:
                     output.refused(line.id, line.number, _failure(InvalidRequest(line.message)))
             run = _Run(requests, output, client, survey, model, retry_failed=retry_failed)
-            interrupted = asyncio.run(run.go(console, concurrency, patience))
-            failed = len(output.failed)
+            run.say(console)
+            interrupted = bool(run.wanted) and asyncio.run(run.go(console, concurrency, patience))
+            failed, old = len(output.failed), len((known & output.failed) - run.wanted)
     if failed:
+        before = f" ({old:,} of them in runs before)" if old else ""
         again = "" if interrupted else "; --retry-failed asks again"
-        console.print(f"{failed:,} failed, see {output.failed_path}{again}")
+        console.print(f"{failed:,} failed{before}, see {output.failed_path}{again}")
     if interrupted:
         console.print("interrupted; the same command goes on")
         raise typer.Exit(INTERRUPTED)
@@ -185,19 +189,24 @@ class _Run:
         self._client = client
         self._model = model
         settled = output.done if retry_failed else output.done | output.failed
-        self._wanted = survey.ids - settled
-        self._before = len(survey.ids) - len(self._wanted)
+        self.wanted = survey.ids - settled
+        self._before = len(survey.ids) - len(self.wanted)
         self._lines: dict[str, Line] = {}  # of requests in flight
         self._interrupted = 0
 
+    def say(self, console: Console) -> None:
+        """How much there is to do, before it is done."""
+        settled = f"{self._before:,} requests are settled already" if self._before else ""
+        left = f"{len(self.wanted):,} to ask" if self.wanted else "nothing is left to ask"
+        console.print(f"{settled}, {left}" if settled else left)
+
     async def go(self, console: Console, concurrency: int, patience: float) -> bool:
         """Ask them. Whether Ctrl-C ended it."""
-        if self._before:
-            console.print(f"{self._before:,} requests are settled already")
         async with self._client:
             asked = self._client.batch(self._requests(), concurrency=concurrency, patience=patience)
-            with Meter(console, len(self._wanted)) as meter:
+            with Meter(console, len(self.wanted)) as meter:
                 work = asyncio.ensure_future(self._write(asked, meter))
+                watch = asyncio.ensure_future(_watch(asked, meter))
                 self._heed(asked, work, console)
                 try:
                     await work
@@ -206,12 +215,13 @@ class _Run:
                         raise
                 finally:
                     work.cancel()
+                    watch.cancel()
                     await asked.aclose()
         return bool(self._interrupted)
 
     def _requests(self) -> Iterator[Any]:
         for line in read_lines(self._path, _DOOR):
-            if isinstance(line, Line) and line.id in self._wanted:
+            if isinstance(line, Line) and line.id in self.wanted:
                 self._lines[line.id] = line
                 yield _request(line, self._model)
 
@@ -247,3 +257,10 @@ class _Run:
             loop.add_signal_handler(signal.SIGINT, interrupt)
         except RuntimeError:
             pass  # where a loop knows no signals, asyncio.run cancels this, and the file is whole all the same
+
+
+async def _watch(asked: AsyncBatch, meter: Meter) -> None:
+    """Show how it stands while nothing ends."""
+    while True:
+        await asyncio.sleep(_LOOK)
+        meter.wait(asked.wait)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from llmswitch import AsyncClient, BatchResult, Client, InvalidRequest, RateLimited, deadline
-from llmswitch._batch import Bulk
+from llmswitch._bulk import Bulk
 from llmswitch.testing import FakeVendor
 
 CONFIG = {"providers": {"own": {"dialect": "openai", "base_url": "https://vendor.invalid/v1"}}}
@@ -226,6 +226,54 @@ def test_a_wait_is_spent_once_and_nobody_fails(clock: Clock) -> None:
     assert texts == sorted(map(str, range(10)))
     assert clock.waits == [3]
     assert len(vendor.requests) == 14
+
+
+class Metered:
+    """Takes so many requests in each minute, and says in every answer how many are left and until when."""
+
+    def __init__(self, clock: Clock, limit: int) -> None:
+        self.clock, self.limit = clock, limit
+        self.hosts: dict[str, tuple[int, int]] = {}
+        self.refused = 0
+        self._began = clock()
+        self._lock = threading.Lock()
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        minute, second = divmod(self.clock() - self._began, 60)
+        with self._lock:
+            then, used = self.hosts.get(request.url.host, (minute, 0))
+            used = (used if then == minute else 0) + 1
+            self.hosts[request.url.host] = (int(minute), used)
+            self.refused += used > self.limit
+        response = answer(request) if used <= self.limit else limited()
+        response.headers["x-ratelimit-limit-requests"] = str(self.limit)
+        response.headers["x-ratelimit-remaining-requests"] = str(max(0, self.limit - used))
+        response.headers["x-ratelimit-reset-requests"] = f"{60.01 - second:.3f}s"
+        return response
+
+
+def test_what_answers_say_of_limits_is_kept(clock: Clock) -> None:
+    """Thirty requests at twenty a minute: nobody is refused, and the first half of a minute's goes at once."""
+    vendor = Metered(clock, 20)
+    own = client(FakeVendor(vendor))
+    batch = own.batch(map(str, range(30)), concurrency=4)
+    clock.drive(own, batch)
+    assert [True] * 30 == [result.ok for result in batch]
+    assert (0, True) == (vendor.refused, 55 < clock.ahead < 65)
+
+
+@pytest.mark.parametrize("targets", [["a:m", "b:m"], [{"group": ["a:m", "b:m"], "by": "order"}]])
+def test_who_is_not_due_is_asked_after_the_others(clock: Clock, targets: list[Any]) -> None:
+    """The second target of a chain, or of a group, answers what the first has no room for, before anybody refuses."""
+    vendor = Metered(clock, 20)
+    providers = {name: {"dialect": "openai", "base_url": f"https://{name}.invalid/v1"} for name in "ab"}
+    config = {"providers": providers, "chains": {"c": {"targets": targets}}, "default": "c"}
+    own = Client.from_config(config, http_client=FakeVendor(vendor))
+    batch = own.batch(map(str, range(30)), concurrency=4)
+    clock.drive(own, batch)
+    by = [(result.reply.provider, len(result.reply.attempts)) for result in batch if result.reply is not None]
+    assert {("a", 1): True, ("b", 1): True} == {each: by.count(each) >= 10 for each in set(by)}
+    assert (0, True, 30) == (vendor.refused, clock.ahead < 60, len(by))
 
 
 def test_patience_ends(clock: Clock) -> None:
