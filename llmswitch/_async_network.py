@@ -239,7 +239,7 @@ def _give_up(waiter: asyncio.Future[bool]) -> None:
 
 
 class AsyncBackend:
-    """Makes connections of one loop, and awaits. `layers` of TLS lead through a proxy, where that is asked for a way."""
+    """Makes connections of one loop, and awaits. `layers` of TLS lead through a proxy that is asked for a way."""
 
     def __init__(self, core: Any, layers: int = 0) -> None:
         self._core = core
