@@ -232,6 +232,11 @@ class Allowances:
         """What counts, for grants to be counted by as well."""
         return self._counters
 
+    @property
+    def shared(self) -> bool:
+        """Whether other processes count with this one."""
+        return not isinstance(self._counters, MemoryCounters)
+
     def exhausted(self, target: Target, seconds: float | None = None) -> None:
         """The vendor says that the account's allowance is used up, for so many seconds if he said that."""
         for allowance in self._daily(target):
@@ -248,9 +253,11 @@ class Allowances:
 
     def show_all(self, targets: Sequence[Target]) -> list[AllowanceState]:
         """What holds for any call to any of the targets."""
-        limits = [each for target in targets for each in self._of_account(target)]
-        every = dict.fromkeys([*limits, *(allowance for _, allowance in self._budgets)])
-        return [state_of(each, self._counters) for each in every]
+        return [state_of(each, self._counters) for each in self._all(targets)]
+
+    def look(self, targets: Sequence[Target]) -> Asked:
+        """Ask the store how all that `show_all` shows stands. The answer is nothing; what was seen is known then."""
+        return self._counters.ask([Want(each, 0) for each in self._all(targets)], LEASE, look=True)
 
     def close(self, wait: float = 0.0) -> None:
         """Tell what is to be told, and let go of the store, after `wait` seconds at the latest."""
@@ -259,6 +266,10 @@ class Allowances:
     def after_fork(self) -> None:
         """In a forked child: reservations are the parent's."""
         self._counters.after_fork()
+
+    def _all(self, targets: Sequence[Target]) -> list[Allowance]:
+        limits = [each for target in targets for each in self._of_account(target)]
+        return list(dict.fromkeys([*limits, *(allowance for _, allowance in self._budgets)]))
 
     def _daily(self, target: Target) -> list[Allowance]:
         return [each for each in self._of_account(target) if isinstance(each.window, Calendar)]

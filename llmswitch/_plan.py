@@ -13,7 +13,7 @@ from ._counting import TokenCount
 from ._health import TargetHealth
 from ._reply import ChatWarning, Cost
 
-__all__ = ["Plan", "PlannedSpend", "PlannedTarget"]
+__all__ = ["Plan", "PlannedSpend", "PlannedTarget", "in_short"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -38,7 +38,8 @@ class PlannedTarget:
     `most_input` and `most_output` are what is reserved. `window` and `max_output`: tokens; `None` where not known.
 
     `price_input`: of the estimated input, now; `price_most`: what the attempt may cost at the most; `price_checked`: of
-    which day the price is. `grant`: the free tokens that it would be made from. `reserves`: what would be reserved.
+    which day the price is; `own`: a server of your own, which nobody bills. `grant`: the free tokens that it would be
+    made from. `reserves`: what would be reserved, or what there is no room for.
 
     `seconds`: for the whole attempt, where it would be tried at once; `first_token`, `idle`: to the first word, and
     between words, of a stream.
@@ -66,6 +67,7 @@ class PlannedTarget:
     price_checked: date | None
     grant: str | None
     reserves: tuple[PlannedSpend, ...]
+    own: bool
     health: TargetHealth
     seconds: float | None
     first_token: float | None
@@ -95,24 +97,29 @@ class PlannedTarget:
     @property
     def notes(self) -> list[str]:
         """What else there is to know, a line for each."""
-        notes = [f"{self.dialect}, site {self.site} ({self.jurisdiction})", self._size()]
-        if self.price_most is not None:
-            notes.append(f"at most {self.price_most}, of which {self.price_input or 'not known how much'} to be read")
-        if self.grant is not None:
-            notes.append(f"from {self.grant}")
-        notes += [_left(each) for each in self.reserves]
-        notes += [each.message for each in self.changes]
-        if self.lacks is not None and self.lacks != self.skipped_because:
-            notes.append(f"and it could not: {self.lacks}")
-        return notes
-
-    def _size(self) -> str:
         known = self.input
-        said = f"about {known.input_tokens} tokens ({known.low} to {known.high})"
-        if self.window is not None:
-            doubt = {True: "", False: ", which is too long", None: ", which may be too long"}[self.fits]
-            said += f" for a window of {self.window}{doubt}"
-        return f"{said}; an answer of at most {self.most_output}"
+        notes = [
+            f"by {self.dialect}, site {self.site}, data goes to: {self.jurisdiction}",
+            f"about {known.input_tokens} tokens in ({known.low} to {known.high}), at most {self.most_output} out",
+        ]
+        if self.price_most is not None:
+            notes.append(f"at most {in_short(self.price_most)}, by the prices of {self.price_checked}")
+        return [*notes, *self.doubts]
+
+    @property
+    def doubts(self) -> list[str]:
+        """What of these is no number: who pays, what is reserved, what would be changed, what stands in the way."""
+        said = []
+        if self.fits is not True and self.window is not None:
+            sure = "is too long for" if self.fits is False else "may be too long for"
+            said.append(f"the request {sure} its window of {self.window} tokens")
+        if self.grant is not None:
+            said.append(f"paid from {self.grant}")
+        said += [_needed(each) for each in self.reserves if self.skipped_because is None]
+        said += [each.message for each in self.changes]
+        if self.lacks is not None and self.lacks != self.skipped_because:
+            said.append(f"it could not do it anyway: {self.lacks}")
+        return said
 
 
 @dataclass(slots=True, frozen=True)
@@ -153,7 +160,7 @@ class Plan:
     @property
     def heading(self) -> str:
         """The chain, and what holds for the whole call."""
-        way = f" (by {' -> '.join(self.names)})" if self.names and self.names != (self.chain,) else ""
+        way = f" (by {' -> '.join(self.names)})" if len(self.names) > 1 else ""
         drill = f"; a drill is on, which is not played here: {self.drill}" if self.drill else ""
         return f"chain {self.chain}{way}: at most {self.seconds:g} s for the whole call{drill}"
 
@@ -163,7 +170,12 @@ class Plan:
         return "\n".join([self.heading, *map(str, self.targets), *left_out, *end])
 
 
-def _left(spend: PlannedSpend) -> str:
+def in_short(cost: Cost) -> str:
+    """An amount of money to three digits, as an estimate deserves."""
+    return f"{Decimal(f'{cost.amount:.3g}'):f} {cost.currency}"
+
+
+def _needed(spend: PlannedSpend) -> str:
     own = spend.allowance
     left = "what is left of it is not known" if own.left is None else f"{own.left:f} left"
     return f"needs {spend.amount.normalize():f} {own.unit} of {own.label}: {left}"

@@ -55,6 +55,7 @@ class _Rehearsal:
         self._steps: dict[int, Try] = {}
         self._spends: dict[int, list[PlannedSpend]] = {}
         self._again: dict[int, float] = {}
+        self._end: int | None = None  # where the call ends, whoever else there is
 
     def run(self) -> Generator[Reserve, Held | Refused, LLMSwitchError | None]:
         """Go through it. What the call would raise where nobody answers; `None` where it would wait for somebody."""
@@ -95,6 +96,7 @@ class _Rehearsal:
         yield from ()
         ready = prepared(call, step, taken_up, visit)
         if isinstance(ready, Failed):
+            self._end = step.target if ready.final else None
             return ready
         self._steps[step.target] = step
         return Failed(ServerError("supposed"), neutral=True, retry_same=False)
@@ -147,7 +149,7 @@ class _Rehearsal:
             skipped_because=skipped,
             error=attempt.error if attempt is not None and skipped is not None else None,
             again_in=self._again.get(number),
-            ends_call=failure is not None and self._course.final is failure.error,
+            ends_call=number == self._end,
             lacks=ready.error.message if isinstance(ready, Failed) else None,
             changes=tuple(fine.warnings) if fine is not None else (),
             input=estimate,
@@ -162,6 +164,7 @@ class _Rehearsal:
             price_checked=None if price is None else price.checked,
             grant=attempt.grant if attempt is not None else None,
             reserves=tuple(self._spends.get(number, ())),
+            own=target.endpoint.own,
             health=self._health.show([target])[0],
             seconds=None if step is None else round(step.deadline - self._course.history.started, 3),
             first_token=None if fine is None else fine.first,

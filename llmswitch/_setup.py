@@ -45,6 +45,7 @@ class Setup:
         self._endpoints = Endpoints(loaded)
         self._specs: dict[str, ProviderSpec] = {}
         self._excluded: dict[str, str] = {}
+        self._given = inline
         self._inline = self._inline_chain(inline) if inline is not None else None
         self._check_names()
 
@@ -66,7 +67,9 @@ class Setup:
 
     def followed(self, model: str | None) -> tuple[str, ...]:
         """The names that lead from `model=` to its chain, an alias among them; none where nobody has named one."""
-        if model is None and self._inline is None:
+        if model is None and self._inline is not None:
+            model = self._given if isinstance(self._given, str) else None
+        elif model is None:
             model = os.environ.get("LLMSWITCH_MODEL") or self._config.default
         if model is None:
             return ()
@@ -87,6 +90,8 @@ class Setup:
         return self._chain(model, ChainConfig(targets=(model,)))
 
     def _inline_chain(self, given: str | Sequence[str]) -> tuple[str, ChainConfig]:
+        if isinstance(given, str):
+            given = self._config.aliases.get(given, given)
         names = [part.strip() for part in given.split(",")] if isinstance(given, str) else list(given)
         if not names:
             raise ConfigError("the chain is empty: name at least one target, such as 'provider:model'")

@@ -19,7 +19,7 @@ from llmswitch._reply import ChatReply
 from ._summary import as_json, print_summary
 from ._terminal import failures, plain, stderr, warn
 
-__all__ = ["chat", "is_terminal"]
+__all__ = ["chat", "is_terminal", "open_client", "read_question"]
 
 _STARTING = "starting the local model"
 
@@ -43,9 +43,9 @@ def chat(
 ) -> None:
     """Ask, stream the answer to stdout, and say on stderr who answered, after whom, and at what cost."""
     messages = [{"role": "system", "content": system}] if system else []
-    messages.append({"role": "user", "content": _question(question)})
+    messages.append({"role": "user", "content": read_question(question)})
     console = stderr()
-    with failures(), _open(model, config) as client:
+    with failures(), open_client(model, config) as client:
         _announce_starts(client, console)
         if no_stream or json_:
             reply = client.chat(messages, max_tokens=max_tokens, timeout=timeout)
@@ -64,7 +64,8 @@ def chat(
         print_summary(console, reply, streamed=not no_stream)
 
 
-def _question(given: str) -> str:
+def read_question(given: str) -> str:
+    """The question, from stdin where it is `-`."""
     try:
         asked = sys.stdin.read() if given == "-" else given
         asked.encode()
@@ -75,7 +76,7 @@ def _question(given: str) -> str:
     return asked
 
 
-def _open(model: str | None, config: Path | None) -> Client:
+def open_client(model: str | None, config: Path | None) -> Client:
     """A client whose own chain is the one that was named: the configuration's default need not be in order as well."""
     return Client(model) if config is None else Client.from_file(config, model)
 
