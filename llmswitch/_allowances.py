@@ -79,8 +79,8 @@ class Held:
 
     def settle(self, usage: Usage | None = None) -> None:
         """
-        The attempt was made. `usage` as the vendor counted it; what he did not say is charged as it was reserved. An
-        attempt that he refused used nothing: `Usage(0, 0)`. It was a request all the same.
+        The attempt was made. `usage` as the vendor counted it; what he did not say, or only before he was done, is
+        charged as it was reserved. An attempt that he refused used nothing, `Usage(0, 0)`, but was a request.
         """
         self._end(usage, requests=1)
 
@@ -91,7 +91,7 @@ class Held:
     def _end(self, usage: Usage | None, *, requests: int) -> None:
         if self._reservation.ended:
             return
-        used = usage or Usage()
+        used = Usage() if usage is None or usage.estimated else usage
         cost = self._target.cost(used)
         actuals = []
         for charge in self._reservation.charges:

@@ -290,7 +290,7 @@ def test_a_call_that_asks_nobody_says_what_it_would_raise() -> None:
     plan = one.explain(ASK)
     with pytest.raises(LLMSwitchError) as caught:
         one.chat(ASK)
-    assert ("AllTargetsUnavailable", str(caught.value), None) == (plan.error, plan.message, plan.first)
+    assert ("BudgetExceeded", str(caught.value), None) == (plan.error, plan.message, plan.first)
     with deadline(0.001):
         while (late := one.explain("Hi")).error != "DeadlineExceeded":
             pass

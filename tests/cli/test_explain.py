@@ -47,7 +47,7 @@ def test_where_nobody_would_be_asked_the_status_is_1(run: Run, config: Path) -> 
     result = run("explain", "Say hello")
     assert 1 == result.exit_code
     assert result.stdout.count("this call alone may need") == 2
-    assert "error: nobody would be asked: AllTargetsUnavailable" in result.stderr
+    assert "error: nobody would be asked: BudgetExceeded" in result.stderr
     assert "lower --max-tokens or raise the budget" in result.stderr
     assert 2 == run("explain", "hi", "-m", "nobody:m").exit_code
 
