@@ -255,9 +255,9 @@ class Allowances:
         """What holds for any call to any of the targets."""
         return [state_of(each, self._counters) for each in self._all(targets)]
 
-    def look(self, targets: Sequence[Target]) -> Asked:
-        """Ask the store how all that `show_all` shows stands. The answer is nothing; what was seen is known then."""
-        return self._counters.ask([Want(each, 0) for each in self._all(targets)], LEASE, look=True)
+    def look(self, targets: Sequence[Target], grants: Sequence[Allowance]) -> Asked:
+        """Ask the store how all that `show_all` shows stands, and grants; it is known here when the answer has come."""
+        return self._counters.ask([Want(each, 0) for each in (*self._all(targets), *grants)], LEASE, look=True)
 
     def close(self, wait: float = 0.0) -> None:
         """Tell what is to be told, and let go of the store, after `wait` seconds at the latest."""

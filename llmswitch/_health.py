@@ -90,15 +90,16 @@ class Health:
             self._sharing.after_fork(self._lock)
             self._fleet = self._sharing.fleet
 
-    def consult(self, targets: Iterable[Target], wait: float) -> None:
-        """Have the store asked about these targets, if there is one, as a call would. Waits for it, but no longer."""
+    def consult(self, targets: Iterable[Target], wait: float) -> bool:
+        """Have the store asked about these targets, as a call would, for so many seconds; whether there is one."""
         if self._sharing is None or self._fleet is None:
-            return
+            return False
         with self._lock:
             for target in targets:
                 self._fleet.watch(target)
         self._sharing.start()
         self._sharing.await_news(wait)
+        return True
 
     def close(self, wait: float = 0.0) -> None:
         """Share no more until the next call; what is still to be told may take `wait` seconds."""

@@ -133,7 +133,7 @@ class SharedCounters:
     def seen(self, allowance: Allowance) -> Seen | None:
         """`Counters.seen`: as of the last answer."""
         with self._lock:
-            return self._shares.known.get(allowance.name)
+            return self._shares.seen(allowance, self._now())
 
     def _now(self) -> int:
         return self._clock() + self._offset

@@ -44,13 +44,13 @@ def budgets(
                 "spent is not known here"
             )
         elif any(each.spent is None for each in states):
-            console.print("?: the store has not told; limits by the minute are known to it alone")
+            console.print("?: the store has not told")
 
 
 def _states(client: Client) -> list[AllowanceState]:
-    allowances = client._allowances  # noqa: SLF001
+    allowances, grants = client._allowances, client._grants  # noqa: SLF001
     if allowances is not None:
-        allowances.look(client._setup.targets()).wait()  # noqa: SLF001
+        allowances.look(client._setup.targets(), grants.allowances() if grants is not None else ()).wait()  # noqa: SLF001
     return client.allowances()
 
 

@@ -60,7 +60,7 @@ def explain(
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": read_question(question)})
     with failures(), open_client(model, config) as client:
-        _consult(client)
+        alone = not _consult(client)
         plan = client.explain(
             messages,
             stream=stream,
@@ -72,24 +72,28 @@ def explain(
         if json_:
             print(json.dumps(plan.to_dict(), indent=2))  # noqa: T201 - what was asked for
         else:
-            _show(plan)
+            _show(plan, alone=alone)
         if plan.first is None:
             _advise(plan)
             raise typer.Exit(1)
 
 
-def _consult(client: Client) -> None:
-    """What other processes have met counts for this one's first call too, if the store tells it in time."""
-    client._health.consult(client._setup.chain(None).targets, _CONSULT)  # noqa: SLF001
+def _consult(client: Client) -> bool:
+    """What other processes have met counts for this one's first call too, if there is a store that tells it."""
+    return client._health.consult(client._setup.chain(None).targets, _CONSULT)  # noqa: SLF001
 
 
-def _show(plan: Plan) -> None:
+def _show(plan: Plan, *, alone: bool) -> None:
     width = None if sys.stdout.isatty() else 1000
     Console(width=width, markup=False, emoji=False, highlight=False).print(plan.heading, soft_wrap=True)
     print_table(_table(plan))
     console = stderr()
     for name, why in plan.left_out.items():
         console.print(f"left out: {name}: {why}")
+    if alone:
+        console.print(
+            "as of a new process: without a [store] it does not know what others have met or spent", style="dim"
+        )
     if plan.drill is not None:
         warn(console, f"a drill is on, and is not played here: {plan.drill}")
 

@@ -629,6 +629,11 @@ def test_who_only_looks_reserves_nothing(process, store):
         two.turns(2)
         assert isinstance(asked.wait(), kind)
     assert (4, 0) == (two.counters.seen(BUDGET).spent, store.seen(BUDGET).open)
+    one.counters.ask([Want(RATE, 3)], 900)
+    one.turn()
+    two.counters.ask([Want(RATE, 0)], 900, look=True)
+    two.turn()
+    assert (3, None) == (two.counters.seen(RATE).spent, process().counters.seen(RATE))
     store.broken = OSError("gone")
     two.turns()
     for _ in range(2):
