@@ -177,8 +177,9 @@ def in_short(cost: Cost) -> str:
 
 def _needed(spend: PlannedSpend) -> str:
     own = spend.allowance
-    left = "what is left of it is not known" if own.left is None else f"{own.left:f} left"
-    return f"needs {spend.amount.normalize():f} {own.unit} of {own.label}: {left}"
+    left = "what is left of it is not known" if own.left is None else f"{own.left:,f} left"
+    unit = own.unit.removesuffix("s") if spend.amount == 1 else own.unit
+    return f"needs {spend.amount.normalize():,f} {unit} of {own.label}: {left}"
 
 
 def _plain(value: Any) -> Any:

@@ -75,9 +75,9 @@ def _table(states: list[AllowanceState]) -> Table:
         table.add_row(
             each.kind,
             Text(each.label),
-            f"{each.limit:f} {each.unit}",
-            "?" if each.spent is None else f"{each.spent:f}",
-            Text("?" if each.left is None else f"{each.left:f}", style="bold red" if each.left == 0 else ""),
+            f"{each.limit:,f} {each.unit}",
+            "?" if each.spent is None else f"{each.spent:,f}",
+            Text("?" if each.left is None else f"{each.left:,f}", style="bold red" if each.left == 0 else ""),
             "-" if each.ends is None else f"{each.ends:%Y-%m-%d %H:%M %Z}",
         )
     return table

@@ -119,8 +119,7 @@ def _numbers(target: PlannedTarget, *, stream: bool) -> Iterator[str]:
     yield f"{known.input_tokens:,} tokens in ({known.low:,} to {known.high:,}{window})"
     yield f"{target.most_output:,} tokens out"
     if target.price_most is not None:
-        told = "" if target.price_input is None else f", {in_short(target.price_input)} of it in"
-        yield f"{in_short(target.price_most)}{told} (as of {target.price_checked})"
+        yield f"{in_short(target.price_most)} (as of {target.price_checked})"
     else:
         yield "free" if target.own else "price not known"
     if target.seconds is not None:
