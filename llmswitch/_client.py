@@ -20,6 +20,7 @@ from ._wire import Exchange
 
 # The HTTP library and what waits are loaded by the first client, not by the import of llmswitch.
 if TYPE_CHECKING:
+    from ._allowances import Held, Refused
     from ._async_batch import AsyncBatch
     from ._async_drive import AsyncDriver
     from ._batch import Batch
@@ -107,10 +108,10 @@ class Client(BaseClient):
             steps = self._planned(messages, options, stream=stream)
         finally:
             del messages, options
-        came = None
+        came: Held | Refused | None = None
         try:
             while True:
-                came = (next(steps) if came is None else steps.send(came)).perform()
+                came = steps.send(came).perform()
         except StopIteration as stop:
             plan: Plan = stop.value
             return plan
@@ -247,10 +248,10 @@ class AsyncClient(BaseClient):
             steps = self._planned(messages, options, stream=stream)
         finally:
             del messages, options
-        came = None
+        came: Held | Refused | None = None
         try:
             while True:
-                came = await (next(steps) if came is None else steps.send(came)).aperform()
+                came = await steps.send(came).aperform()
         except StopIteration as stop:
             plan: Plan = stop.value
             return plan

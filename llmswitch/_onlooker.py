@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ._bulkhead import Turn
 from ._errors import LLMSwitchError
-from ._health import Admission, Health, Refusal
+from ._health import Health
+from ._standing import Admission, Refusal, Standing
 from ._target import Target
 
 __all__ = ["Onlooker"]
@@ -22,6 +25,10 @@ class Onlooker:
     def refusal(self, target: Target) -> Refusal | None:
         """`Health.refusal`."""
         return self._health.refusal(target)
+
+    def standings(self, targets: Sequence[Target], *, stream: bool) -> list[Standing]:
+        """`Health.standings`."""
+        return self._health.standings(targets, stream=stream)
 
     def admit(
         self,
@@ -65,7 +72,10 @@ class Onlooker:
     def succeeded(self, admission: Admission, *, stream: bool = False, seconds: float | None = None) -> None:
         """Nothing is learnt."""
 
-    def failed(self, admission: Admission, error: LLMSwitchError) -> None:
+    def failed(self, admission: Admission, error: LLMSwitchError, *, stream: bool = False) -> None:
+        """Nothing is learnt."""
+
+    def outrun(self, admission: Admission, seconds: float, *, stream: bool) -> None:
         """Nothing is learnt."""
 
     def released(self, admission: Admission) -> None:

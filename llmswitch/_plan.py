@@ -32,6 +32,7 @@ class PlannedTarget:
     `skipped_because`: why it would be passed over, in the words of the trail of attempts; `error` is the class that
     stands for it there. `again_in`: it would be passed over at first, and asked after so many seconds all the same if
     nobody else answers. `ends_call`: the call would end here with that error, since it would be the same everywhere.
+    `chosen_by`: what put it into its place among the members of a group: the group's rule, or `session`.
 
     `lacks`: what it can't do of the request, whatever else is in the way; `changes`: what would be changed of the
     request, or left out, for this target. `input`: tokens of the request, as far as that can be told without asking;
@@ -54,6 +55,7 @@ class PlannedTarget:
     skipped_because: str | None
     error: str | None
     again_in: float | None
+    chosen_by: str | None
     ends_call: bool
     lacks: str | None
     changes: tuple[ChatWarning, ...]
@@ -113,6 +115,8 @@ class PlannedTarget:
         if self.fits is not True and self.window is not None:
             sure = "is too long for" if self.fits is False else "may be too long for"
             said.append(f"the request {sure} its window of {self.window} tokens")
+        if self.chosen_by is not None:
+            said.append(f"its place in its group is by: {self.chosen_by}")
         if self.grant is not None:
             said.append(f"paid from {self.grant}")
         said += [_needed(each) for each in self.reserves if self.skipped_because is None]

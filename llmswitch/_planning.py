@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from ._allowances import Held, Refused, Reserve
 from ._attempt import Failed, Prepared, prepared
+from ._balancing import chosen_by
 from ._call import Call
 from ._continuation import Continuation
 from ._counting import TokenRatios
@@ -27,15 +28,19 @@ from ._operation import Reply
 from ._plan import Plan, PlannedSpend, PlannedTarget
 from ._reply import Attempt, Cost, Usage
 from ._request import ChatRequest
+from ._shared_sessions import Recall
 from ._wire import Action, Outcome, Sleep
 
 __all__ = ["Planning", "planned"]
 
-Planning: TypeAlias = Generator[Reserve, Held | Refused, Plan]
+Look: TypeAlias = "Reserve | Recall"
+Planning: TypeAlias = Generator[Look, Held | Refused | None, Plan]
+
+_LIKELIEST = 0.5  # what is drawn in a plan: the order that a call has the most often
 
 
 def planned(call: Call, names: tuple[str, ...]) -> Planning:
-    """The plan of a call, to whose chain these names led. It yields what is to be asked about limits and budgets."""
+    """The plan of a call, to whose chain these names led. It yields what is to be asked of a store."""
     rehearsal = _Rehearsal(call)
     error = yield from rehearsal.run()
     return rehearsal.plan(names, error)
@@ -49,7 +54,8 @@ class _Rehearsal:
         self._health, self._ratios = call.health, call.ratios or TokenRatios()
         policy = replace(call.chain.policy, hedge=False)
         looks = Onlooker(call.health)
-        call = replace(call, chain=replace(call.chain, policy=policy), health=looks, hooks=Hooks())
+        chain = replace(call.chain, policy=policy)
+        call = replace(call, chain=chain, health=looks, hooks=Hooks(), chance=lambda: _LIKELIEST)
         self._course = Course(call, self._ask)
         self._call = self._course.call
         self._steps: dict[int, Try] = {}
@@ -57,7 +63,7 @@ class _Rehearsal:
         self._again: dict[int, float] = {}
         self._end: int | None = None  # where the call ends, whoever else there is
 
-    def run(self) -> Generator[Reserve, Held | Refused, LLMSwitchError | None]:
+    def run(self) -> Generator[Look, Held | Refused | None, LLMSwitchError | None]:
         """Go through it. What the call would raise where nobody answers; `None` where it would wait for somebody."""
         steps, outcome = self._course.run(), None
         try:
@@ -66,6 +72,8 @@ class _Rehearsal:
                 outcome = None  # who waits for room finds none
                 if isinstance(action, Reserve):
                     outcome = yield from self._look(action)
+                elif isinstance(action, Recall):
+                    yield action.looking()
                 elif isinstance(action, Sleep):
                     assert self._course.history.resume is not None
                     self._again[self._course.history.resume] = action.seconds
@@ -75,9 +83,10 @@ class _Rehearsal:
         finally:
             steps.close()
 
-    def _look(self, action: Reserve) -> Generator[Reserve, Held | Refused, Held | Refused]:
+    def _look(self, action: Reserve) -> Generator[Look, Held | Refused | None, Held | Refused]:
         """Whether there is room for it, in place of taking that."""
         came = yield action.looking()
+        assert came is not None
         spends = [PlannedSpend(amount, state) for amount, state in action.spends()]
         if isinstance(came, Held) or not all(spend.allowance.kind == "grant" for spend in spends):
             self._spends.setdefault(self._course.history.position, []).extend(spends)
@@ -149,6 +158,7 @@ class _Rehearsal:
             skipped_because=skipped,
             error=attempt.error if attempt is not None and skipped is not None else None,
             again_in=self._again.get(number),
+            chosen_by=chosen_by(call, target) if call.chain.groups else None,
             ends_call=number == self._end,
             lacks=ready.error.message if isinstance(ready, Failed) else None,
             changes=tuple(fine.warnings) if fine is not None else (),
