@@ -32,6 +32,7 @@ from llmswitch import (
     Text,
     deadline,
 )
+from llmswitch._balancing import answered
 from llmswitch._exchange import exchange
 from llmswitch._health import Admission
 from llmswitch.testing import FakeVendor
@@ -89,12 +90,19 @@ def world(chance: random.Random) -> dict[str, Any]:
             amount = chance.choice([{"tokens": 1000}, {"tokens": 10**6}, {"limit": "1.00 USD"}])
             budgets.append({**amount, "per": chance.choice(["day", "ever"]), **scope})
     given = config(*names, budgets=budgets, **own)
+    if chance.random() < 0.4:
+        rule = chance.choice(["weighted", "cheapest", "fastest", "least_busy", "order"])
+        members = [{"target": f"{name}:m", "weight": chance.choice([1.0, 2.0, 5.0])} for name in names[:3]]
+        steps = [{"group": members, "by": rule}, *(f"{name}:m" for name in names[3:])]
+        given["chains"]["c"].update(targets=steps, sticky=True)
     return {**given, "policy": {"jurisdictions": ["us"]}} if chance.random() < 0.3 else given
 
 
 def trouble(one: Client, chance: random.Random) -> None:
     """What was met before the call: some are out by hand, some failed, are throttled, full, or being tried anew."""
     health = one._health
+    call = one._call(ASK, {"session": "s"}, stream=False)
+    answered(call, chance.choice(call.chain.targets))
     for target in one._setup.chain(None).targets:
         kind = chance.choice(["", "", "", "isolated", "open", "endpoint", "probed", "due", "throttled", "key", "full"])
         if kind == "isolated":
@@ -117,7 +125,7 @@ def trouble(one: Client, chance: random.Random) -> None:
 def question(chance: random.Random) -> tuple[Any, dict[str, Any]]:
     """A request that not everybody can take."""
     options: dict[str, Any] = {"max_tokens": chance.choice([20, 400]), "tags": chance.choice([[], ["t"]])}
-    options |= {"degrade": chance.random() < 0.3}
+    options |= {"degrade": chance.random() < 0.3, "session": chance.choice([None, "s"])}
     if chance.random() < 0.3:
         options["seed"] = 7
     if chance.random() < 0.3:
@@ -138,6 +146,7 @@ def known(one: Client) -> Any:
             {key: each for key, each in health._budgets.items() if each.tokens < each.capacity},
             health._in_flight,
             health._forced,
+            one._sessions._known if one._sessions is not None else None,
             [(key, each.flying, len(each.queue)) for key, each in health._bulkheads.items() if each.flying],
             counters is not None and {name: each for name, each in counters._tallies.items() if each.seen().spent},
         )
@@ -153,6 +162,7 @@ def trail(one: Client, messages: Any, options: dict[str, Any]) -> Iterator[tuple
     """Whom a real call comes to, in order: why each is passed over, and as what error that counts."""
     call = one._call(messages, options, stream=False)
     call.chain = replace(call.chain, policy=replace(call.chain.policy, pool=0.001))
+    call.chance = lambda: 0.5  # what a plan supposes
     with pytest.raises(LLMSwitchError) as caught:
         one._carry_out(exchange(call))
     for attempt in caught.value.attempts:
@@ -184,9 +194,9 @@ def test_the_plan_is_what_the_call_does() -> None:
         assert again == [each.target for each in plan.targets if each.again_in == 0.0], seed
         asked = [target for target, why, _ in met if why is None]
         assert (plan.first and plan.first.target) == (asked[0] if asked else None), seed
-        seen |= {each.error for each in plan.targets}
+        seen |= {each.error for each in plan.targets} | {each.chosen_by for each in plan.targets}
     assert {None, "CapabilityMismatch", "BudgetExceeded", "RateLimited", "NoResponse", "AuthInvalid"} <= seen
-    assert {"Overloaded", "LocalOverload", "QuotaExhausted", "ConnectFailed"} <= seen
+    assert {"Overloaded", "LocalOverload", "QuotaExhausted", "ConnectFailed", "session", "weighted"} <= seen
 
 
 def test_both_clients_say_the_same() -> None:
