@@ -28,8 +28,8 @@ from ._setup import Setup
 from ._telemetry import hooks_of
 
 if TYPE_CHECKING:
-    from ._bulk import BatchRequest, Bulk
     from ._allowance_state import AllowanceState
+    from ._bulk import BatchRequest, Bulk
     from ._planning import Planning
 
 __all__ = ["BaseClient", "Messages", "after_count"]
