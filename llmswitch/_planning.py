@@ -130,7 +130,7 @@ class _Rehearsal:
             stream=call.stream,
             seconds=round(history.deadline - history.started, 3),
             targets=targets,
-            left_out=call.chain.left_out,
+            left_out=dict(call.chain.left_out),
             tags=call.tags,
             error=type(error).__name__ if nobody else None,
             message=str(error) if nobody else None,
