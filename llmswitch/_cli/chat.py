@@ -33,6 +33,9 @@ def chat(
     system: Annotated[str | None, typer.Option(help="Instructions that stand before the question.")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens of the answer, at most.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds for the whole call, all targets together.")] = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", help="A tag that budgets may go by; may be given again.")
+    ] = None,
     no_stream: Annotated[bool, typer.Option("--no-stream", help="Print the answer once it is whole.")] = False,
     json_: Annotated[
         bool, typer.Option("--json", help="Print one JSON object once the answer is whole, and no summary.")
@@ -48,9 +51,9 @@ def chat(
     with failures(), open_client(model, config) as client:
         _announce_starts(client, console)
         if no_stream or json_:
-            reply = client.chat(messages, max_tokens=max_tokens, timeout=timeout)
+            reply = client.chat(messages, max_tokens=max_tokens, timeout=timeout, tags=tags)
         else:
-            reply = _streamed(client, messages, console, max_tokens=max_tokens, timeout=timeout)
+            reply = _streamed(client, messages, console, max_tokens=max_tokens, timeout=timeout, tags=tags)
         if json_:
             # Letters as they are, where the other end of stdout can take any.
             escaped = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"

@@ -29,7 +29,7 @@ _CONSULT = 1.0  # seconds that a store has to tell what other processes know of 
 _ADVICE = {
     "CapabilityMismatch": "--degrade goes on without what a target lacks, -m names another one",
     "BudgetExceeded": "lower --max-tokens or raise the budget; `llmswitch budgets` shows what is left",
-    "QuotaExhausted": 'the free tokens do not suffice: on_exhausted = "pay" goes on at the usual price',
+    "QuotaExhausted": 'wait until it begins anew; where it is a grant, on_exhausted = "pay" goes on at the usual price',
     "RateLimited": "wait, or add a target of another account to the chain",
     "Arrears": "pay the bill, then `client.reset(target)`",
     "AuthInvalid": "renew the key, then `client.reset(target)`",

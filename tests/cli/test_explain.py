@@ -53,6 +53,15 @@ def test_where_nobody_would_be_asked_the_status_is_1(run: Run, config: Path) -> 
     assert 2 == run("explain", "hi", "-m", "nobody:m").exit_code
 
 
+def test_a_budget_of_a_tag_holds_for_the_calls_that_carry_it(run: Run, config: Path, vendor: Any) -> None:
+    """`chat` and `explain` take the same tags; what the one says the other does."""
+    config.write_text(config.read_text() + TIGHT + 'tag = "night"\n')
+    for tags, status in (([], 0), (["--tag", "night"], 1)):
+        assert status == run("explain", "Say hello", *tags).exit_code
+        assert status == run("chat", "Say hello", *tags).exit_code
+    assert 1 == len(vendor.asked)
+
+
 def test_budgets_are_listed(run: Run, config: Path) -> None:
     """With what is left and until when; without a store it is said that others' spending is not known."""
     assert "nothing is bounded" in run("budgets").stderr
