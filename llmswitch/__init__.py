@@ -10,6 +10,7 @@ One chat interface in front of many model vendors: switch by configuration, fall
 
 from __future__ import annotations
 
+from ._allowance_state import AllowanceState
 from ._async_batch import AsyncBatch
 from ._batch import Batch
 from ._bulk import BatchRequest, BatchResult
@@ -81,6 +82,7 @@ from ._messages import (
     VendorData,
     VendorPart,
 )
+from ._plan import Plan, PlannedSpend, PlannedTarget
 from ._prices import Price
 from ._reply import Attempt, ChatReply, ChatWarning, Cost, FinishReason, Usage
 from ._request import ChatOptions
@@ -97,6 +99,7 @@ from .doors.sdk_clients import (
 __all__ = [
     "AllTargetsFailed",
     "AllTargetsUnavailable",
+    "AllowanceState",
     "Arrears",
     "AsyncBatch",
     "AsyncChatStream",
@@ -147,6 +150,9 @@ __all__ = [
     "Overloaded",
     "Part",
     "PermissionDenied",
+    "Plan",
+    "PlannedSpend",
+    "PlannedTarget",
     "Price",
     "QuotaExhausted",
     "RateLimited",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from . import _errors
-from ._attempt import Failed, attempt_once, classified
+from ._attempt import Ask, Failed, attempt_once, classified
 from ._balancing import answered
 from ._call import Call
 from ._continuation import Continuation
@@ -31,6 +31,7 @@ def admitted(
     after: LLMSwitchError | None,
     taken_up: StreamReset | Continuation | None,
     visit: str,
+    ask: Ask = attempt_once,
 ) -> Generator[Action, Outcome, Reply | Failed]:
     """
     Ask one target once, if its health allows it. `after`: what a repetition repeats; `taken_up`: how an answer that
@@ -51,7 +52,7 @@ def admitted(
             outcome = reserved
             return outcome
         spending = reserved
-        outcome = yield from attempt_once(call, step, attempt, deadline, taken_up, visit)
+        outcome = yield from ask(call, step, attempt, deadline, taken_up, visit)
         if isinstance(outcome, Failed) and outcome.tried and not outcome.neutral:
             error = classified(outcome.error)
             health.failed(admission, error, stream=call.stream)

@@ -13,26 +13,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from hashlib import sha256
+from math import inf
 
 from ._allowance import Allowance, Denied, Want
+from ._allowance_state import RATES, AllowanceState, shown, state_of
 from ._budget_words import explained, label_of_budget, label_of_rate, unpriced
 from ._config import LARGEST, BudgetConfig, RateConfig
 from ._config_file import Loaded
-from ._counters import Answer, Counters, MemoryCounters, Reservation
+from ._counters import Answer, Asked, Counters, MemoryCounters, Reservation
 from ._errors import BudgetExceeded, ConfigError, LLMSwitchError, RateLimited
 from ._nearest import nearest
 from ._registry import provider_names
 from ._reply import Usage
 from ._store import counters_opener, digest
 from ._target import Target
-from ._window import Calendar, Ever, Sliding, Window, steady
+from ._window import Calendar, Ever, Sliding, Window
 
-__all__ = ["AllowanceState", "Allowances", "Held", "Refused", "Reserve", "Spend", "state_of"]
+__all__ = ["Allowances", "Held", "Refused", "Reserve", "Spend"]
 
 LEASE = 900.0  # seconds after which a reservation that nobody settled counts as spent
 MARGIN = 60.0  # seconds by which a lease outlasts the longest that its attempt may take
-
-_RATES = ("requests", "tokens")
 
 
 @dataclass(slots=True, frozen=True)
@@ -41,19 +41,6 @@ class Spend:
 
     input_tokens: int
     output_tokens: int
-
-
-@dataclass(slots=True, frozen=True)
-class AllowanceState:
-    """
-    One limit, budget or grant, as far as it was used. `unit`: `requests`, `tokens`, or a currency. `spent` has what
-    calls under way have reserved, and is all of it where the vendor said so; `None` where the store has not told yet.
-    """
-
-    label: str
-    unit: str
-    limit: Decimal
-    spent: Decimal | None
 
 
 @dataclass(slots=True, frozen=True)
@@ -92,8 +79,8 @@ class Held:
 
     def settle(self, usage: Usage | None = None) -> None:
         """
-        The attempt was made. `usage` as the vendor counted it; what he did not say is charged as it was reserved. An
-        attempt that he refused used nothing: `Usage(0, 0)`. It was a request all the same.
+        The attempt was made. `usage` as the vendor counted it; what he did not say, or only before he was done, is
+        charged as it was reserved. An attempt that he refused used nothing, `Usage(0, 0)`, but was a request.
         """
         self._end(usage, requests=1)
 
@@ -102,7 +89,9 @@ class Held:
         self._end(Usage(0, 0), requests=0)
 
     def _end(self, usage: Usage | None, *, requests: int) -> None:
-        used = usage or Usage()
+        if self._reservation.ended:
+            return
+        used = Usage() if usage is None or usage.estimated else usage
         cost = self._target.cost(used)
         actuals = []
         for charge in self._reservation.charges:
@@ -119,33 +108,51 @@ class Held:
 
 class Reserve:
     """
-    What a driver is to do before an attempt. It takes a moment where the allowances are counted in a store, and none
-    where they are in memory.
+    What a driver is to do before an attempt of at most so many seconds. It takes a moment where the allowances are
+    counted in a store, and none where they are in memory.
     """
 
-    __slots__ = ("_counters", "_lease", "_refused", "_target", "_wants")
+    __slots__ = ("_counters", "_look", "_refused", "_seconds", "_target", "_wants")
 
     def __init__(
         self,
         counters: Counters,
         target: Target,
         wants: Sequence[Want],
-        lease: float,
+        seconds: float | None = None,
         refused: Refused | None = None,
+        *,
+        look: bool = False,
     ) -> None:
         self._counters = counters
         self._target = target
         self._wants = wants
-        self._lease = lease
+        self._seconds = seconds
         self._refused = refused
+        self._look = look
+
+    def looking(self) -> Reserve:
+        """The same question, of which nothing comes but the answer: nothing is reserved."""
+        return Reserve(self._counters, self._target, self._wants, self._seconds, self._refused, look=True)
+
+    def spends(self) -> list[tuple[Decimal, AllowanceState]]:
+        """How much it takes of each allowance, and how that stands, as far as it is known here."""
+        return [(shown(want.allowance, want.amount), state_of(want.allowance, self._counters)) for want in self._wants]
 
     def perform(self) -> Held | Refused:
-        """Do it; blocks for half a second at the most."""
-        return self._refused or self._outcome(self._counters.ask(self._wants, self._lease).wait())
+        """Do it. Blocks for as long as the store may take, and no longer than the attempt may."""
+        return self._refused or self._outcome(self._ask().wait(self._most))
 
     async def aperform(self) -> Held | Refused:
         """The same without blocking the loop."""
-        return self._refused or self._outcome(await self._counters.ask(self._wants, self._lease).awaited())
+        return self._refused or self._outcome(await self._ask().awaited(self._most))
+
+    def _ask(self) -> Asked:
+        return self._counters.ask(self._wants, max(LEASE, (self._seconds or 0.0) + MARGIN), look=self._look)
+
+    @property
+    def _most(self) -> float:
+        return inf if self._seconds is None else self._seconds
 
     def _outcome(self, answer: Answer) -> Held | Refused:
         if isinstance(answer, Denied):
@@ -203,7 +210,7 @@ class Allowances:
         *,
         chain: str = "",
         tags: Sequence[str] = (),
-        seconds: float = 0.0,
+        seconds: float | None = None,
         free: bool = False,
     ) -> Reserve | None:
         """
@@ -214,16 +221,21 @@ class Allowances:
             return None
         allowances = self._for(target, chain, tuple(tags))
         if free:
-            allowances = tuple(each for each in allowances if each.unit in _RATES)
+            allowances = tuple(each for each in allowances if each.unit in RATES)
         wants, refused = _wants(allowances, target, spend)
         if not wants and refused is None:
             return None
-        return Reserve(self._counters, target, wants, max(LEASE, seconds + MARGIN), refused)
+        return Reserve(self._counters, target, wants, seconds, refused)
 
     @property
     def counters(self) -> Counters:
         """What counts, for grants to be counted by as well."""
         return self._counters
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes count with this one."""
+        return not isinstance(self._counters, MemoryCounters)
 
     def exhausted(self, target: Target, seconds: float | None = None) -> None:
         """The vendor says that the account's allowance is used up, for so many seconds if he said that."""
@@ -241,9 +253,11 @@ class Allowances:
 
     def show_all(self, targets: Sequence[Target]) -> list[AllowanceState]:
         """What holds for any call to any of the targets."""
-        limits = [each for target in targets for each in self._of_account(target)]
-        every = dict.fromkeys([*limits, *(allowance for _, allowance in self._budgets)])
-        return [state_of(each, self._counters) for each in every]
+        return [state_of(each, self._counters) for each in self._all(targets)]
+
+    def look(self, targets: Sequence[Target], grants: Sequence[Allowance]) -> Asked:
+        """Ask the store how all that `show_all` shows stands, and grants; it is known here when the answer has come."""
+        return self._counters.ask([Want(each, 0) for each in (*self._all(targets), *grants)], LEASE, look=True)
 
     def close(self, wait: float = 0.0) -> None:
         """Tell what is to be told, and let go of the store, after `wait` seconds at the latest."""
@@ -252,6 +266,10 @@ class Allowances:
     def after_fork(self) -> None:
         """In a forked child: reservations are the parent's."""
         self._counters.after_fork()
+
+    def _all(self, targets: Sequence[Target]) -> list[Allowance]:
+        limits = [each for target in targets for each in self._of_account(target)]
+        return list(dict.fromkeys([*limits, *(allowance for _, allowance in self._budgets)]))
 
     def _daily(self, target: Target) -> list[Allowance]:
         return [each for each in self._of_account(target) if isinstance(each.window, Calendar)]
@@ -279,7 +297,7 @@ class Allowances:
         account = digest("account", target.scope("account"), self._machine, self._machine)
         windows: tuple[tuple[str, Window], ...] = ("minute", Sliding()), ("day", Calendar("day", given.zone))
         for period, window in windows:
-            for unit in _RATES:
+            for unit in RATES:
                 limit = getattr(given, f"{unit}_per_{period}")
                 if limit is not None:
                     label = label_of_rate(target.provider, limit, unit, period)
@@ -344,17 +362,6 @@ def _wants(allowances: Sequence[Allowance], target: Target, spend: Spend) -> tup
 
 def _millionths(amount: Decimal) -> int:
     return min(LARGEST, int((amount * 1_000_000).to_integral_value(ROUND_CEILING)))
-
-
-def state_of(allowance: Allowance, counters: Counters) -> AllowanceState:
-    """How much of it is used, as far as that is known here."""
-    seen = counters.seen(allowance)
-    spent = None if seen is None else _shown(allowance, allowance.limit if seen.closed > steady() else seen.spent)
-    return AllowanceState(allowance.label, allowance.unit, _shown(allowance, allowance.limit), spent)
-
-
-def _shown(allowance: Allowance, amount: int) -> Decimal:
-    return Decimal(amount) if allowance.unit in _RATES else Decimal(amount) / 1_000_000
 
 
 _every: weakref.WeakSet[Allowances] = weakref.WeakSet()

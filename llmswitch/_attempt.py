@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeAlias
 
 from . import _errors
+from ._adapter import HTTPRequest
 from ._answer import read_answer
 from ._call import Call
 from ._continuation import Continuation
@@ -35,7 +37,18 @@ from ._request import ChatRequest
 from ._target import Target
 from ._wire import Action, Close, Fault, FaultKind, Open, Opened, Outcome
 
-__all__ = ["Failed", "attempt_once", "bare", "classified", "priced", "reasons", "unanswered"]
+__all__ = [
+    "Ask",
+    "Failed",
+    "Prepared",
+    "attempt_once",
+    "bare",
+    "classified",
+    "prepared",
+    "priced",
+    "reasons",
+    "unanswered",
+]
 
 
 @dataclass(slots=True)
@@ -62,13 +75,21 @@ def classified(error: LLMSwitchError) -> LLMSwitchError:
     return error.__cause__ if isinstance(error.__cause__, LLMSwitchError) else error
 
 
-def attempt_once(
-    call: Call, step: Try, attempt: Attempt, deadline: float, taken_up: StreamReset | Continuation | None, visit: str
-) -> Generator[Action, Outcome, Reply | Failed]:
-    """
-    Ask one target once. `taken_up`: how an answer that broke off before begins anew, or goes on. `visit` names the
-    request to a vendor who knows repeated ones.
-    """
+@dataclass(slots=True)
+class Prepared:
+    """A request as it is to be sent, with the limits in seconds to its first word and between words."""
+
+    request: Request
+    warnings: list[ChatWarning]
+    http: HTTPRequest
+    first: float
+    idle: float
+
+
+def prepared(
+    call: Call, step: Try, taken_up: StreamReset | Continuation | None = None, visit: str = ""
+) -> Prepared | Failed:
+    """What is to be sent to a target, or why that can't be. Nothing is done yet."""
     target, policy = call.chain.targets[step.target], call.chain.policy
     onward = taken_up if isinstance(taken_up, Continuation) else None
     request = (call.request if onward is None else onward.request).overridden(target.settings)
@@ -83,16 +104,30 @@ def attempt_once(
         # What this target can't hold another may; what is wrong with the request is wrong everywhere.
         return Failed(error, tried=False, final=not isinstance(error, CapabilityMismatch))
     reasoning = reasons(request, target)
-    began = attempt.started
     slow = target.spec.first_token_timeout
     first = target.first_token_timeout or policy.first_token_for(reasoning=reasoning, slow=slow)
+    return Prepared(request, warnings, http, first, target.idle_timeout or policy.idle_for(reasoning=reasoning))
+
+
+def attempt_once(
+    call: Call, step: Try, attempt: Attempt, deadline: float, taken_up: StreamReset | Continuation | None, visit: str
+) -> Generator[Action, Outcome, Reply | Failed]:
+    """
+    Ask one target once. `taken_up`: how an answer that broke off before begins anew, or goes on. `visit` names the
+    request to a vendor who knows repeated ones.
+    """
+    ready = prepared(call, step, taken_up, visit)
+    if isinstance(ready, Failed):
+        return ready
+    target, policy, request, began = call.chain.targets[step.target], call.chain.policy, ready.request, attempt.started
+    onward = taken_up if isinstance(taken_up, Continuation) else None
     clocks = Clocks(
         now=call.clock,
         # A whole answer has no first token before its last: it has the attempt's time.
-        first_token=min(began + first, step.deadline) if call.stream else step.deadline,
+        first_token=min(began + ready.first, step.deadline) if call.stream else step.deadline,
         attempt=step.deadline,
         call=deadline,
-        idle=target.idle_timeout or policy.idle_for(reasoning=reasoning),
+        idle=ready.idle,
         grace=policy.grace,
     )
     another = step.kind != "retry" and step.target + 1 < len(call.chain.targets)
@@ -114,7 +149,7 @@ def attempt_once(
         yield from renew(call, reading, clocks.first_token)
         if target.endpoint.credential is not None:
             reading.tokens = target.endpoint.credential.tokens
-        asking = Open(target, http, clocks.first_token, policy.connect, policy.pool, policy.write)
+        asking = Open(target, ready.http, clocks.first_token, policy.connect, policy.pool, policy.write)
         opened = yield from _open(reading, asking)
         if call.heard is not None:
             call.heard.append((target, opened.headers))
@@ -122,9 +157,15 @@ def attempt_once(
     except LLMSwitchError as error:
         yield Close()
         _charge(reading)
-        return _failed(call, reading, error, deadline, full=began + first)
+        return _failed(call, reading, error, deadline, full=began + ready.first)
     yield Close()
-    return _reply(call, reading, call.operation.reply(reading), warnings)
+    return _reply(call, reading, call.operation.reply(reading), ready.warnings)
+
+
+Ask: TypeAlias = Callable[
+    [Call, Try, Attempt, float, StreamReset | Continuation | None, str], Generator[Action, Outcome, Reply | Failed]
+]
+"""How a target is asked once it may be: by `attempt_once`, but for who only wants to know that it would be."""
 
 
 def _open(reading: Reading, asking: Open) -> Generator[Action, Outcome, Opened]:

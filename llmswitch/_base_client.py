@@ -28,8 +28,9 @@ from ._setup import Setup
 from ._telemetry import hooks_of
 
 if TYPE_CHECKING:
-    from ._allowances import AllowanceState
+    from ._allowance_state import AllowanceState
     from ._bulk import BatchRequest, Bulk
+    from ._planning import Planning
 
 __all__ = ["BaseClient", "Messages", "after_count"]
 
@@ -227,6 +228,12 @@ class BaseClient(ABC):
         call = self._new_call(chain, ChatRequest.read(messages, **given), CHAT, timeout, tags, stream=stream)
         call.session, call.sessions = read_session(session), self._sessions
         return call
+
+    def _planned(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Planning:
+        """The plan of the call, on its way."""
+        from ._planning import planned
+
+        return planned(self._call(messages, options, stream=stream), self._setup.followed(options.get("model")))
 
     def _embed_call(self, texts: str | Sequence[str], options: EmbedOptions) -> Call:
         """The same for vectors, whose chain has to be of one model."""

@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from ._allowance import Charge, Want
+from ._allowance import Charge
 from ._counter_store import Taken
-from ._counters import Answer, Reservation, lost_at, worst
+from ._counters import NOTHING, Answer, Reservation, lost_at, worst
 from ._outbox import Outbox
 from ._question import Question
 from ._redis_counters import GRACE
@@ -42,13 +42,16 @@ class Books:
         child.shares, child._era = self.shares.forked(child.outbox.unwritten), self._era + 1
         return child
 
-    def reserve(self, wants: Sequence[Want], lease: float, now: int) -> Answer:
-        """Reserve without the store."""
+    def reserve(self, question: Question, now: int) -> Answer:
+        """Reserve without the store what a question asks for; nothing for one that only looks."""
+        wants = question.wants
         self.take_in(now)
         denials = [denied for want in wants if (denied := self.shares.room(want, now)) is not None]
         if denials:
             return worst(denials)
-        ends = lost_at(now, lease)
+        if question.look:
+            return NOTHING
+        ends = lost_at(now, question.lease)
         charges = tuple(
             Charge(want.allowance, want.amount, self.shares.start(want.allowance, now), ends) for want in wants
         )
@@ -58,12 +61,14 @@ class Books:
             self.shares.took(charge, now)
         return reservation
 
-    def taken(self, token: str, taken: Taken, now: int) -> Reservation:
+    def taken(self, question: Question, taken: Taken, now: int) -> Reservation:
         """The store has reserved it."""
+        if question.look:
+            return NOTHING
         for charge in taken.charges:
             self.shares.took(charge, now)
         kept = max(charge.ends for charge in taken.charges) + GRACE
-        return Reservation(token, taken.charges, kept, era=self._era)
+        return Reservation(question.token, taken.charges, kept, era=self._era)
 
     def take_in(self, now: int) -> None:
         """Take note of what ended."""
@@ -86,6 +91,8 @@ class Books:
 
     def give_back_unsure(self, question: Question, now: int) -> None:
         """Give back what the store may have reserved, or may yet, for a question that was answered without it."""
+        if question.look:
+            return
         charges = tuple(Charge(want.allowance, want.amount, 0, 0) for want in question.wants)
         unsure = Reservation(question.token, charges, now + GRACE, era=self._era)
         self._end(unsure, (0,) * len(charges), now)

@@ -40,6 +40,10 @@ class Bulkhead:
         """Whether a call that comes now has to wait, be it only behind the others who do."""
         return self.flying >= self.limit
 
+    def admits(self, turn: Turn | None = None) -> bool:
+        """Whether a call may begin: it has a place that was kept for it, or there is room."""
+        return (turn is not None and turn.granted) or not self.full
+
     def enter(self, turn: Turn | None = None) -> bool:
         """A call begins, with the place that its turn has kept for it if there is one; whether it may."""
         if turn is not None and turn.granted:

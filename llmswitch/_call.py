@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ._allowances import Allowances
     from ._counting import TokenRatios
     from ._grants import Grants
+    from ._onlooker import Onlooker
     from ._sessions import Sessions
 
 __all__ = ["Call"]
@@ -41,7 +42,7 @@ class Call:
     by: float | None = None
     clock: Callable[[], float] = monotonic
     wall: Callable[[], float] = time
-    health: Health = field(default_factory=Health)
+    health: Health | Onlooker = field(default_factory=Health)
     hooks: Hooks = field(default_factory=Hooks)
     drill: str | None = None
     allowances: Allowances | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ._policy import Policy
 from ._steps import By
@@ -30,7 +31,8 @@ class Chain:
     An ordered list of targets and the policy by which they are tried. `degrade` is what a call means by default.
 
     `groups`: those of its targets that stand side by side, and that each call puts into an order of its own. `sticky`:
-    seconds for which a session keeps to the member of a group that answered it.
+    seconds for which a session keeps to the member of a group that answered it. `left_out`: targets that it
+    names and that are never asked, each with the reason.
     """
 
     name: str
@@ -39,3 +41,4 @@ class Chain:
     degrade: bool = False
     groups: tuple[Group, ...] = ()
     sticky: float | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from ._wire import Exchange
 
 # The HTTP library and what waits are loaded by the first client, not by the import of llmswitch.
 if TYPE_CHECKING:
+    from ._allowances import Held, Refused
     from ._async_batch import AsyncBatch
     from ._async_drive import AsyncDriver
     from ._batch import Batch
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ._connections import AsyncConnections, Connections
     from ._drill import Drill
     from ._drive import SyncDriver
+    from ._plan import Plan
 
 __all__ = ["AsyncClient", "Client"]
 
@@ -93,6 +95,28 @@ class Client(BaseClient):
             return after_count(problem, estimate)
         assert isinstance(reply, CountReply)
         return reply.count()
+
+    def explain(self, messages: Messages, *, stream: bool = False, **options: Unpack[ChatOptions]) -> Plan:
+        """
+        What `chat()` would do now with the same arguments, or `stream()` where `stream` is true: who would be asked, in
+        which order, who would be passed over and why, and what each may cost. Nothing is sent, reserved or remembered.
+
+        Where limits are counted in a store, it is asked how they stand. Raises `InvalidRequest` and `ConfigError` for
+        what is wrong with the call, as `chat()` does.
+        """
+        try:
+            steps = self._planned(messages, options, stream=stream)
+        finally:
+            del messages, options
+        came: Held | Refused | None = None
+        try:
+            while True:
+                came = steps.send(came).perform()
+        except StopIteration as stop:
+            plan: Plan = stop.value
+            return plan
+        finally:
+            steps.close()
 
     def _carry_out(self, steps: Exchange) -> Reply:
         driver = self._driver(self._connections, self._drill)
@@ -211,6 +235,28 @@ class AsyncClient(BaseClient):
             return after_count(problem, estimate)
         assert isinstance(reply, CountReply)
         return reply.count()
+
+    async def explain(self, messages: Messages, *, stream: bool = False, **options: Unpack[ChatOptions]) -> Plan:
+        """
+        What `chat()` would do now with the same arguments, or `stream()` where `stream` is true: who would be asked, in
+        which order, who would be passed over and why, and what each may cost. Nothing is sent, reserved or remembered.
+
+        Where limits are counted in a store, it is asked how they stand. Raises `InvalidRequest` and `ConfigError` for
+        what is wrong with the call, as `chat()` does.
+        """
+        try:
+            steps = self._planned(messages, options, stream=stream)
+        finally:
+            del messages, options
+        came: Held | Refused | None = None
+        try:
+            while True:
+                came = await steps.send(came).aperform()
+        except StopIteration as stop:
+            plan: Plan = stop.value
+            return plan
+        finally:
+            steps.close()
 
     async def _carry_out(self, steps: Exchange) -> Reply:
         driver = self._driver(self._connections, self._drill)

@@ -29,12 +29,13 @@ class View:
 class Take:
     """
     Reserve all that is wanted, or nothing, under a token, for `lease` seconds. Who asks again with the same token is
-    told the same again.
+    told the same again. `look`: say whether it would be reserved, and reserve nothing.
     """
 
     token: str
     wants: tuple[Want, ...]
     lease: float
+    look: bool = False
 
 
 @dataclass(slots=True, frozen=True)
@@ -67,7 +68,7 @@ Order: TypeAlias = Take | Give | Shut
 
 @dataclass(slots=True, frozen=True)
 class Taken:
-    """It is reserved; and where each amount is kept."""
+    """It is reserved; and where each amount is kept, which is nowhere for who only looked."""
 
     charges: tuple[Charge, ...]
 

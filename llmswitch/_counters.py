@@ -11,12 +11,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol, TypeAlias
 
 from ._allowance import Allowance, Charge, Denied, Seen, Tally, Want, tally
 from ._window import Sliding, steady
 
 __all__ = [
+    "NOTHING",
     "Answer",
     "Answered",
     "Asked",
@@ -51,14 +53,19 @@ class Reservation:
 
 Answer: TypeAlias = Reservation | Denied
 
+NOTHING = Reservation("", (), ended=True)  # for who only looked
+
 
 class Asked(Protocol):
     """A reservation that was asked for."""
 
-    def wait(self) -> Answer:
-        """What came of it. Blocks for the time that the store may take, which is a fraction of a second."""
+    def wait(self, most: float = inf) -> Answer:
+        """
+        What came of it. Blocks for the time that the store may take, which is a fraction of a second, and for `most`
+        seconds at the most.
+        """
 
-    async def awaited(self) -> Answer:
+    async def awaited(self, most: float = inf) -> Answer:
         """The same without blocking the loop."""
 
 
@@ -68,11 +75,11 @@ class Answered:
 
     answer: Answer
 
-    def wait(self) -> Answer:
+    def wait(self, most: float = inf) -> Answer:  # noqa: ARG002
         """What came of it."""
         return self.answer
 
-    async def awaited(self) -> Answer:
+    async def awaited(self, most: float = inf) -> Answer:  # noqa: ARG002
         """What came of it."""
         return self.answer
 
@@ -83,8 +90,11 @@ class Counters(Protocol):
     no lock and waits for nothing.
     """
 
-    def ask(self, wants: Sequence[Want], lease: float) -> Asked:
-        """Reserve all of it, or nothing. What is not settled after `lease` seconds counts as spent."""
+    def ask(self, wants: Sequence[Want], lease: float, *, look: bool = False) -> Asked:
+        """
+        Reserve all of it, or nothing. What is not settled after `lease` seconds counts as spent. `look`: say what would
+        come of it, and change nothing; what would be reserved is then a reservation of nothing.
+        """
 
     def settle(self, reservation: Reservation, actuals: Sequence[int]) -> None:
         """So much was spent in truth, of each allowance in the order of the reservation."""
@@ -143,7 +153,7 @@ class MemoryCounters:
         self._era = 0
         self._settled: deque[tuple[Reservation, tuple[int, ...]]] = deque()  # appended to by settle, without the lock
 
-    def ask(self, wants: Sequence[Want], lease: float) -> Answered:
+    def ask(self, wants: Sequence[Want], lease: float, *, look: bool = False) -> Answered:
         """`Counters.ask`; answered at once."""
         with self._lock:
             now = self._clock()
@@ -156,6 +166,8 @@ class MemoryCounters:
             ]
             if denials:
                 return Answered(worst(denials))
+            if look:
+                return Answered(NOTHING)
             ends = lost_at(now, lease)
             charges = tuple(each.take(want, now, ends) for each, want in zip(tallies, wants, strict=True))
             return Answered(Reservation(secrets.token_hex(16), charges, era=self._era))

@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ._errors import AllTargetsFailed, AllTargetsUnavailable, DeadlineExceeded, LLMSwitchError, RateLimited
+from ._errors import (
+    AllTargetsFailed,
+    AllTargetsUnavailable,
+    BudgetExceeded,
+    DeadlineExceeded,
+    LLMSwitchError,
+    RateLimited,
+)
 from ._policy import Policy, rule_for
 from ._reply import AttemptKind
 
@@ -274,8 +281,12 @@ def _all_failed(policy: Policy, history: History, last: Failure) -> LLMSwitchErr
     first = next((kind for kind in _ACTIONABLE if kind in names), names[-1])
     said = [f"{error}" for error in sorted(errors, key=lambda error: type(error).__name__ != first)]
     head = f"all {len(errors)} targets failed" if tried else f"none of the {len(errors)} targets could be tried"
-    combined = (AllTargetsFailed if tried else AllTargetsUnavailable)(f"{head}: " + "; ".join(said))
-    combined.exceptions = errors
+    kind: type[LLMSwitchError] = AllTargetsFailed if tried else AllTargetsUnavailable
+    if all(isinstance(error, BudgetExceeded) for error in errors):
+        kind = BudgetExceeded  # one's own no, whoever is asked
+    combined = kind(f"{head}: " + "; ".join(said))
+    if isinstance(combined, AllTargetsFailed):
+        combined.exceptions = errors
     combined.possibly_billed = any(error.possibly_billed for error in errors)
     waits = [error.retry_after for error in errors if error.retry_after is not None]
     combined.retry_after = min(waits) if waits else None

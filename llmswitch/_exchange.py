@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ._admission import admitted
-from ._attempt import Failed, bare, classified
+from ._attempt import Ask, Failed, attempt_once, bare, classified
 from ._balancing import answered, chosen_by, ordered, recall
 from ._call import Call
 from ._continuation import Continuation, continuation
@@ -30,18 +30,18 @@ from ._wire import Action, Exchange, Lane, Outcome, Race, Raced, Sleep
 if TYPE_CHECKING:
     from ._shared_sessions import Keep
 
-__all__ = ["Call", "exchange"]
+__all__ = ["Call", "Course", "exchange"]
 
 
 def exchange(call: Call) -> Exchange:
     """Ask the targets of the chain in turn until one answers. Raises what the decision gives up with."""
     watch = call.hooks.watch(call)  # asked here and not at the first step: a stream may be read in another context
-    return _Course(call).run() if watch is None else _watched(call, watch)
+    return Course(call).run() if watch is None else _watched(call, watch)
 
 
 def _watched(call: Call, watch: Watch) -> Exchange:
     """The call, with somebody told of its beginning and of its end, whichever way it ends."""
-    course = _Course(call)
+    course = Course(call)
     reply: Reply | None = None
     problem: BaseException | None = None
     call.hooks.began(watch)
@@ -56,10 +56,11 @@ def _watched(call: Call, watch: Watch) -> Exchange:
         problem = None  # or the error and this frame would hold each other
 
 
-class _Course:
-    """One call under way: what has happened so far, and what of it the caller has seen."""
+class Course:
+    """One call under way: what has happened so far, and what of it the caller has seen. `ask` asks a target once."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, ask: Ask = attempt_once) -> None:
+        self._ask = ask
         self.call = call
         self.trail: list[Attempt] = []
         self.interrupted: Failed | None = None
@@ -126,7 +127,10 @@ class _Course:
         if taken_up is None and self.interrupted is not None:
             taken_up = _reset(self.interrupted.error, attempt.target)
         visit = self._visit(step) if target.endpoint.idempotency_header is not None else ""
-        return attempt, admitted(call, step, attempt, history.deadline, after=last, taken_up=taken_up, visit=visit)
+        lane = admitted(
+            call, step, attempt, history.deadline, after=last, taken_up=taken_up, visit=visit, ask=self._ask
+        )
+        return attempt, lane
 
     def _visit(self, step: Try) -> str:
         """The same for a request and its repetition, so that a vendor who heeds it runs it once."""

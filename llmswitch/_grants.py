@@ -13,7 +13,8 @@ from hashlib import sha256
 from time import time
 
 from ._allowance import Allowance, Want
-from ._allowances import LEASE, MARGIN, AllowanceState, Reserve, Spend, state_of
+from ._allowance_state import AllowanceState, state_of
+from ._allowances import Reserve, Spend
 from ._call import Call
 from ._config import GrantConfig
 from ._config_file import Loaded
@@ -64,8 +65,7 @@ class Grants:
         """The grants that an attempt may be made from, one after another, each with what is to be reserved of it."""
         for grant in self._left(target):
             want = Want(grant.allowance, _tokens(spend))
-            lease = max(LEASE, seconds + MARGIN)
-            yield grant.allowance.label, Reserve(self._counters, target, [want], lease)
+            yield grant.allowance.label, Reserve(self._counters, target, [want], seconds)
 
     def stopped(self, target: Target) -> QuotaExhausted | None:
         """Why the target is not asked without a grant: it would cost money, and its owner said that it must not."""

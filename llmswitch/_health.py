@@ -90,6 +90,17 @@ class Health:
             self._sharing.after_fork(self._lock)
             self._fleet = self._sharing.fleet
 
+    def consult(self, targets: Iterable[Target], wait: float) -> bool:
+        """Have the store asked about these targets, as a call would, for so many seconds; whether there is one."""
+        if self._sharing is None or self._fleet is None:
+            return False
+        with self._lock:
+            for target in targets:
+                self._fleet.watch(target)
+        self._sharing.start()
+        self._sharing.await_news(wait)
+        return True
+
     def close(self, wait: float = 0.0) -> None:
         """Share no more until the next call; what is still to be told may take `wait` seconds."""
         if self._sharing is not None:
@@ -97,14 +108,11 @@ class Health:
 
     # Before a call
 
-    def refusal(self, target: Target) -> Refusal | None:
+    def refusal(self, target: Target, *, forced: bool = False) -> Refusal | None:
         """Why the target would not be admitted now, or `None`. Changes nothing."""
         now = self._clock()
         with self._lock:
-            refused = self._refusal(target, now)
-            if refused is None and self._bulkhead_of(target).full:
-                return _busy(now)
-            return refused
+            return self._denied(target, self._refusal(target, now), now, forced=forced)
 
     def admit(
         self, target: Target, limit: float, *, forced: bool = False, turn: Turn | None = None
@@ -122,16 +130,14 @@ class Health:
             if self._fleet is not None:
                 self._fleet.watch(target)
             refused = self._refusal(target, now)
-            bulkhead = self._bulkhead_of(target)
-            if refused is not None and not forced:
-                self._wanted(target, now)
-                return refused
-            if not bulkhead.enter(turn):
-                return _busy(now)
-            if refused is not None and not self._may_force(target, refused, now):
-                bulkhead.leave()
-                self._wanted(target, now)
-                return refused
+            denied = self._denied(target, refused, now, forced=forced, turn=turn)
+            if denied is not None:
+                if denied is refused:
+                    self._wanted(target, now)
+                return denied
+            self._bulkhead_of(target).enter(turn)
+            if refused is not None:
+                self._forced[target.scope("target")] = now
             admission = Admission(target, before=self._worst(target))
             flying = target.scope("target")
             self._in_flight[flying] = self._in_flight.get(flying, 0) + 1
@@ -149,6 +155,16 @@ class Health:
                 if permit.probe and self._fleet is not None:
                     self._fleet.wake()  # the lease is to last as long as the call may
             return admission
+
+    def _denied(
+        self, target: Target, refused: Refusal | None, now: float, *, forced: bool, turn: Turn | None = None
+    ) -> Refusal | None:
+        """Why it is not admitted, given what is known against it: that, or that there is no room."""
+        if refused is not None and not forced:
+            return refused
+        if not self._bulkhead_of(target).admits(turn):
+            return _busy(now)
+        return refused if refused is not None and not self._may_force(target, refused, now) else None
 
     def _refusal(self, target: Target, now: float) -> Refusal | None:
         own = self._breakers.get(target.scope("target"))
@@ -216,11 +232,8 @@ class Health:
                     self._fleet.want(key, now, due=breaker.due(now))
 
     def _may_force(self, target: Target, refused: Refusal, now: float) -> bool:
-        key = target.scope("target")
-        if not refused.transient or now - self._forced.get(key, float("-inf")) < 1.0:
-            return False
-        self._forced[key] = now
-        return True
+        """At most once a second."""
+        return refused.transient and now - self._forced.get(target.scope("target"), float("-inf")) >= 1.0
 
     # After a call
 

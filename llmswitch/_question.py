@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
+from math import inf
 from time import monotonic
 from typing import Protocol
 
@@ -25,12 +26,13 @@ class _Counters(Protocol):
 
 
 class Question:
-    """A reservation that the store is asked for; `Asked`."""
+    """A reservation that the store is asked for; `Asked`. `look`: only whether it would be made."""
 
-    __slots__ = ("_counters", "abandoned", "answer", "asked", "exact", "future", "lease", "token", "wants")
+    __slots__ = ("_counters", "abandoned", "answer", "asked", "exact", "future", "lease", "look", "token", "wants")
 
-    def __init__(self, counters: _Counters, wants: Sequence[Want], lease: float) -> None:
+    def __init__(self, counters: _Counters, wants: Sequence[Want], lease: float, *, look: bool = False) -> None:
         self._counters = counters
+        self.look = look
         self.exact = any(want.allowance.kind == "budget" and not want.allowance.fail_open for want in wants)
         self.token = secrets.token_hex(16)
         self.wants = tuple(wants)
@@ -40,9 +42,9 @@ class Question:
         self.asked = 0  # how often it was sent
         self.abandoned = False
 
-    def wait(self) -> Answer:
+    def wait(self, most: float = inf) -> Answer:
         """`Asked.wait`."""
-        for seconds, patient in self._waits():
+        for seconds, patient in self._waits(most):
             try:
                 return self.future.result(seconds)
             except TimeoutError:
@@ -54,13 +56,13 @@ class Question:
                 raise
         raise AssertionError("the last wait is not a patient one")
 
-    async def awaited(self) -> Answer:
+    async def awaited(self, most: float = inf) -> Answer:
         """`Asked.awaited`."""
         import asyncio
 
         future = asyncio.wrap_future(self.future)
         try:
-            for seconds, patient in self._waits():
+            for seconds, patient in self._waits(most):
                 await asyncio.wait({future}, timeout=seconds)
                 if future.done():
                     return future.result()
@@ -74,14 +76,16 @@ class Question:
             future.cancel()
         raise AssertionError("the last wait is not a patient one")
 
-    def _waits(self) -> Iterator[tuple[float, bool]]:
-        """How long to wait, and whether to go on waiting then if the store is not gone."""
-        if self.exact:
-            yield EXACT, True
-            ends = monotonic() + LONGEST - EXACT
-            while monotonic() < ends:
-                yield PATIENCE, True
-        yield PATIENCE, False
+    def _waits(self, most: float = inf) -> Iterator[tuple[float, bool]]:
+        """How long to wait, and whether to go on waiting then if the store is not gone; `most` seconds in all."""
+        if not self.exact:
+            yield min(PATIENCE, most), False
+            return
+        ends = monotonic() + min(LONGEST, most)
+        yield min(EXACT, most), True
+        while ends - monotonic() > PATIENCE:
+            yield PATIENCE, True
+        yield max(0.0, ends - monotonic()), False
 
     def conclude(self, answer: Answer) -> None:
         """Say the answer; called under the lock of the counters."""

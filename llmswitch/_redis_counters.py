@@ -96,7 +96,8 @@ class _Batch:
         if isinstance(order, Take):
             length, grain = lease_length(order.lease)
             given = {"kind": "take", "record": self._record(order.token), "lease": length, "grain": grain}
-            return {**given, "grace": GRACE, "items": [self._wanted(want) for want in order.wants]}
+            items = [self._wanted(want) for want in order.wants]
+            return {**given, "grace": GRACE, "look": order.look, "items": items}
         if isinstance(order, Give):
             given = {"kind": "give", "record": self._record(order.token), "kept": order.kept, "mark": order.mark}
             actuals = order.actuals or [0] * len(order.charges)
@@ -118,7 +119,7 @@ def _result(order: Order, kind: bytes, told: list[Any]) -> Result:
     if kind == b"when":
         return None
     if isinstance(order, Take) and kind == b"taken":
-        kept = zip(order.wants, told[0], strict=True)
+        kept = () if order.look else zip(order.wants, told[0], strict=True)
         return Taken(tuple(Charge(want.allowance, want.amount, start, ends) for want, (start, ends) in kept))
     if isinstance(order, Take):
         index, (wait, spent, soon) = told

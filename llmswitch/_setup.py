@@ -20,7 +20,7 @@ from ._passthrough import Passthrough, check_passthrough, read_passthrough
 from ._policy import Policy
 from ._provider import ProviderSpec
 from ._registry import chooses_dialect, dialect, provider, provider_names
-from ._speaking import as_its_author, make_adapter
+from ._speaking import as_its_author, make_adapter, spoken_by
 from ._target import Target, split_target
 
 __all__ = ["Setup"]
@@ -45,6 +45,7 @@ class Setup:
         self._endpoints = Endpoints(loaded)
         self._specs: dict[str, ProviderSpec] = {}
         self._excluded: dict[str, str] = {}
+        self._given = inline
         self._inline = self._inline_chain(inline) if inline is not None else None
         self._check_names()
 
@@ -64,14 +65,24 @@ class Setup:
                 self._chains[name] = found
         return found
 
-    def _make(self, model: str | None) -> Chain:
-        if model is None:
-            if self._inline is not None:
-                return self._chain(self._inline[0], self._inline[1])
+    def followed(self, model: str | None) -> tuple[str, ...]:
+        """The names that lead from `model=` to its chain, an alias among them; none where nobody has named one."""
+        if model is None and self._inline is not None:
+            model = self._given if isinstance(self._given, str) else None
+        elif model is None:
             model = os.environ.get("LLMSWITCH_MODEL") or self._config.default
-            if model is None:
-                return self._without_config()
-        model = self._config.aliases.get(model, model)
+        if model is None:
+            return ()
+        alias = self._config.aliases.get(model)
+        return (model,) if alias is None else (model, alias)
+
+    def _make(self, model: str | None) -> Chain:
+        if model is None and self._inline is not None:
+            return self._chain(self._inline[0], self._inline[1])
+        names = self.followed(model)
+        if not names:
+            return self._without_config()
+        model = names[-1]
         if model in self._config.chains:
             return self._chain(model, self._config.chains[model])
         if "," in model:
@@ -79,6 +90,8 @@ class Setup:
         return self._chain(model, ChainConfig(targets=(model,)))
 
     def _inline_chain(self, given: str | Sequence[str]) -> tuple[str, ChainConfig]:
+        if isinstance(given, str):
+            given = self._config.aliases.get(given, given)
         names = [part.strip() for part in given.split(",")] if isinstance(given, str) else list(given)
         if not names:
             raise ConfigError("the chain is empty: name at least one target, such as 'provider:model'")
@@ -90,7 +103,7 @@ class Setup:
         where = f"chains.{name}" if name in self._config.chains else "the chain"
         targets: list[Target] = []
         members: dict[int, dict[Target, float]] = {}
-        left_out: list[str] = []
+        left_out: dict[str, str] = {}
         abroad: dict[str, Location] = {}
         for step, own in config.entries:
             place = self.place_outside(own)
@@ -103,14 +116,14 @@ class Setup:
                 provider_name = split_target(own.target)[0]
                 if not self._provider_config(provider_name).optional:
                     raise
-                left_out.append(problem.message)
+                left_out[self._full_name(own)] = problem.message
                 continue
             if any(target.name == other.name and target.endpoint is other.endpoint for other in targets):
                 raise ConfigError(f"{where}: {target.name} is named twice")
             targets.append(target)
             members.setdefault(step, {})[target] = own.weight or 1.0
         if not targets:
-            reasons = [*left_out, *([self._forbidden(abroad)] if abroad else [])]
+            reasons = [*left_out.values(), *([self._forbidden(abroad)] if abroad else [])]
             raise ConfigError(f"{where} has nobody left to ask: {'; '.join(reasons)}")
         if config.on_stream_failure == "continue":
             _check_continues(targets, where)
@@ -121,7 +134,8 @@ class Setup:
             if isinstance(given := config.targets[step], GroupConfig) and len(found) > 1
         )
         sticky = (SESSION if config.sticky is True else config.sticky or None) if groups else None
-        return Chain(name, tuple(targets), Policy.from_config(config), config.degrade, groups, sticky)
+        left_out.update({name: f"{self._allowed()}, and it is in: {at.jurisdiction}" for name, at in abroad.items()})
+        return Chain(name, tuple(targets), Policy.from_config(config), config.degrade, groups, sticky, left_out)
 
     def place_outside(self, config: TargetConfig) -> Location | None:
         """Where a target is, if that is none of the places where data may go. Raises `ConfigError`."""
@@ -141,7 +155,7 @@ class Setup:
     def _forbidden(self, abroad: Mapping[str, Location]) -> str:
         """Why none of these may be asked, and what could be done about it."""
         places = self._config.policy.jurisdictions or ()
-        said = f"policy.jurisdictions allows {', '.join(places)} alone, and "
+        said = f"{self._allowed()}, and "
         said += ", ".join(f"{target} is in: {at.jurisdiction}" for target, at in abroad.items())
         for target, at in abroad.items():
             name = split_target(target)[0]
@@ -151,6 +165,9 @@ class Setup:
             elif nearer:
                 said += f"; {name} has an allowed site: site = {nearer[0]!r} under [providers.{name}]"
         return said
+
+    def _allowed(self) -> str:
+        return f"policy.jurisdictions allows {', '.join(self._config.policy.jurisdictions or ())} alone"
 
     def _full_name(self, config: TargetConfig) -> str:
         provider_name, model = split_target(config.target)
@@ -243,6 +260,7 @@ class Setup:
             first_token_timeout=config.first_token_timeout,
             idle_timeout=config.idle_timeout,
             rate_headers=spec.rate_headers if own.rate_headers is None else own.rate_headers,
+            dialect=spoken_by(spec, own, model),
         )
 
     def spec(self, name: str, *, of: str = "") -> ProviderSpec:

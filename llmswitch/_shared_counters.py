@@ -79,9 +79,9 @@ class SharedCounters:
 
     # From the threads of calls
 
-    def ask(self, wants: Sequence[Want], lease: float) -> Question | Answered:
+    def ask(self, wants: Sequence[Want], lease: float, *, look: bool = False) -> Question | Answered:
         """`Counters.ask`."""
-        question = Question(self, wants, lease)
+        question = Question(self, wants, lease, look=look)
         if self.gone:
             self._start()  # somebody has to see when it is back
         else:
@@ -133,13 +133,13 @@ class SharedCounters:
     def seen(self, allowance: Allowance) -> Seen | None:
         """`Counters.seen`: as of the last answer."""
         with self._lock:
-            return self._shares.known.get(allowance.name)
+            return self._shares.seen(allowance, self._now())
 
     def _now(self) -> int:
         return self._clock() + self._offset
 
     def _alone(self, question: Question) -> Answer:
-        answer = self._books.reserve(question.wants, question.lease, self._now())
+        answer = self._books.reserve(question, self._now())
         self._wake()  # the others are to hear of it, if they can
         return answer
 
@@ -261,7 +261,7 @@ class SharedCounters:
         orders: list[Order] = [*self._shuts.values(), *self._outbox.batch(BATCH, now)]
         for question in questions:
             question.asked += 1
-            orders.append(Take(question.token, question.wants, question.lease))
+            orders.append(Take(question.token, question.wants, question.lease, question.look))
         return orders, questions
 
     def _told(self, orders: Sequence[Order], results: Sequence[Result]) -> None:
@@ -298,7 +298,7 @@ class SharedCounters:
             return  # the windows were reckoned by a clock that is not the store's; now it is known
         self._pending.remove(question)
         if isinstance(result, Taken):
-            question.conclude(self._books.taken(question.token, result, now))
+            question.conclude(self._books.taken(question, result, now))
         else:
             question.conclude(result if isinstance(result, Denied) else self._alone(question))
 

@@ -44,15 +44,16 @@ class SharedSessions:
     def _gone(self) -> bool:
         return self._clock() < self._again
 
-    def read(self, sessions: Sequence[Binding]) -> list[str | None]:
-        """The values that are kept, which are then kept for longer; nothing where that fails."""
+    def read(self, sessions: Sequence[Binding], *, look: bool = False) -> list[str | None]:
+        """The values that are kept, which are kept for longer unless one only looks; nothing where that fails."""
 
         def ask(pipe: Any) -> None:
             for session in sessions:
                 pipe.get(self._prefix + session.name)
-                pipe.pexpire(self._prefix + session.name, round(session.seconds * 1000))
+                if not look:
+                    pipe.pexpire(self._prefix + session.name, round(session.seconds * 1000))
 
-        raws: list[Any] = self._done(ask)[::2]
+        raws: list[Any] = self._done(ask)[:: 1 if look else 2]
         return [raw.decode() if isinstance(raw, bytes) and _VALUE.fullmatch(raw) else None for raw in raws]
 
     def write(self, session: Binding, value: str) -> None:
@@ -84,18 +85,29 @@ class SharedSessions:
 class Recall:
     """Have what the store knows of these sessions learnt."""
 
-    __slots__ = ("_learn", "_sessions", "_shared")
+    __slots__ = ("_learn", "_look", "_sessions", "_shared")
 
     def __init__(
-        self, shared: SharedSessions, sessions: Sequence[Binding], learn: Callable[[Binding, str | None], None]
+        self,
+        shared: SharedSessions,
+        sessions: Sequence[Binding],
+        learn: Callable[[Binding, str | None], None],
+        *,
+        look: bool = False,
     ) -> None:
         self._shared = shared
         self._sessions = sessions
         self._learn = learn
+        self._look = look
+
+    def looking(self) -> Recall:
+        """The same, without the sessions being remembered for longer in the store."""
+        return Recall(self._shared, self._sessions, self._learn, look=True)
 
     def perform(self) -> None:
         """Do it; blocks for a fraction of a second at the most."""
-        for session, value in zip(self._sessions, self._shared.read(self._sessions), strict=False):
+        values = self._shared.read(self._sessions, look=self._look)
+        for session, value in zip(self._sessions, values, strict=False):
             self._learn(session, value)
 
     async def aperform(self) -> None:

@@ -11,6 +11,8 @@ from ._window import DAY, FOREVER, Sliding
 
 __all__ = ["Shares"]
 
+NEWS = 5_000  # milliseconds for which it is shown what the store told of a window that slides
+
 
 class Shares:
     """
@@ -23,6 +25,7 @@ class Shares:
         self.processes = 1
         self._unwritten = unwritten
         self._sliding: dict[str, SlidingTally] = {}
+        self._slid: dict[str, tuple[int, Seen]] = {}
         self._shut: dict[str, int] = {}
 
     def learn(self, report: Report) -> None:
@@ -30,10 +33,19 @@ class Shares:
         self.processes = report.processes
         for name, seen in report.seen.items():
             before = self.known.get(name)
+            if seen.start == seen.end == 0:
+                self._slid[name] = report.now, seen
             if seen.end <= 0:
                 continue  # it slides, or has not begun
             if before is None or seen.start >= before.start or before.start - report.now > DAY:
                 self.known[name] = seen
+
+    def seen(self, allowance: Allowance, now: int) -> Seen | None:
+        """What the store last told of an allowance; of one that slides, while that still says something."""
+        if not isinstance(allowance.window, Sliding):
+            return self.known.get(allowance.name)
+        at, seen = self._slid.get(allowance.name, (0, None))
+        return seen if now - at <= NEWS else None
 
     def shut(self, allowance: Allowance, until: int) -> None:
         """Whoever keeps the limit said that it is used up until then; 0: that it is not."""

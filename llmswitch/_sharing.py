@@ -15,7 +15,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from ._fleet import FRESH, Fleet, Step
@@ -96,6 +96,12 @@ class Sharing:
                     self._thread = None
                 else:
                     _running.add(self)
+
+    def await_news(self, most: float) -> None:
+        """Wait until the store has told what it knows, or is gone; `most` seconds at the most."""
+        ends = monotonic() + most
+        while self.fleet.fresh_until == float("-inf") and not self.gone and monotonic() < ends:
+            sleep(0.005)
 
     def stop(self, wait: float = 0.0) -> None:
         """Tell what is still to be told, give leases back, and end. Waits so many seconds for it at the most."""

@@ -16,9 +16,16 @@ from ._provider import ProviderSpec
 from ._registry import author_of, dialect, provider, provider_names
 from ._strict import first_problem
 
-__all__ = ["as_its_author", "make_adapter"]
+__all__ = ["as_its_author", "make_adapter", "spoken_by"]
 
 _SPOKEN = ("auth", "scheme", "schemes", "headers", "version", "versions", "request_id_headers", "rate_headers")
+
+
+def spoken_by(spec: ProviderSpec, own: ProviderConfig, model: str) -> str:
+    """The name of that dialect."""
+    if own.dialect is not None and own.dialect in spec.spoken:
+        return own.dialect
+    return spec.dialect if own.base_url is not None else spec.dialect_of(model)
 
 
 def make_adapter(spec: ProviderSpec, own: ProviderConfig, identity: ModelIdentity, where: str) -> Adapter:
@@ -30,8 +37,7 @@ def make_adapter(spec: ProviderSpec, own: ProviderConfig, identity: ModelIdentit
     Raises `ConfigError` for an option that there is not.
     """
     version = version_of(spec, own)
-    spoken = own.dialect if own.dialect in spec.spoken else None
-    spoken = spoken or (spec.dialect if own.base_url is not None else spec.dialect_of(identity.model))
+    spoken = spoken_by(spec, own, identity.model)
     adapter_class = dialect(spoken)
     capabilities: dict[str, Any] = dict(adapter_class.baseline)
     options: dict[str, Any] = {}

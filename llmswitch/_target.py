@@ -26,7 +26,10 @@ _MILLION = Decimal(1_000_000)
 
 @dataclass(slots=True, eq=False)
 class Target:
-    """A model at an endpoint. `settings` stand in place of the caller's; timeouts are seconds, `None` the chain's."""
+    """
+    A model at an endpoint. `settings` stand in place of the caller's; timeouts are seconds, `None` the chain's.
+    `dialect`: the name of the one that it is asked in.
+    """
 
     provider: str
     model: str
@@ -38,6 +41,7 @@ class Target:
     first_token_timeout: float | None = None
     idle_timeout: float | None = None
     rate_headers: tuple[RateHeaders, ...] = ()
+    dialect: str = ""
     _rules: ErrorRules | None = None
     _scopes: dict[str, str] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)

@@ -160,6 +160,7 @@ function orders.take(order)
     if no and (not worst or (worst[1] ~= -1 and (no[1] == -1 or no[1] > worst[1]))) then worst, index = no, i end
   end
   if worst then return {'denied', index, worst} end
+  if order.look then return {'taken', {}} end
   local ends, places = math.ceil((now + order.lease) / order.grain) * order.grain, {}
   for i, item in ipairs(order.items) do
     local b, slides = books[item.view], input.views[item.view].seconds

@@ -24,6 +24,7 @@ from llmswitch._config_file import Loaded
 from llmswitch._errors import RateLimited, ServerError
 from llmswitch._health import Admission, Health
 from llmswitch._latency import HALF_LIFE
+from llmswitch._planning import planned
 from llmswitch._reference_rates import reference_rates
 from llmswitch._request import ChatRequest
 from llmswitch._sessions import Sessions
@@ -474,6 +475,20 @@ def test_processes_agree_about_a_session(caplog: pytest.LogCaptureFixture) -> No
     assert "ba" == one.order("s")
     assert one.answered("b")
     assert "ba" == other.order("s")
+
+
+def test_a_plan_hears_of_a_session_and_prolongs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another process knows of a session is heeded by a plan, and it is remembered there no longer for that."""
+    redis = Redis()
+    one, other = Sharing(redis), Sharing(redis)
+    one.answered("b")
+    monkeypatch.delattr(Redis, "pexpire")
+    planning = planned(other.call("s"), ())
+    next(planning).perform()
+    with pytest.raises(StopIteration) as done:
+        planning.send(None)
+    found = [(target.target, target.chosen_by) for target in done.value.value.targets]
+    assert [("b:m", "session"), ("a:m", "order")] == found
 
 
 # In real calls

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -128,6 +129,19 @@ def test_a_refusal_costs_nothing_and_a_break_what_was_reserved() -> None:
     (left,) = spent(one).values()
     assert left is not None
     assert left == 120
+
+
+def test_what_a_vendor_counts_before_he_is_done_is_no_count() -> None:
+    """A stream that breaks off after its first event, which has one token of output, is charged as it was reserved."""
+    started = {"type": "message_start", "message": {"usage": {"input_tokens": 9, "output_tokens": 1}}}
+    word = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "Once"}}
+    content = "".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in (started, word))
+    cut = Vendor(a=httpx.Response(200, text=content, headers={"content-type": "text/event-stream"}))
+    given = config("a", a={"dialect": "anthropic"}, budgets=[{"tokens": 10_000, "per": "day"}])
+    one = client(cut, given)
+    with pytest.raises(StreamInterrupted):
+        list(one.stream(ASK, max_tokens=20))
+    assert [Decimal(120)] == list(spent(one).values())
 
 
 def test_a_stream_that_is_left_at_its_end_is_charged_as_counted() -> None:
@@ -267,12 +281,17 @@ def test_money_budgets_do_not_count_what_is_free() -> None:
 
 
 def test_all_who_are_out_of_money_say_so() -> None:
-    """A chain whose every target is without room says which budget, and sends nothing."""
+    """A chain that has no room with anybody says which budget, as the error of a budget, and sends nothing."""
     vendor = Vendor()
     one = client(vendor, config("a", "b", budgets=[{"tokens": 50, "per": "day"}]))
-    with pytest.raises(AllTargetsUnavailable, match="the budget of 50 tokens a day"):
+    with pytest.raises(BudgetExceeded, match=r"none of the 2 targets .+ the budget of 50 tokens a day"):
         one.chat(ASK, max_tokens=2000)
     assert [] == vendor.asked
+    limits = {"b": {"limits": {"requests_per_day": 1}}}
+    one = client(vendor, config("a", "b", budgets=[{"tokens": 50, "per": "day", "provider": "a"}], **limits))
+    one.chat(ASK)
+    with pytest.raises(AllTargetsUnavailable):
+        one.chat(ASK)
 
 
 def test_what_is_no_grant_is_said() -> None:

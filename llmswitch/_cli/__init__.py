@@ -8,7 +8,7 @@ import typer
 
 from llmswitch._version import __version__
 
-from . import batch, chat, doctor, equivalents, init, local, models, providers, serve
+from . import batch, budgets, chat, doctor, equivalents, explain, init, local, models, providers, serve
 from ._terminal import warnings_shown
 
 __all__ = ["app"]
@@ -17,6 +17,8 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(chat.chat)
 app.command()(batch.batch)
+app.command()(explain.explain)
+app.command()(budgets.budgets)
 app.command()(providers.providers)
 app.command()(models.models)
 app.command()(equivalents.equivalents)

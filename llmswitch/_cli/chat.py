@@ -19,7 +19,7 @@ from llmswitch._reply import ChatReply
 from ._summary import as_json, print_summary
 from ._terminal import failures, plain, stderr, warn
 
-__all__ = ["chat", "is_terminal"]
+__all__ = ["chat", "is_terminal", "open_client", "read_question"]
 
 _STARTING = "starting the local model"
 
@@ -33,6 +33,9 @@ def chat(
     system: Annotated[str | None, typer.Option(help="Instructions that stand before the question.")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens of the answer, at most.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds for the whole call, all targets together.")] = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", help="A tag that budgets may go by; may be given again.")
+    ] = None,
     no_stream: Annotated[bool, typer.Option("--no-stream", help="Print the answer once it is whole.")] = False,
     json_: Annotated[
         bool, typer.Option("--json", help="Print one JSON object once the answer is whole, and no summary.")
@@ -43,14 +46,14 @@ def chat(
 ) -> None:
     """Ask, stream the answer to stdout, and say on stderr who answered, after whom, and at what cost."""
     messages = [{"role": "system", "content": system}] if system else []
-    messages.append({"role": "user", "content": _question(question)})
+    messages.append({"role": "user", "content": read_question(question)})
     console = stderr()
-    with failures(), _open(model, config) as client:
+    with failures(), open_client(model, config) as client:
         _announce_starts(client, console)
         if no_stream or json_:
-            reply = client.chat(messages, max_tokens=max_tokens, timeout=timeout)
+            reply = client.chat(messages, max_tokens=max_tokens, timeout=timeout, tags=tags)
         else:
-            reply = _streamed(client, messages, console, max_tokens=max_tokens, timeout=timeout)
+            reply = _streamed(client, messages, console, max_tokens=max_tokens, timeout=timeout, tags=tags)
         if json_:
             # Letters as they are, where the other end of stdout can take any.
             escaped = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
@@ -64,7 +67,8 @@ def chat(
         print_summary(console, reply, streamed=not no_stream)
 
 
-def _question(given: str) -> str:
+def read_question(given: str) -> str:
+    """The question, from stdin where it is `-`."""
     try:
         asked = sys.stdin.read() if given == "-" else given
         asked.encode()
@@ -75,7 +79,7 @@ def _question(given: str) -> str:
     return asked
 
 
-def _open(model: str | None, config: Path | None) -> Client:
+def open_client(model: str | None, config: Path | None) -> Client:
     """A client whose own chain is the one that was named: the configuration's default need not be in order as well."""
     return Client(model) if config is None else Client.from_file(config, model)
 

@@ -127,6 +127,8 @@ class MemoryCounterStore:
         denials = [denied for denied in found if denied is not None]
         if denials:
             return worst(denials)
+        if order.look:
+            return Taken(())
         ends = lost_at(now, order.lease)
         charges = tuple(self._tally(want.allowance).take(want, now, ends) for want in order.wants)
         self.records[order.token] = _Record(charges, ends + GRACE)

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import time
 
+import httpx
 import pytest
 
-from llmswitch import _shared_counters
+from llmswitch import Client, _shared_counters
 from llmswitch._allowance import Charge, Denied, Want
 from llmswitch._config_file import Loaded
 from llmswitch._counter_store import Give, Shut, Take, Taken, View, edges
@@ -20,6 +21,7 @@ from llmswitch._redis_store import redis_clients
 from llmswitch._secrets import Secret
 from llmswitch._shared_counters import SharedCounters
 from llmswitch._window import DAY, Calendar, Ever, Until
+from llmswitch.testing import FakeVendor
 from tests.allowance.play import allowance, rate
 from tests.store.test_redis import FAULTS, heal, slow_way
 
@@ -457,3 +459,34 @@ def test_the_doctor_reads_what_is_used_of_a_grant(server):
     store.carry_out(views(now_of(server), counted), [Take("token", (Want(counted, 400),), 60)])
     store.close()
     assert {counted.label: 400} == spent_of_grants(loaded) == spent_of_grants(loaded)
+
+
+def test_a_new_process_sees_what_the_others_have_spent(server):
+    """A plan, and what is left, come from the store; neither leaves anything there."""
+    given = {
+        "providers": {
+            "a": {
+                "dialect": "openai",
+                "base_url": "http://127.0.0.1:9/v1",
+                "limits": {"requests_per_minute": 5},
+                "grants": [{"tokens": 10_000, "expires": "2999-01-01"}],
+            }
+        },
+        "default": "a:m",
+        "budgets": [{"tokens": 1000, "per": "ever"}],
+        "store": {"url": server.url},
+    }
+    answer = {
+        "choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 20},
+    }
+    with Client.from_config(given, http_client=FakeVendor(lambda request: httpx.Response(200, json=answer))) as one:
+        one.chat("x" * 184, max_tokens=20)
+        until(lambda: {120, 1} == {state.spent for state in one.allowances() if state.spent is not None})
+    before = {key for key in server.admin.keys("*") if "process" not in key}
+    with Client.from_config(given) as two:
+        (found,) = two.explain("Hi", max_tokens=900).targets
+        assert ("BudgetExceeded", "a's grant of 10000 tokens until 2999-01-01") == (found.error, found.grant)
+        assert "120 tokens of 1000 tokens are spent" in (found.skipped_because or "")
+        assert {9880, 4, 880} == {each.allowance.left for each in found.reserves}
+    assert before == {key for key in server.admin.keys("*") if "process" not in key}

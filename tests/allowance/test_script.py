@@ -84,6 +84,9 @@ class History:
         return Shut(self.chance.choice(LIMITS), self.chance.choice([0, now + 5000, now + 10**10]))
 
     def take(self) -> Take:
+        if self.chance.random() < 0.15:
+            wants = tuple(Want(each, self.chance.choice([0, 1, 3, 12])) for each in self.chance.sample(LIMITS, 2))
+            return Take("looks", wants, 900.0, look=True)
         again = self.asked and self.chance.random() < 0.1
         token = self.chance.choice(list(self.asked)) if again else f"t{len(self.asked)}"
         if token not in self.asked:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import random
+from time import monotonic
 
 import pytest
 
@@ -602,6 +603,44 @@ def test_how_long_a_call_waits():
     ):
         asked = _question.Question(None, wants, 900)
         assert (0.5, True) == next(asked._waits()) if exact else [(0.05, False)] == list(asked._waits())
+
+
+def test_nobody_waits_longer_than_his_call_may(process, monkeypatch):
+    """An attempt that has 20 ms waits no longer for a store that is silent; without it, it spends what it may alone."""
+    monkeypatch.setattr(_question, "EXACT", 5.0)
+    monkeypatch.setattr(_question, "LONGEST", 5.0)
+    one = process()
+    one.spends(BUDGET, 1)
+    one.turn()
+    asked, began = one.counters.ask([Want(BUDGET, 2)], 900), monotonic()
+    assert isinstance(asked.wait(0.02), Reservation)
+    assert isinstance(asyncio.run(one.counters.ask([Want(BUDGET, 2)], 900).awaited(0.02)), Reservation)
+    assert monotonic() - began < 3.0
+
+
+def test_who_only_looks_reserves_nothing(process, store):
+    """He is told what would come of it, with the store and without; what the store has is then known here."""
+    one = process()
+    one.spends(BUDGET, 4)
+    one.turn()
+    two = process()
+    for amount, kind in ((36, Reservation), (37, Denied)):
+        asked = two.counters.ask([Want(BUDGET, amount)], 900, look=True)
+        two.turns(2)
+        assert isinstance(asked.wait(), kind)
+    assert (4, 0) == (two.counters.seen(BUDGET).spent, store.seen(BUDGET).open)
+    one.counters.ask([Want(RATE, 3)], 900)
+    one.turn()
+    two.counters.ask([Want(RATE, 0)], 900, look=True)
+    two.turn()
+    assert (3, None) == (two.counters.seen(RATE).spent, process().counters.seen(RATE))
+    store.broken = OSError("gone")
+    two.turns()
+    for _ in range(2):
+        assert isinstance(two.counters.ask([Want(BUDGET, 18)], 900, look=True).wait(), Reservation)
+    store.broken = None
+    two.turns()
+    assert 4 == store.seen(BUDGET).spent
 
 
 def test_what_is_charged_of_a_lost_reservation_is_known_for_an_hour(process, store, clock):

@@ -18,6 +18,7 @@ from llmswitch import (
     Hooks,
     Image,
     Message,
+    Plan,
     ReasoningDelta,
     StreamInterrupted,
     StreamReset,
@@ -52,6 +53,8 @@ def sync() -> None:
     ]
     stored: list[dict[str, object]] = [Message("user", "Hi").to_dict()]
     messages.extend(Message.from_dict(each) for each in stored)
+    plan: Plan = client.explain(messages, model="fast", stream=True, max_tokens=5)
+    print(plan.first.target if plan.first is not None else plan.message, [each.left for each in client.allowances()])
     reply: ChatReply = client.chat("Say hello")
     reply = client.chat(
         messages,
@@ -103,6 +106,8 @@ def sync() -> None:
 
 async def asynchronous() -> None:
     async with AsyncClient(["openai:gpt-5", "zhipu:glm-4.6"]) as client:
+        plan: Plan = await client.explain("Say hello")
+        print(plan.targets)
         reply: ChatReply = await client.chat("…", model="fast", max_tokens=5)
         async with client.stream("…") as stream:
             async for event in stream:
