@@ -10,15 +10,11 @@ One chat interface in front of many model vendors: switch by configuration, fall
 
 from __future__ import annotations
 
-from ._allowance_state import AllowanceState
-from ._async_batch import AsyncBatch
-from ._batch import Batch
-from ._bulk import BatchRequest, BatchResult
+import importlib
+from typing import TYPE_CHECKING
+
 from ._client import AsyncClient, Client
-from ._counting import TokenCount
 from ._deadline import deadline
-from ._embedding import EmbedOptions, EmbedReply
-from ._equivalents import Equivalent, equivalents
 from ._errors import (
     AllTargetsFailed,
     AllTargetsUnavailable,
@@ -56,45 +52,54 @@ from ._errors import (
     TLSInvalid,
     ToolArgumentsInvalid,
 )
-from ._events import (
-    ChatEvent,
-    Finish,
-    ReasoningDelta,
-    StreamReset,
-    TextDelta,
-    ToolCallDelta,
-    ToolCallDone,
-)
-from ._explain_error import ErrorExplanation, explain_error
-from ._health import TargetHealth
-from ._hooks import Hooks
-from ._losses import Loss
-from ._messages import (
-    Audio,
-    Document,
-    Image,
-    Message,
-    Part,
-    Reasoning,
-    Text,
-    ToolCall,
-    ToolResult,
-    VendorData,
-    VendorPart,
-)
-from ._plan import Plan, PlannedSpend, PlannedTarget
-from ._prices import Price
-from ._reply import Attempt, ChatReply, ChatWarning, Cost, FinishReason, Usage
-from ._request import ChatOptions
-from ._stream import AsyncChatStream, ChatStream
-from ._tools import Tool
 from ._version import __version__
-from .doors.sdk_clients import (
-    anthropic_async_http_client,
-    anthropic_http_client,
-    openai_async_http_client,
-    openai_http_client,
-)
+
+if TYPE_CHECKING:
+    from ._allowance_state import AllowanceState
+    from ._async_batch import AsyncBatch
+    from ._batch import Batch
+    from ._bulk import BatchRequest, BatchResult
+    from ._counting import TokenCount
+    from ._embedding import EmbedOptions, EmbedReply
+    from ._equivalents import Equivalent, equivalents
+    from ._events import (
+        ChatEvent,
+        Finish,
+        ReasoningDelta,
+        StreamReset,
+        TextDelta,
+        ToolCallDelta,
+        ToolCallDone,
+    )
+    from ._explain_error import ErrorExplanation, explain_error
+    from ._health import TargetHealth
+    from ._hooks import Hooks
+    from ._losses import Loss
+    from ._messages import (
+        Audio,
+        Document,
+        Image,
+        Message,
+        Part,
+        Reasoning,
+        Text,
+        ToolCall,
+        ToolResult,
+        VendorData,
+        VendorPart,
+    )
+    from ._plan import Plan, PlannedSpend, PlannedTarget
+    from ._prices import Price
+    from ._reply import Attempt, ChatReply, ChatWarning, Cost, FinishReason, Usage
+    from ._request import ChatOptions
+    from ._stream import AsyncChatStream, ChatStream
+    from ._tools import Tool
+    from .doors.sdk_clients import (
+        anthropic_async_http_client,
+        anthropic_http_client,
+        openai_async_http_client,
+        openai_http_client,
+    )
 
 __all__ = [
     "AllTargetsFailed",
@@ -188,3 +193,58 @@ __all__ = [
     "openai_async_http_client",
     "openai_http_client",
 ]
+
+# Loaded when somebody asks for it: to import a client takes none of it.
+_LATER = {
+    "_allowance_state": ("AllowanceState",),
+    "_async_batch": ("AsyncBatch",),
+    "_batch": ("Batch",),
+    "_bulk": ("BatchRequest", "BatchResult"),
+    "_counting": ("TokenCount",),
+    "_embedding": ("EmbedOptions", "EmbedReply"),
+    "_equivalents": ("Equivalent", "equivalents"),
+    "_events": ("ChatEvent", "Finish", "ReasoningDelta", "StreamReset", "TextDelta", "ToolCallDelta", "ToolCallDone"),
+    "_explain_error": ("ErrorExplanation", "explain_error"),
+    "_health": ("TargetHealth",),
+    "_hooks": ("Hooks",),
+    "_losses": ("Loss",),
+    "_messages": (
+        "Audio",
+        "Document",
+        "Image",
+        "Message",
+        "Part",
+        "Reasoning",
+        "Text",
+        "ToolCall",
+        "ToolResult",
+        "VendorData",
+        "VendorPart",
+    ),
+    "_plan": ("Plan", "PlannedSpend", "PlannedTarget"),
+    "_prices": ("Price",),
+    "_reply": ("Attempt", "ChatReply", "ChatWarning", "Cost", "FinishReason", "Usage"),
+    "_request": ("ChatOptions",),
+    "_stream": ("AsyncChatStream", "ChatStream"),
+    "_tools": ("Tool",),
+    "doors.sdk_clients": (
+        "anthropic_async_http_client",
+        "anthropic_http_client",
+        "openai_async_http_client",
+        "openai_http_client",
+    ),
+}
+_PLACES = {name: module for module, names in _LATER.items() for name in names}
+
+
+if not TYPE_CHECKING:  # a type checker knows the names from above, and would take any other for one
+
+    def __getattr__(name: str) -> object:
+        if name not in _PLACES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(importlib.import_module(f".{_PLACES[name]}", __name__), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, I
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ._attempt import bare
+from ._bare import bare
 from ._bulk import BatchRequest, BatchResult, Bulk, Job, answer_of
 from ._errors import LLMSwitchError
 from ._exchange import exchange

@@ -10,12 +10,12 @@ from typing import TypeAlias
 from . import _errors
 from ._adapter import HTTPRequest
 from ._answer import read_answer
+from ._bare import bare
 from ._call import Call
 from ._continuation import Continuation
 from ._decision import Try
 from ._endpoint import Endpoint
 from ._errors import (
-    AllTargetsFailed,
     CapabilityMismatch,
     ClientClosed,
     DeadlineExceeded,
@@ -316,12 +316,3 @@ def _interrupted(reading: Reading, error: LLMSwitchError) -> StreamInterrupted:
     interrupted.incomplete_tool_calls = reading.assembly.unfinished_calls
     interrupted.usage_estimate = partial.usage if partial.usage.output_tokens is not None else None
     return interrupted
-
-
-def bare(error: LLMSwitchError, trail: list[Attempt] | tuple[()]) -> LLMSwitchError:
-    """The error with its trail and without the frames and causes that hold requests."""
-    for each in (error, *(error.exceptions if isinstance(error, AllTargetsFailed) else ())):
-        each.__traceback__ = None
-        each.__context__ = None
-        each.attempts = tuple(trail) or each.attempts
-    return error

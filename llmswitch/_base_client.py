@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
-from ._attempt import bare
-from ._between_calls import health_of, sessions_of, spending_of
-from ._call import Call
-from ._chain import Chain
-from ._config import HTTPConfig
-from ._config_file import Loaded
-from ._counting import TokenCount, TokenRatios, in_vain
+from ._bare import bare
 from ._deadline import inherited, is_span
-from ._discovery import discover
-from ._embedding import EmbedOptions, EmbedRequest, check_one_model
 from ._errors import CapabilityMismatch, ClientClosed, InvalidRequest, LLMSwitchError
-from ._health import Health, TargetHealth
-from ._hooks import Hooks
-from ._messages import Message
-from ._operation import CHAT, COUNT, EMBED, Operation, Request
-from ._request import ChatOptions, ChatRequest, read_session, read_tags
-from ._setup import Setup
-from ._telemetry import hooks_of
 
+# What a client is made of is loaded by the first one that is made, not by the import of llmswitch.
 if TYPE_CHECKING:
     from ._allowance_state import AllowanceState
     from ._bulk import BatchRequest, Bulk
+    from ._call import Call
+    from ._chain import Chain
+    from ._config import HTTPConfig
+    from ._config_file import Loaded
+    from ._counting import TokenCount
+    from ._embedding import EmbedOptions
+    from ._health import TargetHealth
+    from ._hooks import Hooks
+    from ._messages import Message
+    from ._operation import Operation, Request
     from ._planning import Planning
+    from ._request import ChatOptions
+    from ._wire import Exchange
 
 __all__ = ["BaseClient", "Messages", "after_count"]
 
-Messages: TypeAlias = str | Message | Sequence[Message | Mapping[str, Any]]
+Messages: TypeAlias = "str | Message | Sequence[Message | Mapping[str, Any]]"
 
 
 class BaseClient(ABC):
@@ -59,6 +57,9 @@ class BaseClient(ABC):
         timeout: float | None = None,
         hooks: Hooks | None = None,
     ) -> None:
+        from ._config_file import Loaded
+        from ._discovery import discover
+
         loaded = Loaded.from_mapping(config) if config is not None else discover()
         self._start(loaded, model, http_client, timeout, hooks)
 
@@ -86,7 +87,14 @@ class BaseClient(ABC):
         timeout: float | None,
         hooks: Hooks | None,
     ) -> None:
+        from ._between_calls import health_of, sessions_of, spending_of
+        from ._counting import TokenRatios
+        from ._exchange import exchange
+        from ._setup import Setup
+        from ._telemetry import hooks_of
+
         self._timeout = _seconds(timeout)
+        self._exchange: Callable[[Call], Exchange] = exchange
         self._health = health_of(loaded)
         self._allowances, self._grants = spending_of(loaded)
         self._sessions = sessions_of(loaded)
@@ -112,6 +120,8 @@ class BaseClient(ABC):
         hooks: Hooks | None = None,
     ) -> Self:
         """A client with the configuration of this file; `model` as in `Client()`. Raises `ConfigError`."""
+        from ._config_file import Loaded
+
         return cls._from(Loaded.from_file(Path(path)), model, http_client, timeout, hooks)
 
     @classmethod
@@ -125,6 +135,8 @@ class BaseClient(ABC):
         hooks: Hooks | None = None,
     ) -> Self:
         """A client with this configuration, of the same structure as the file. Raises `ConfigError`."""
+        from ._config_file import Loaded
+
         return cls._from(Loaded.from_mapping(config), model, http_client, timeout, hooks)
 
     @classmethod
@@ -159,6 +171,8 @@ class BaseClient(ABC):
         The state of every target that this client has made so far: who is out, why, and for how long; and those that
         the policy's `jurisdictions` leave out of its chains, as `excluded`.
         """
+        from ._health import TargetHealth
+
         shown = self._health.show(self._setup.targets())
         excluded = self._setup.excluded().items()
         return [*shown, *(TargetHealth(name, "excluded", reason=f"jurisdiction {place}") for name, place in excluded)]
@@ -220,6 +234,9 @@ class BaseClient(ABC):
         raise bare(wrong, ())
 
     def _checked(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Call:
+        from ._operation import CHAT
+        from ._request import ChatRequest, read_session
+
         given: dict[str, Any] = dict(options)
         chain = self._setup.chain(given.pop("model", None))
         timeout, tags, session = (given.pop(name, None) for name in ("timeout", "tags", "session"))
@@ -237,6 +254,9 @@ class BaseClient(ABC):
 
     def _embed_call(self, texts: str | Sequence[str], options: EmbedOptions) -> Call:
         """The same for vectors, whose chain has to be of one model."""
+        from ._embedding import EmbedRequest, check_one_model
+        from ._operation import EMBED
+
         try:
             given: dict[str, Any] = dict(options)
             chain = self._setup.chain(given.pop("model", None))
@@ -257,6 +277,10 @@ class BaseClient(ABC):
         It is one of the first target alone, for another model counts differently. What comes of it says nothing of the
         target's health: counting has addresses and limits of its own.
         """
+        from ._health import Health
+        from ._operation import COUNT
+        from ._request import ChatRequest
+
         call = self._call(messages, options, stream=False)
         target = call.chain.targets[0]
         request = call.request.overridden(target.settings)
@@ -271,6 +295,9 @@ class BaseClient(ABC):
     def _new_call(
         self, chain: Chain, request: Request, operation: Operation, timeout: Any, tags: Any, *, stream: bool
     ) -> Call:
+        from ._call import Call
+        from ._request import read_tags
+
         self._setup.check_extra(request.extra)
         seconds = _seconds(timeout)
         if seconds is None and chain.policy.total is None:
@@ -307,4 +334,6 @@ def after_count(problem: LLMSwitchError, estimate: TokenCount) -> TokenCount:
     """The estimate, where the vendor did not count; what is wrong with the request itself is raised again."""
     if isinstance(problem, (InvalidRequest, CapabilityMismatch, ClientClosed)):
         raise problem
+    from ._counting import in_vain
+
     return in_vain(estimate, f"{type(problem).__name__}: {problem.message}")

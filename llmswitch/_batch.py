@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from ._attempt import bare
+from ._bare import bare
 from ._bulk import BatchRequest, BatchResult, Bulk, Job, answer_of
 from ._errors import LLMSwitchError
 from ._exchange import exchange

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ._attempt import bare
 from ._balancing import ordered, recall
+from ._bare import bare
 from ._errors import AllTargetsFailed, InvalidRequest, LLMSwitchError, LocalOverload, Overloaded, RateLimited
 from ._pace import Pace
 from ._policy import rule_for

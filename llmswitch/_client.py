@@ -7,28 +7,26 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ._base_client import BaseClient, Messages, after_count
-from ._config import HTTPConfig
-from ._counting import CountReply, TokenCount
-from ._embedding import EmbedOptions, EmbedReply
 from ._errors import LLMSwitchError
-from ._exchange import exchange
-from ._operation import Reply
-from ._reply import ChatReply
-from ._request import ChatOptions
-from ._stream import AsyncChatStream, ChatStream
-from ._wire import Exchange
 
-# The HTTP library and what waits are loaded by the first client, not by the import of llmswitch.
+# The HTTP library and what waits are loaded by the first client, as all that a client is made of.
 if TYPE_CHECKING:
     from ._allowances import Held, Refused
     from ._async_batch import AsyncBatch
     from ._async_drive import AsyncDriver
     from ._batch import Batch
     from ._bulk import BatchRequest
+    from ._config import HTTPConfig
     from ._connections import AsyncConnections, Connections
+    from ._counting import CountReply, TokenCount
     from ._drill import Drill
     from ._drive import SyncDriver
+    from ._embedding import EmbedOptions, EmbedReply
     from ._plan import Plan
+    from ._reply import ChatReply
+    from ._request import ChatOptions
+    from ._stream import AsyncChatStream, ChatStream
+    from ._wire import Exchange
 
 __all__ = ["AsyncClient", "Client"]
 
@@ -52,11 +50,10 @@ class Client(BaseClient):
         answer is not of the form that `response_format` asks for.
         """
         try:
-            steps = exchange(self._call(messages, options, stream=False))
+            steps = self._exchange(self._call(messages, options, stream=False))
         finally:
             del messages, options  # a traceback that shows local variables would show the prompt
-        reply = self._carry_out(steps)
-        assert isinstance(reply, ChatReply)
+        reply: ChatReply = self._carry_out(steps)
         reply.parsed  # noqa: B018 - an answer of the wrong form is said now
         return reply
 
@@ -68,11 +65,10 @@ class Client(BaseClient):
         otherwise as `chat` does.
         """
         try:
-            steps = exchange(self._embed_call(texts, options))
+            steps = self._exchange(self._embed_call(texts, options))
         finally:
             del texts, options
-        reply = self._carry_out(steps)
-        assert isinstance(reply, EmbedReply)
+        reply: EmbedReply = self._carry_out(steps)
         return reply
 
     def count_tokens(self, messages: Messages, **options: Unpack[ChatOptions]) -> TokenCount:
@@ -90,10 +86,9 @@ class Client(BaseClient):
         if call is None:
             return estimate
         try:
-            reply = self._carry_out(exchange(call))
+            reply: CountReply = self._carry_out(self._exchange(call))
         except LLMSwitchError as problem:
             return after_count(problem, estimate)
-        assert isinstance(reply, CountReply)
         return reply.count()
 
     def explain(self, messages: Messages, *, stream: bool = False, **options: Unpack[ChatOptions]) -> Plan:
@@ -118,15 +113,14 @@ class Client(BaseClient):
         finally:
             steps.close()
 
-    def _carry_out(self, steps: Exchange) -> Reply:
+    def _carry_out(self, steps: Exchange) -> Any:
         driver = self._driver(self._connections, self._drill)
         outcome = None
         try:
             while True:
                 outcome = driver.perform(steps.send(outcome))
         except StopIteration as stop:
-            reply: Reply = stop.value
-            return reply
+            return stop.value
         finally:
             steps.close()  # whoever keeps the exception keeps these frames, and not what they hold
             driver.close()
@@ -137,7 +131,10 @@ class Client(BaseClient):
             call = self._call(messages, options, stream=True)
         finally:
             del messages, options
-        return ChatStream(exchange(call), self._driver(self._connections, self._drill), restarts=call.restarts)
+        from ._stream import ChatStream
+
+        driver = self._driver(self._connections, self._drill)
+        return ChatStream(self._exchange(call), driver, restarts=call.restarts)
 
     def batch(
         self,
@@ -192,11 +189,10 @@ class AsyncClient(BaseClient):
         answer is not of the form that `response_format` asks for.
         """
         try:
-            steps = exchange(self._call(messages, options, stream=False))
+            steps = self._exchange(self._call(messages, options, stream=False))
         finally:
             del messages, options  # a traceback that shows local variables would show the prompt
-        reply = await self._carry_out(steps)
-        assert isinstance(reply, ChatReply)
+        reply: ChatReply = await self._carry_out(steps)
         reply.parsed  # noqa: B018 - an answer of the wrong form is said now
         return reply
 
@@ -208,11 +204,10 @@ class AsyncClient(BaseClient):
         otherwise as `chat` does.
         """
         try:
-            steps = exchange(self._embed_call(texts, options))
+            steps = self._exchange(self._embed_call(texts, options))
         finally:
             del texts, options
-        reply = await self._carry_out(steps)
-        assert isinstance(reply, EmbedReply)
+        reply: EmbedReply = await self._carry_out(steps)
         return reply
 
     async def count_tokens(self, messages: Messages, **options: Unpack[ChatOptions]) -> TokenCount:
@@ -230,10 +225,9 @@ class AsyncClient(BaseClient):
         if call is None:
             return estimate
         try:
-            reply = await self._carry_out(exchange(call))
+            reply: CountReply = await self._carry_out(self._exchange(call))
         except LLMSwitchError as problem:
             return after_count(problem, estimate)
-        assert isinstance(reply, CountReply)
         return reply.count()
 
     async def explain(self, messages: Messages, *, stream: bool = False, **options: Unpack[ChatOptions]) -> Plan:
@@ -258,15 +252,14 @@ class AsyncClient(BaseClient):
         finally:
             steps.close()
 
-    async def _carry_out(self, steps: Exchange) -> Reply:
+    async def _carry_out(self, steps: Exchange) -> Any:
         driver = self._driver(self._connections, self._drill)
         outcome = None
         try:
             while True:
                 outcome = await driver.perform(steps.send(outcome))
         except StopIteration as stop:
-            reply: Reply = stop.value
-            return reply
+            return stop.value
         except GeneratorExit:
             driver.abandon()  # what is thrown away itself can't wait
             raise
@@ -280,7 +273,11 @@ class AsyncClient(BaseClient):
             call = self._call(messages, options, stream=True)
         finally:
             del messages, options
-        return AsyncChatStream(exchange(call), self._driver(self._connections, self._drill), restarts=call.restarts)
+        from ._stream import AsyncChatStream
+
+        return AsyncChatStream(
+            self._exchange(call), self._driver(self._connections, self._drill), restarts=call.restarts
+        )
 
     def batch(
         self,

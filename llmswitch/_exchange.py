@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ._admission import admitted
-from ._attempt import Ask, Failed, attempt_once, bare, classified
+from ._attempt import Ask, Failed, attempt_once, classified
 from ._balancing import answered, chosen_by, ordered, recall
+from ._bare import bare
 from ._call import Call
 from ._continuation import Continuation, continuation
 from ._decision import GiveUp, History, Move, Try, Wait, decide

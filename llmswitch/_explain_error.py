@@ -8,7 +8,7 @@ from typing import Any
 
 from ._adapter import ModelIdentity
 from ._answer import read_answer
-from ._attempt import bare
+from ._bare import bare
 from ._config import ProviderConfig
 from ._cooldown import CooldownRule, Scope
 from ._endpoint import Endpoint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import pickle
 import subprocess
 import sys
@@ -22,12 +23,12 @@ CORE = sorted(path for path in (ROOT / "llmswitch").rglob("*.py") if "providers"
 
 
 def test_all_is_sorted_and_complete():
-    """`__all__` is sorted, and holds every public name of the package."""
+    """`__all__` is sorted, and holds every public name of the package that is loaded with it."""
     assert sorted(llmswitch.__all__) == llmswitch.__all__
     public = {
         name for name, value in vars(llmswitch).items() if not name.startswith("_") and not isinstance(value, type(ast))
     }
-    assert public - {"annotations"} == set(llmswitch.__all__) - {"__version__"}
+    assert public - {"annotations", "TYPE_CHECKING"} <= set(llmswitch.__all__)
 
 
 def test_every_error_is_exported():
@@ -73,11 +74,28 @@ def test_nothing_is_left_to_do():
             assert mark not in path.read_text(), (path, mark)
 
 
+def test_every_public_name_is_there():
+    """Each is what a type checker is told that it is, whether it is loaded with the package or when it is asked for."""
+    tree = ast.parse((ROOT / "llmswitch" / "__init__.py").read_text("utf-8"))
+    told = {
+        name.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level == 1
+        for name in node.names
+    }
+    assert set(llmswitch.__all__) == set(told)
+    for name, module in told.items():
+        assert getattr(llmswitch, name) is getattr(importlib.import_module(f"llmswitch.{module}"), name)
+    assert set(llmswitch.__all__) <= set(dir(llmswitch))
+    with pytest.raises(AttributeError, match="no attribute 'nobody'"):
+        _ = llmswitch.nobody
+
+
 def test_import_loads_little():
-    """`import llmswitch` loads no vendor, no HTTP library and no event loop, and reads no file but code."""
+    """To import a client loads no vendor, HTTP library, event loop or pydantic, and reads no file but code."""
     code = (
         "import sys, llmswitch; from llmswitch import Client, AsyncClient; "
-        "dear = ('llmswitch.providers', 'httpx', 'httpcore', 'asyncio', 'tenacity', 'typer', 'rich'); "
+        "dear = ('llmswitch.providers', 'httpx', 'httpcore', 'asyncio', 'tenacity', 'typer', 'rich', 'pydantic'); "
         "print([name for name in sys.modules if name.startswith(dear)])"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
