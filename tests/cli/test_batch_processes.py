@@ -170,14 +170,14 @@ def test_ctrl_c_does_not_wait_for_ever(spawn: Spawn, busy: Busy, tmp_path: Path)
 
 
 def test_a_vendor_s_rate_is_kept_to_without_a_failure(spawn: Spawn, busy: Busy, tmp_path: Path) -> None:
-    """5,000 calls at a vendor that says no to the 51st in a second: all are answered, at nearly that rate."""
+    """1,500 calls at a vendor that says no to the 51st in a second: all are answered, at nearly that rate."""
     busy.rate, busy.delay = 50.0, 0.02
-    given, out = write(tmp_path / "in.jsonl", 5000), tmp_path / "out.jsonl"
+    given, out = write(tmp_path / "in.jsonl", 1500), tmp_path / "out.jsonl"
     began = time.monotonic()
     process = spawn("batch", given, str(out), "--concurrency", "32")
     assert process.wait(200) == 0
     seconds = time.monotonic() - began
-    print(f"{5000 / seconds:.1f} a second, {busy.throttled} times throttled")
-    assert (len(written(out)), (tmp_path / "out.failed.jsonl").exists()) == (5000, False)
-    assert 5000 / seconds >= 40
-    assert busy.throttled <= 1000
+    print(f"{1500 / seconds:.1f} a second, {busy.throttled} times throttled")
+    assert (len(written(out)), (tmp_path / "out.failed.jsonl").exists()) == (1500, False)
+    assert 1500 / seconds >= 40
+    assert busy.throttled <= 300
