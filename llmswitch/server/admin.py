@@ -38,7 +38,7 @@ def admin_routes(gateway: Gateway) -> list[BaseRoute]:
 def admin_app(gateway: Gateway) -> ASGI:
     """For whoever runs the gateway."""
     ring = KeyRing(key for key in gateway.settings.keys if key.admin)
-    return Gate(Router(admin_routes(gateway), redirect_slashes=False, default=nowhere), ring)
+    return Gate(Router(admin_routes(gateway), redirect_slashes=False, default=nowhere), ring, people=True)
 
 
 async def _answer(send: Send, kind: str, content: bytes, headers: dict[str, str] | None = None) -> None:
@@ -78,7 +78,7 @@ def _page() -> tuple[bytes, str]:
         assert found is not None
         hashes[kind] = base64.b64encode(hashlib.sha256(found[1]).digest()).decode("ascii")
     return page, (
-        f"default-src 'none'; connect-src 'self'; script-src 'sha256-{hashes[b'script']}'; "
+        f"default-src 'none'; connect-src 'self'; img-src data:; script-src 'sha256-{hashes[b'script']}'; "
         f"style-src 'sha256-{hashes[b'style']}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 

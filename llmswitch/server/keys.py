@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import hmac
 import secrets
 from collections.abc import Iterable, Iterator
@@ -51,19 +52,32 @@ class KeyRing:
         return found if same else None
 
 
-def presented(headers: Headers) -> Iterator[str]:
-    """The keys that a request shows: `Authorization: Bearer …`, `x-api-key: …`."""
+def presented(headers: Headers, *, basic: bool = False) -> Iterator[str]:
+    """
+    The keys that a request shows: `Authorization: Bearer …`, `x-api-key: …`; with `basic` also the password of
+    `Authorization: Basic …`, which is what a browser asks a person for.
+    """
     left = _MOST
     for name, value in headers:
         text = value.decode("latin-1").strip()
         if name == b"authorization":
             scheme, _, text = text.partition(" ")
-            text = text.strip() if scheme.lower() == "bearer" else ""
+            if basic and scheme.lower() == "basic":
+                text = _password(text)
+            else:
+                text = text.strip() if scheme.lower() == "bearer" else ""
         elif name != b"x-api-key":
             continue
         if text and left:
             left -= 1
             yield text
+
+
+def _password(text: str) -> str:
+    try:
+        return binascii.a2b_base64(text.strip()).decode("latin-1").partition(":")[2]
+    except ValueError:
+        return ""
 
 
 class Models:

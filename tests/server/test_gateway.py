@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+from base64 import b64encode
 
 import pytest
 
@@ -50,6 +51,20 @@ def test_a_key_comes_in_either_header(serve):
     ):
         assert 200 == served.say(key=None, headers=headers).status_code
     assert not any(KEY in str(request.headers.raw) for request in served.vendor.requests)
+
+
+def test_a_browser_asks_a_person_for_the_key(serve):
+    """At the administration alone, as the password of any name; what can't be read is no key."""
+    served = serve()
+    refused = served.ask("GET", "/status", admin=True)
+    assert (401, "Basic") == (refused.status_code, refused.headers["www-authenticate"].partition(" ")[0])
+    shown = [
+        served.ask("GET", "/status", admin=True, headers={"authorization": f"Basic {text}"}).status_code
+        for text in (b64encode(f"me:{ADMIN}".encode()).decode(), b64encode(b"me:" + KEY.encode()).decode(), "a", "%")
+    ]
+    assert [200, 401, 401, 401] == shown
+    basic = {"authorization": f"Basic {b64encode(f'me:{KEY}'.encode()).decode()}"}
+    assert 401 == served.say(key=None, headers=basic).status_code
 
 
 def test_the_chain_answers_whole_and_as_a_stream(serve):
