@@ -8,12 +8,12 @@ import re
 from functools import cache
 from pathlib import Path
 
-from starlette.routing import BaseRoute, Route, Router
+from starlette.routing import BaseRoute, Router
 
 from llmswitch._errors import ConfigError
 
 from .answering import Gateway
-from .app import Alive, nowhere
+from .app import Alive, Way, nowhere
 from .gate import ASGI, Gate, Receive, Scope, Send, answer_json, said
 from .keys import KeyRing
 from .limits import Declined, Gone, read_json
@@ -27,11 +27,11 @@ _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 def admin_routes(gateway: Gateway) -> list[BaseRoute]:
     """What there is to see and to switch."""
     return [
-        Route("/metrics", _Metrics(gateway), methods=["GET"]),
-        Route("/status", _Page(), methods=["GET"]),
-        Route("/status.json", _Status(gateway), methods=["GET"]),
-        Route("/drill", _Drill(gateway), methods=["GET", "PUT", "DELETE"]),
-        Route("/health", Alive(gateway), methods=["GET"]),
+        Way("/metrics", _Metrics(gateway), methods=["GET"]),
+        Way("/status", _Page(), methods=["GET"]),
+        Way("/status.json", _Status(gateway), methods=["GET"]),
+        Way("/drill", _Drill(gateway), methods=["GET", "PUT", "DELETE"]),
+        Way("/health", Alive(gateway), methods=["GET"]),
     ]
 
 

@@ -72,7 +72,8 @@ class Out:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._headers = {"x-request-id": f"req_{secrets.token_hex(12)}"}
+        number = f"req_{secrets.token_hex(12)}"
+        self._headers = {"x-request-id": number, "request-id": number}  # each SDK looks for another of them
         self.status: int | None = None
         self.writer: EventWriter | None = None
 

@@ -18,7 +18,7 @@ from .keys import KeyRing, Models, with_key_budgets
 from .limits import Room
 from .watch import Watch
 
-__all__ = ["make_gateway", "public_app", "public_routes"]
+__all__ = ["Way", "make_gateway", "public_app", "public_routes"]
 
 _NOWHERE = said("invalid_request_error", "not_found", "there is no such route")
 
@@ -40,12 +40,12 @@ def public_routes(gateway: Gateway, doors: Sequence[Door]) -> list[BaseRoute]:
     routes: list[BaseRoute] = []
     for door in doors:
         at = AtDoor(gateway, door.sealing(gateway.envelopes))
-        routes.append(Route(f"/v1/{at.name}", at, methods=["POST"]))
+        routes.append(Way(f"/v1/{at.name}", at, methods=["POST"]))
     # the errors of vectors are said as the door of the same protocol says its own
     alike = [door for door in doors if door.path.strip("/").removeprefix("v1/") in ("chat/completions", "responses")]
-    routes += [Route("/v1/embeddings", Embeddings(gateway, door), methods=["POST"]) for door in alike[:1]]
-    routes.append(Route("/v1/models", _ModelList(gateway), methods=["GET"]))
-    routes.append(Route("/health", Alive(gateway), methods=["GET"]))
+    routes += [Way("/v1/embeddings", Embeddings(gateway, door), methods=["POST"]) for door in alike[:1]]
+    routes.append(Way("/v1/models", _ModelList(gateway), methods=["GET"]))
+    routes.append(Way("/health", Alive(gateway), methods=["GET"]))
     return routes
 
 
@@ -53,6 +53,19 @@ def public_app(gateway: Gateway, doors: Sequence[Door]) -> ASGI:
     """The doors, for clients."""
     ring = KeyRing(key for key in gateway.settings.keys if not key.admin)
     return Gate(Router(public_routes(gateway, doors), redirect_slashes=False, default=nowhere), ring)
+
+
+class Way(Route):
+    """A route that says in JSON, as all the others do, which methods it takes."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Starlette's own answer to another method is bare text."""
+        taken = sorted(self.methods or ())
+        if scope["method"] in taken:
+            await self.app(scope, receive, send)
+            return
+        problem = said("invalid_request_error", "method_not_allowed", f"this route takes {', '.join(taken)}")
+        await answer_json(send, 405, problem, {"allow": ", ".join(taken)})
 
 
 async def nowhere(_scope: Scope, _receive: Receive, send: Send) -> None:

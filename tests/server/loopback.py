@@ -124,6 +124,7 @@ base_url = "{first}"
 [providers.second]
 dialect = "openai"
 base_url = "{second}"
+capabilities = {{ embeddings = true }}
 [providers.deepseek]
 base_url = "{second}"
 api_key = {{ env = "LOOPBACK_API_KEY" }}
