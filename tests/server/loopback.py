@@ -125,6 +125,11 @@ base_url = "{first}"
 dialect = "openai"
 base_url = "{second}"
 capabilities = {{ embeddings = true }}
+# an account of its own: what limits it limits no other
+[providers.third]
+dialect = "openai"
+base_url = "{second}"
+api_key = {{ env = "OTHER_API_KEY" }}
 [providers.deepseek]
 base_url = "{second}"
 api_key = {{ env = "LOOPBACK_API_KEY" }}
@@ -156,7 +161,12 @@ def gateway(
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         encoding="utf-8",
-        env={**os.environ, "LOOPBACK_API_KEY": "loopback", "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={
+            **os.environ,
+            "LOOPBACK_API_KEY": "loopback",
+            "OTHER_API_KEY": "other",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        },
     )
     assert process.stderr is not None
     with process:

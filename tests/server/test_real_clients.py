@@ -100,12 +100,14 @@ def test_curl_and_what_is_not_so_usual(curl, tmp_path):
     assert (200, ["main", "default"]) == (status, [each["id"] for each in json.loads(body)["data"]])
     status, body, _ = curl("/health", "-I", key=None)  # what it writes then is the headers
     assert (200, True) == (status, body.endswith(b"content-length: 15\r\n\r\n"))
+    patient = {**_BODY, "model": "second:patient"}
     for wanted, path, given, word in (
         (404, "/v1/chat", [], b"route"),
         (400, "/v1/chat/completions", as_json("{no json"), b"not JSON"),
         (415, "/v1/chat/completions", ["-d", json.dumps(_BODY)], b"content-type"),
         (404, "/v1/messages", as_json({**_BODY, "max_tokens": 9, "model": "first:x,second:y"}), b"/v1/models"),
         (405, "/v1/chat/completions", [], b"POST"),
+        (504, "/v1/chat/completions", ["-H", "x-request-timeout: 0.3", *as_json(patient)], b"second:patient"),
     ):
         status, body, head = curl(path, *given)
         assert wanted == status, (path, body)

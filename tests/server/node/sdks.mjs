@@ -54,14 +54,14 @@ assert.deepEqual(names, ["main", "default", "main", "default"]);
 
 // errors become the classes of each SDK
 const soon = { headers: { "x-request-timeout": "0.5" } };
-await assert.rejects(openai.chat.completions.create({ ...asked, model: "second:limited" }, soon), (error) => {
+await assert.rejects(openai.chat.completions.create({ ...asked, model: "third:limited" }, soon), (error) => {
   assert.ok(error instanceof OpenAI.RateLimitError, String(error));
   assert.ok(Number(error.headers.get("retry-after")) > 5);
   assert.match(error.requestID, /^req_/);
   return true;
 });
-await assert.rejects(openai.responses.create({ model: "second:limited", input: "Hi" }, soon), OpenAI.RateLimitError);
-await assert.rejects(anthropic.messages.create({ ...said, model: "second:limited" }, soon), Anthropic.RateLimitError);
+await assert.rejects(openai.responses.create({ model: "third:limited", input: "Hi" }, soon), OpenAI.RateLimitError);
+await assert.rejects(anthropic.messages.create({ ...said, model: "third:limited" }, soon), Anthropic.RateLimitError);
 await assert.rejects(openai.chat.completions.create({ ...asked, messages: [] }), OpenAI.BadRequestError);
 await assert.rejects(new OpenAI({ baseURL: `${address}/v1`, apiKey: "no" }).models.list(), OpenAI.AuthenticationError);
 await assert.rejects(new Anthropic({ baseURL: address, apiKey: "no" }).messages.create(said), Anthropic.AuthenticationError);
