@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from llmswitch._config import BudgetConfig, Config, ServerKey
 from llmswitch._config_file import Loaded
-from llmswitch._errors import ConfigError
+from llmswitch._errors import ConfigError, KeyMissing
 from llmswitch._nearest import nearest
 from llmswitch._setup import Setup
 
@@ -123,9 +123,21 @@ class Models:
             return False
         if key.models is None:
             return name in self._chain_names or name in self._configured()
-        if "*" in key.models or name in key.models:
+        if name in key.models:
             return True
+        if "*" in key.models:
+            return self._leads_somewhere(name)
         return name in self._chain_names and self._targets(name) <= set(key.models)
+
+    def _leads_somewhere(self, name: str) -> bool:
+        """Whether it is a name at all: one that is not is the client's error, and no reason to ask once more."""
+        try:
+            self._setup.chain(self.asked(name))
+        except KeyMissing:
+            return True  # which is for whoever runs the gateway to hear of
+        except ConfigError:
+            return False
+        return True
 
     def asked(self, name: str) -> str | None:
         """The name as the library takes it: `default` is the client's own chain, where no chain is called so."""

@@ -173,6 +173,8 @@ def test_without_keys_only_this_machine_asks(serve):
     """Without a key the gateway is asked under the name of this machine: not by a page that was led here."""
     served = serve({"server": {}})
     assert 200 == served.say(key=None).status_code
+    for unknown in ("gpt", "gpt:4", "b:"):
+        assert 404 == served.say({"model": unknown}, key=None).status_code
     assert 403 == served.say(key=None, base_url="http://evil.example").status_code
 
 

@@ -113,3 +113,4 @@ def test_curl_and_what_is_not_so_usual(curl, tmp_path):
         assert wanted == status, (path, body)
         assert word in body, (path, body)
         assert "content-type: application/json" in head
+        assert path != "/v1/messages" or json.loads(body)["request_id"] in head
