@@ -171,9 +171,11 @@ def gateway(
     assert process.stderr is not None
     with process:
         try:
-            said = process.stderr.readline()
-            found = re.search(r"listening on (\S+), status on (\S+)/status", said)
-            assert found is not None, said + process.stderr.read()
+            said = ""
+            while (found := re.search(r"listening on (\S+), status on (\S+)/status", said)) is None:
+                line = process.stderr.readline()
+                assert line, f"the gateway ended: {said}"
+                said += line
             yield process, found[1], found[2]
         finally:
             process.kill()
