@@ -156,13 +156,14 @@ def gateway(
     config = folder / "llmswitch.toml"
     keys = {"alice": hashed(KEY), "ops": hashed(ADMIN)}
     config.write_text(_CONFIG.format(first=first.base_url, second=second.base_url, more=more, **keys))
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LLMSWITCH_")}
     process = subprocess.Popen(
         [sys.executable, "-m", "llmswitch", "serve", "--config", str(config)],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         encoding="utf-8",
         env={
-            **os.environ,
+            **clean,
             "LOOPBACK_API_KEY": "loopback",
             "OTHER_API_KEY": "other",
             "PYTHONPATH": str(Path(__file__).parents[2]),
