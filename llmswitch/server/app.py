@@ -45,6 +45,7 @@ def public_routes(gateway: Gateway, doors: Sequence[Door]) -> list[BaseRoute]:
     alike = [door for door in doors if door.path.strip("/").removeprefix("v1/") in ("chat/completions", "responses")]
     routes += [Way("/v1/embeddings", Embeddings(gateway, door), methods=["POST"]) for door in alike[:1]]
     routes.append(Way("/v1/models", _ModelList(gateway), methods=["GET"]))
+    routes.append(Way("/v1/models/{name:path}", _OneModel(gateway), methods=["GET"]))
     routes.append(Way("/health", Alive(gateway), methods=["GET"]))
     return routes
 
@@ -86,25 +87,42 @@ class Alive:
             await answer_json(send, 200, {"status": "ok"})
 
 
+def _shown(name: str) -> dict[str, object]:
+    """A model in a form that is both OpenAI's and Anthropic's."""
+    return {
+        "id": name,
+        "object": "model",
+        "type": "model",
+        "display_name": name,
+        "created": 0,
+        "created_at": "1970-01-01T00:00:00Z",
+        "owned_by": "llmswitch",
+    }
+
+
 class _ModelList:
-    """The names that a key may ask, in a form that is both OpenAI's and Anthropic's."""
+    """The names that a key may ask."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._models = gateway.models
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         names = self._models.names(scope[CALLER])
-        data = [
-            {
-                "id": name,
-                "object": "model",
-                "type": "model",
-                "display_name": name,
-                "created": 0,
-                "created_at": "1970-01-01T00:00:00Z",
-                "owned_by": "llmswitch",
-            }
-            for name in names
-        ]
         ends = {"first_id": names[0] if names else None, "last_id": names[-1] if names else None}
+        data = [_shown(name) for name in names]
         await answer_json(send, 200, {"object": "list", "data": data, "has_more": False, **ends})
+
+
+class _OneModel:
+    """One of them, or one that the list leaves out and the key may ask all the same."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._models = gateway.models
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        name = scope["path_params"]["name"]
+        if self._models.allows(scope[CALLER], name):
+            await answer_json(send, 200, _shown(name))
+        else:
+            problem = "there is no such model for this key; /v1/models lists them"
+            await answer_json(send, 404, said("invalid_request_error", "model_not_found", problem))

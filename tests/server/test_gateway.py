@@ -132,6 +132,9 @@ def test_models_are_those_of_the_key(serve):
     shown = [said(served.ask("GET", "/v1/models", key=key)) for key in (KEY, OTHER)]
     assert [["main", "small", "default"], ["small", "b:m"]] == [[each["id"] for each in one["data"]] for one in shown]
     assert "small" == shown[1]["first_id"]
+    one = [served.ask("GET", f"/v1/models/{name}", key=OTHER) for name in ("b:m", "main", "none")]
+    assert [200, 404, 404] == [each.status_code for each in one]
+    assert shown[1]["data"][1] == said(one[0])
 
 
 def test_a_client_sets_no_internals(serve):
@@ -211,6 +214,10 @@ def test_the_drill_switch(serve):
     assert "RegionBlocked" == refused["error"]
     assert "b=region_blocked" in said(served.ask("GET", "/drill", admin=True, key=ADMIN))["drill"]
     assert {"drill": None} == said(served.ask("DELETE", "/drill", admin=True, key=ADMIN))
+    asks = {"origin": "http://evil.example", "access-control-request-method": "PUT"}
+    for key in (None, ADMIN):  # a page of another site is not agreed with, whoever looks at it
+        across = served.ask("OPTIONS", "/drill", admin=True, key=key, headers=asks)
+        assert (True, None) == (across.is_error, across.headers.get("access-control-allow-origin"))
     served.gateway.client.reset("b:m")
     assert 200 == served.say({"model": "b:m"}).status_code
 

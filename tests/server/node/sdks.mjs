@@ -51,6 +51,9 @@ const names = [];
 for await (const model of openai.models.list()) names.push(model.id);
 for await (const model of anthropic.models.list()) names.push(model.id);
 assert.deepEqual(names, ["main", "default", "main", "default"]);
+assert.equal((await openai.models.retrieve("second:any/name")).id, "second:any/name");
+assert.equal((await anthropic.models.retrieve("main")).display_name, "main");
+await assert.rejects(openai.models.retrieve("first:x,second:y"), OpenAI.NotFoundError);
 
 // errors become the classes of each SDK
 const soon = { headers: { "x-request-timeout": "0.5" } };
