@@ -387,9 +387,15 @@ class ServerConfig(Strict):
 
     @model_validator(mode="after")
     def _each_once(self) -> ServerConfig:
-        for what in ("name", "sha256"):
-            if len({getattr(key, what) for key in self.keys}) < len(self.keys):
-                raise ValueError(f"two keys have the same {what}")
+        by_name: dict[str, ServerKey] = {}
+        by_hash: dict[str, ServerKey] = {}
+        for key in self.keys:
+            if key.name in by_name:
+                raise ValueError(f"two keys are named {key.name}")
+            same = by_hash.setdefault(key.sha256, key)
+            if same is not key:
+                raise ValueError(f"{same.name} and {key.name} have the same sha256, so they are one key")
+            by_name[key.name] = key
         return self
 
 

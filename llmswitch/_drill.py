@@ -22,7 +22,7 @@ from ._target import Target
 from ._vendor_wire import Answer, VendorWire
 from ._wire import Close, Fault, Open, Opened, Outcome, Read
 
-__all__ = ["Drill", "Played", "Rehearsal"]
+__all__ = ["FAULTS", "Drill", "Played", "Rehearsal"]
 
 # What a vendor says: the class that it stands for, and the status where the vendor has no rule of its own for it.
 _SAID: Mapping[str, tuple[str, int]] = {
@@ -46,6 +46,7 @@ _NETWORK: Mapping[str, Fault] = {
     "reset": Fault("broken", "drill: connection reset"),
 }
 _OTHER = ("hang", "garbage", "empty", "cut_after", "stall_after")
+FAULTS = (*_SAID, *_NETWORK, *_OTHER)
 _WITH_NUMBER = {"rate_limit": 20.0, "cut_after": 20.0, "stall_after": 20.0}
 
 
@@ -100,9 +101,8 @@ class Drill:
 
 def _read_fault(text: str, where: str) -> _Fault:
     name, colon, number = text.partition(":")
-    known = (*_SAID, *_NETWORK, *_OTHER)
-    if name not in known:
-        raise ConfigError(f"{where}: no fault is named {name!r}{nearest(name, known)}; there are: {', '.join(known)}")
+    if name not in FAULTS:
+        raise ConfigError(f"{where}: no fault is named {name!r}{nearest(name, FAULTS)}; there are: {', '.join(FAULTS)}")
     if not colon:
         return _Fault(name, _WITH_NUMBER.get(name, 0.0))
     try:

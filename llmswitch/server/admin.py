@@ -8,12 +8,12 @@ import re
 from functools import cache
 from pathlib import Path
 
-from starlette.routing import BaseRoute, Route, Router
+from starlette.routing import BaseRoute, Router
 
 from llmswitch._errors import ConfigError
 
 from .answering import Gateway
-from .app import Alive, nowhere
+from .app import Alive, Way, nowhere
 from .gate import ASGI, Gate, Receive, Scope, Send, answer_json, said
 from .keys import KeyRing
 from .limits import Declined, Gone, read_json
@@ -27,18 +27,18 @@ _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 def admin_routes(gateway: Gateway) -> list[BaseRoute]:
     """What there is to see and to switch."""
     return [
-        Route("/metrics", _Metrics(gateway), methods=["GET"]),
-        Route("/status", _Page(), methods=["GET"]),
-        Route("/status.json", _Status(gateway), methods=["GET"]),
-        Route("/drill", _Drill(gateway), methods=["GET", "PUT", "DELETE"]),
-        Route("/health", Alive(gateway), methods=["GET"]),
+        Way("/metrics", _Metrics(gateway), methods=["GET"]),
+        Way("/status", _Page(), methods=["GET"]),
+        Way("/status.json", _Status(gateway), methods=["GET"]),
+        Way("/drill", _Drill(gateway), methods=["GET", "PUT", "DELETE"]),
+        Way("/health", Alive(gateway), methods=["GET"]),
     ]
 
 
 def admin_app(gateway: Gateway) -> ASGI:
     """For whoever runs the gateway."""
     ring = KeyRing(key for key in gateway.settings.keys if key.admin)
-    return Gate(Router(admin_routes(gateway), redirect_slashes=False, default=nowhere), ring)
+    return Gate(Router(admin_routes(gateway), redirect_slashes=False, default=nowhere), ring, people=True)
 
 
 async def _answer(send: Send, kind: str, content: bytes, headers: dict[str, str] | None = None) -> None:
@@ -78,7 +78,7 @@ def _page() -> tuple[bytes, str]:
         assert found is not None
         hashes[kind] = base64.b64encode(hashlib.sha256(found[1]).digest()).decode("ascii")
     return page, (
-        f"default-src 'none'; connect-src 'self'; script-src 'sha256-{hashes[b'script']}'; "
+        f"default-src 'none'; connect-src 'self'; img-src data:; script-src 'sha256-{hashes[b'script']}'; "
         f"style-src 'sha256-{hashes[b'style']}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 

@@ -72,7 +72,8 @@ class Out:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._headers = {"x-request-id": f"req_{secrets.token_hex(12)}"}
+        self.number = f"req_{secrets.token_hex(12)}"
+        self._headers = {"x-request-id": self.number, "request-id": self.number}  # each SDK looks for another of them
         self.status: int | None = None
         self.writer: EventWriter | None = None
 
@@ -168,7 +169,10 @@ class Asking(ABC):
                 await out.end(out.writer.failed(problem))
             elif out.status is None:
                 refusal = self.refusal(problem)
-                await out.whole(status or refusal.status, refusal.body, dict(refusal.headers))
+                body = refusal.body
+                if "request_id" in body and body["request_id"] is None:  # where no vendor gave it one
+                    body = {**body, "request_id": out.number}
+                await out.whole(status or refusal.status, body, dict(refusal.headers))
         except OSError:
             pass  # the client has gone
 

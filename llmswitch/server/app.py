@@ -18,7 +18,7 @@ from .keys import KeyRing, Models, with_key_budgets
 from .limits import Room
 from .watch import Watch
 
-__all__ = ["make_gateway", "public_app", "public_routes"]
+__all__ = ["Way", "make_gateway", "public_app", "public_routes"]
 
 _NOWHERE = said("invalid_request_error", "not_found", "there is no such route")
 
@@ -40,12 +40,13 @@ def public_routes(gateway: Gateway, doors: Sequence[Door]) -> list[BaseRoute]:
     routes: list[BaseRoute] = []
     for door in doors:
         at = AtDoor(gateway, door.sealing(gateway.envelopes))
-        routes.append(Route(f"/v1/{at.name}", at, methods=["POST"]))
+        routes.append(Way(f"/v1/{at.name}", at, methods=["POST"]))
     # the errors of vectors are said as the door of the same protocol says its own
     alike = [door for door in doors if door.path.strip("/").removeprefix("v1/") in ("chat/completions", "responses")]
-    routes += [Route("/v1/embeddings", Embeddings(gateway, door), methods=["POST"]) for door in alike[:1]]
-    routes.append(Route("/v1/models", _ModelList(gateway), methods=["GET"]))
-    routes.append(Route("/health", Alive(gateway), methods=["GET"]))
+    routes += [Way("/v1/embeddings", Embeddings(gateway, door), methods=["POST"]) for door in alike[:1]]
+    routes.append(Way("/v1/models", _ModelList(gateway), methods=["GET"]))
+    routes.append(Way("/v1/models/{name:path}", _OneModel(gateway), methods=["GET"]))
+    routes.append(Way("/health", Alive(gateway), methods=["GET"]))
     return routes
 
 
@@ -53,6 +54,19 @@ def public_app(gateway: Gateway, doors: Sequence[Door]) -> ASGI:
     """The doors, for clients."""
     ring = KeyRing(key for key in gateway.settings.keys if not key.admin)
     return Gate(Router(public_routes(gateway, doors), redirect_slashes=False, default=nowhere), ring)
+
+
+class Way(Route):
+    """A route that says in JSON, as all the others do, which methods it takes."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Starlette's own answer to another method is bare text."""
+        taken = sorted(self.methods or ())
+        if scope["method"] in taken:
+            await self.app(scope, receive, send)
+            return
+        problem = said("invalid_request_error", "method_not_allowed", f"this route takes {', '.join(taken)}")
+        await answer_json(send, 405, problem, {"allow": ", ".join(taken)})
 
 
 async def nowhere(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -73,25 +87,42 @@ class Alive:
             await answer_json(send, 200, {"status": "ok"})
 
 
+def _shown(name: str) -> dict[str, object]:
+    """A model in a form that is both OpenAI's and Anthropic's."""
+    return {
+        "id": name,
+        "object": "model",
+        "type": "model",
+        "display_name": name,
+        "created": 0,
+        "created_at": "1970-01-01T00:00:00Z",
+        "owned_by": "llmswitch",
+    }
+
+
 class _ModelList:
-    """The names that a key may ask, in a form that is both OpenAI's and Anthropic's."""
+    """The names that a key may ask."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._models = gateway.models
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         names = self._models.names(scope[CALLER])
-        data = [
-            {
-                "id": name,
-                "object": "model",
-                "type": "model",
-                "display_name": name,
-                "created": 0,
-                "created_at": "1970-01-01T00:00:00Z",
-                "owned_by": "llmswitch",
-            }
-            for name in names
-        ]
         ends = {"first_id": names[0] if names else None, "last_id": names[-1] if names else None}
+        data = [_shown(name) for name in names]
         await answer_json(send, 200, {"object": "list", "data": data, "has_more": False, **ends})
+
+
+class _OneModel:
+    """One of them, or one that the list leaves out and the key may ask all the same."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._models = gateway.models
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        name = scope["path_params"]["name"]
+        if self._models.allows(scope[CALLER], name):
+            await answer_json(send, 200, _shown(name))
+        else:
+            problem = "there is no such model for this key; /v1/models lists them"
+            await answer_json(send, 404, said("invalid_request_error", "model_not_found", problem))

@@ -41,12 +41,13 @@ class Gate:
     Lets those through that show a key of the ring, and takes the key off the request.
 
     Where the ring is empty everybody on this machine may pass; a page in a browser that was led here under another
-    host's name may not.
+    host's name may not. `people`: a browser may ask a person for the key, as the password of any name.
     """
 
-    def __init__(self, app: ASGI, ring: KeyRing) -> None:
+    def __init__(self, app: ASGI, ring: KeyRing, *, people: bool = False) -> None:
         self._app = app
         self._ring = ring
+        self._people = people
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -54,10 +55,11 @@ class Gate:
         if scope["path"] == OPEN:
             caller = ANYBODY
         elif self._ring:
-            known = (self._ring.find(key) for key in presented(scope["headers"]))
+            known = (self._ring.find(key) for key in presented(scope["headers"], basic=self._people))
             found = next((key for key in known if key is not None), None)
             if found is None:
-                await answer_json(send, 401, _UNKNOWN, {"www-authenticate": "Bearer"})
+                way = 'Basic realm="llmswitch: any name, and the key as password"' if self._people else "Bearer"
+                await answer_json(send, 401, _UNKNOWN, {"www-authenticate": way})
                 return
             caller = found
         elif not _asked_here(scope):

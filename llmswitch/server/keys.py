@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import hmac
 import secrets
 from collections.abc import Iterable, Iterator
@@ -9,7 +10,7 @@ from hashlib import sha256
 
 from llmswitch._config import BudgetConfig, Config, ServerKey
 from llmswitch._config_file import Loaded
-from llmswitch._errors import ConfigError
+from llmswitch._errors import ConfigError, KeyMissing
 from llmswitch._nearest import nearest
 from llmswitch._setup import Setup
 
@@ -51,19 +52,32 @@ class KeyRing:
         return found if same else None
 
 
-def presented(headers: Headers) -> Iterator[str]:
-    """The keys that a request shows: `Authorization: Bearer …`, `x-api-key: …`."""
+def presented(headers: Headers, *, basic: bool = False) -> Iterator[str]:
+    """
+    The keys that a request shows: `Authorization: Bearer …`, `x-api-key: …`; with `basic` also the password of
+    `Authorization: Basic …`, which is what a browser asks a person for.
+    """
     left = _MOST
     for name, value in headers:
         text = value.decode("latin-1").strip()
         if name == b"authorization":
             scheme, _, text = text.partition(" ")
-            text = text.strip() if scheme.lower() == "bearer" else ""
+            if basic and scheme.lower() == "basic":
+                text = _password(text)
+            else:
+                text = text.strip() if scheme.lower() == "bearer" else ""
         elif name != b"x-api-key":
             continue
         if text and left:
             left -= 1
             yield text
+
+
+def _password(text: str) -> str:
+    try:
+        return binascii.a2b_base64(text.strip()).decode("latin-1").partition(":")[2]
+    except ValueError:
+        return ""
 
 
 class Models:
@@ -109,9 +123,21 @@ class Models:
             return False
         if key.models is None:
             return name in self._chain_names or name in self._configured()
-        if "*" in key.models or name in key.models:
+        if name in key.models:
             return True
+        if "*" in key.models:
+            return self._leads_somewhere(name)
         return name in self._chain_names and self._targets(name) <= set(key.models)
+
+    def _leads_somewhere(self, name: str) -> bool:
+        """Whether it is a name at all: one that is not is the client's error, and no reason to ask once more."""
+        try:
+            self._setup.chain(self.asked(name))
+        except KeyMissing:
+            return True  # which is for whoever runs the gateway to hear of
+        except ConfigError:
+            return False
+        return True
 
     def asked(self, name: str) -> str | None:
         """The name as the library takes it: `default` is the client's own chain, where no chain is called so."""

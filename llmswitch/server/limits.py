@@ -59,7 +59,7 @@ async def read_json(scope: Scope, receive: Receive, limit: int) -> Any:
         problem = str(wrong)
     finally:
         del body
-    raise Declined(InvalidRequest(f"the body is not JSON: {problem}"))
+    raise Declined(InvalidRequest(f"the body can't be read: {problem}"))
 
 
 async def _read(scope: Scope, receive: Receive, limit: int) -> bytes:

@@ -18,6 +18,7 @@ from llmswitch.doors import Door
 from .admin import admin_app
 from .answering import Gateway
 from .app import make_gateway, public_app
+from .arriving import Arriving
 from .gate import ASGI, is_loopback
 
 __all__ = ["check_binds", "serve"]
@@ -70,6 +71,7 @@ def _server(app: ASGI, settings: ServerConfig) -> _Server:
         uvicorn.Config(
             app,
             lifespan="off",
+            http=Arriving,
             ws="none",
             log_config=None,
             access_log=False,

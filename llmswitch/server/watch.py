@@ -11,6 +11,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from llmswitch._client import AsyncClient
+from llmswitch._drill import FAULTS
 from llmswitch._embedding import EmbedReply
 from llmswitch._errors import LLMSwitchError
 from llmswitch._hooks import Hooks
@@ -197,6 +198,7 @@ class Watch:
             "started": self.started,
             "now": time.time(),
             "drill": client.drilled,
+            "faults": FAULTS,
             "targets": [
                 {
                     "target": each.target,

@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+import tomllib
+from base64 import b64encode
 
+import httpx
 import pytest
 
 from llmswitch import ConfigError
 from llmswitch._config_file import Loaded
 from llmswitch._sessions import binding
 from llmswitch.doors.passage import DOORS
+from llmswitch.server import limits
 from llmswitch.server.admin import admin_routes
 from llmswitch.server.app import public_app, public_routes
 from llmswitch.server.keys import hashed
 from llmswitch.server.run import check_binds
+from tests.cli.conftest import run
 from tests.server.conftest import ADMIN, CONFIG, KEY, OTHER, PROMPT
 from tests.server.small_door import SmallDoor, said
+
+__all__ = ["run"]
 
 
 def test_every_route_but_health_wants_a_key(serve):
@@ -50,6 +57,20 @@ def test_a_key_comes_in_either_header(serve):
     ):
         assert 200 == served.say(key=None, headers=headers).status_code
     assert not any(KEY in str(request.headers.raw) for request in served.vendor.requests)
+
+
+def test_a_browser_asks_a_person_for_the_key(serve):
+    """At the administration alone, as the password of any name; what can't be read is no key."""
+    served = serve()
+    refused = served.ask("GET", "/status", admin=True)
+    assert (401, "Basic") == (refused.status_code, refused.headers["www-authenticate"].partition(" ")[0])
+    shown = [
+        served.ask("GET", "/status", admin=True, headers={"authorization": f"Basic {text}"}).status_code
+        for text in (b64encode(f"me:{ADMIN}".encode()).decode(), b64encode(b"me:" + KEY.encode()).decode(), "a", "%")
+    ]
+    assert [200, 401, 401, 401] == shown
+    basic = {"authorization": f"Basic {b64encode(f'me:{KEY}'.encode()).decode()}"}
+    assert 401 == served.say(key=None, headers=basic).status_code
 
 
 def test_the_chain_answers_whole_and_as_a_stream(serve):
@@ -111,6 +132,9 @@ def test_models_are_those_of_the_key(serve):
     shown = [said(served.ask("GET", "/v1/models", key=key)) for key in (KEY, OTHER)]
     assert [["main", "small", "default"], ["small", "b:m"]] == [[each["id"] for each in one["data"]] for one in shown]
     assert "small" == shown[1]["first_id"]
+    one = [served.ask("GET", f"/v1/models/{name}", key=OTHER) for name in ("b:m", "main", "none")]
+    assert [200, 404, 404] == [each.status_code for each in one]
+    assert shown[1]["data"][1] == said(one[0])
 
 
 def test_a_client_sets_no_internals(serve):
@@ -152,6 +176,8 @@ def test_without_keys_only_this_machine_asks(serve):
     """Without a key the gateway is asked under the name of this machine: not by a page that was led here."""
     served = serve({"server": {}})
     assert 200 == served.say(key=None).status_code
+    for unknown in ("gpt", "gpt:4", "b:"):
+        assert 404 == served.say({"model": unknown}, key=None).status_code
     assert 403 == served.say(key=None, base_url="http://evil.example").status_code
 
 
@@ -188,6 +214,10 @@ def test_the_drill_switch(serve):
     assert "RegionBlocked" == refused["error"]
     assert "b=region_blocked" in said(served.ask("GET", "/drill", admin=True, key=ADMIN))["drill"]
     assert {"drill": None} == said(served.ask("DELETE", "/drill", admin=True, key=ADMIN))
+    asks = {"origin": "http://evil.example", "access-control-request-method": "PUT"}
+    for key in (None, ADMIN):  # a page of another site is not agreed with, whoever looks at it
+        across = served.ask("OPTIONS", "/drill", admin=True, key=key, headers=asks)
+        assert (True, None) == (across.is_error, across.headers.get("access-control-allow-origin"))
     served.gateway.client.reset("b:m")
     assert 200 == served.say({"model": "b:m"}).status_code
 
@@ -279,3 +309,71 @@ def test_the_real_doors_are_served(serve):
     assert "Hello" == said(whole)["output"][-1]["content"][0]["text"]
     vectors = served.ask("POST", "/v1/embeddings", key=KEY, json={"model": "small", "input": ["a"]})
     assert 400 == vectors.status_code  # this target makes none
+
+
+def test_vectors_come_back(serve):
+    """As numbers, in the order of the texts, with who made them."""
+    able = {**CONFIG["providers"]["b"], "capabilities": {"embeddings": True}}
+    served = serve({"providers": {**CONFIG["providers"], "b": able}})
+    served.public = public_app(served.gateway, DOORS)
+    made = [{"index": index, "embedding": [index, 0.5]} for index in (1, 0)]
+    served.vendor.answer = lambda _: httpx.Response(200, json={"data": made, "usage": {"prompt_tokens": 2}})
+    answered = served.ask("POST", "/v1/embeddings", key=KEY, json={"model": "b:m", "input": ["x", "y"]})
+    assert (200, "b:m") == (answered.status_code, answered.headers["x-llmswitch-target"])
+    assert [[0, 0.5], [1, 0.5]] == [each["embedding"] for each in said(answered)["data"]]
+
+
+def test_one_more_than_there_is_room_for_is_told_when_to_come_back(serve):
+    """In the words of the protocol, with Retry-After; nothing is sent to a vendor for it."""
+    served = serve({"server": {**CONFIG["server"], "max_concurrent": 1}})
+    served.public = public_app(served.gateway, DOORS)
+    asked = {"model": "b:m", "max_tokens": 9, "messages": [{"role": "user", "content": PROMPT}]}
+    for path in ("chat/completions", "messages"):
+        with served.gateway.room:
+            full = served.ask("POST", f"/v1/{path}", key=KEY, json=asked)
+        assert (503, "1", []) == (full.status_code, full.headers["retry-after"], served.vendor.requests)
+        assert "1 requests are under way" in said(full)["error"]["message"]
+    assert 200 == served.ask("POST", "/v1/chat/completions", key=KEY, json=asked).status_code
+
+
+def test_a_body_that_does_not_arrive_gives_its_place_back(serve, monkeypatch):
+    """After a minute, here less, whatever came so far."""
+    monkeypatch.setattr(limits, "BODY_SECONDS", 0.05)
+    served = serve()
+
+    async def drip():
+        yield b'{"model": '
+        await asyncio.sleep(5)
+
+    headers = {"content-type": "application/json"}
+    late = served.ask("POST", "/v1/chat/completions", key=KEY, content=drip(), headers=headers)
+    assert (408, 0) == (late.status_code, served.gateway.room.taken)
+    assert "did not arrive" in said(late)["message"]
+
+
+def test_a_client_may_be_less_patient(serve):
+    """`x-request-timeout` ends the call then; what is no time is refused before anybody is asked."""
+    served = serve()
+    for wrong in ("soon", "-1", "0", "nan", "inf"):
+        assert 400 == served.say({"model": "b:m"}, headers={"x-request-timeout": wrong}).status_code
+    assert [] == served.vendor.requests
+
+    async def silent(request):
+        await asyncio.sleep(request.extensions["timeout"]["read"])
+        raise httpx.ReadTimeout("")
+
+    served.vendor.handle_async_request = silent
+    late = served.say({"model": "b:m"}, headers={"x-request-timeout": "0.05"})
+    assert ("DeadlineExceeded", 0) == (said(late)["error"], served.gateway.room.taken)
+
+
+def test_a_key_is_made(run):
+    """The key alone is on stdout; what is on stderr can be put into the configuration as it stands, and opens to it."""
+    made = run("serve", "key", "alice.2")
+    assert 0 == made.exit_code
+    explained, _, lines = made.stderr.partition("\n")
+    assert "can't be shown again" in explained
+    (entry,) = Loaded.from_mapping(tomllib.loads(lines)).config.server.keys
+    assert ("alice.2", hashed(made.stdout.strip())) == (entry.name, entry.sha256)
+    assert made.stdout.strip() not in made.stderr
+    assert 2 == run("serve", "key", "no spaces").exit_code
