@@ -29,6 +29,9 @@ SESSION = 3600.0
 """Seconds after its last call for which a session is remembered, where the chain does not say."""
 
 
+_NAMES = 10_000  # that are kept ready: who may ask for anything could make up more than there is memory for
+
+
 class Setup:
     """
     A configuration in use. Chains and targets are made when first named, then kept.
@@ -62,7 +65,8 @@ class Setup:
         if found is None:
             with self._lock:
                 found = self._chains.get(name) or self._make(model)
-                self._chains[name] = found
+                if len(self._chains) < _NAMES:
+                    self._chains[name] = found
         return found
 
     def followed(self, model: str | None) -> tuple[str, ...]:
@@ -238,7 +242,9 @@ class Setup:
         key = repr(config.model_copy(update={"weight": None}))  # which is no setting of the target's own
         found = self._targets.get(key)
         if found is None:
-            found = self._targets[key] = self._new_target(spec, model, config)
+            found = self._new_target(spec, model, config)
+            if len(self._targets) < _NAMES:
+                self._targets[key] = found
         return found
 
     def _new_target(self, spec: ProviderSpec, model: str, config: TargetConfig) -> Target:
