@@ -16,6 +16,7 @@ from ._errors import CapabilityMismatch, ClientClosed, InvalidRequest, LLMSwitch
 if TYPE_CHECKING:
     from ._allowance_state import AllowanceState
     from ._bulk import BatchRequest, Bulk
+    from ._cache import Recall
     from ._call import Call
     from ._chain import Chain
     from ._config import HTTPConfig
@@ -87,7 +88,7 @@ class BaseClient(ABC):
         timeout: float | None,
         hooks: Hooks | None,
     ) -> None:
-        from ._between_calls import health_of, sessions_of, spending_of
+        from ._between_calls import cache_of, health_of, sessions_of, spending_of
         from ._counting import TokenRatios
         from ._exchange import exchange
         from ._setup import Setup
@@ -98,6 +99,7 @@ class BaseClient(ABC):
         self._health = health_of(loaded)
         self._allowances, self._grants = spending_of(loaded)
         self._sessions = sessions_of(loaded)
+        self._cache = cache_of(loaded)
         self._hooks = hooks_of(loaded, hooks)
         self._ratios = TokenRatios()
         self._source = loaded.source
@@ -239,12 +241,23 @@ class BaseClient(ABC):
 
         given: dict[str, Any] = dict(options)
         chain = self._setup.chain(given.pop("model", None))
-        timeout, tags, session = (given.pop(name, None) for name in ("timeout", "tags", "session"))
+        timeout, tags, session, cache = (given.pop(name, None) for name in ("timeout", "tags", "session", "cache"))
         if given.get("degrade") is None:
             given["degrade"] = chain.degrade
         call = self._new_call(chain, ChatRequest.read(messages, **given), CHAT, timeout, tags, stream=stream)
         call.session, call.sessions = read_session(session), self._sessions
+        call.recall = self._recall(cache, call)
         return call
+
+    def _recall(self, wanted: object, call: Call) -> Recall | None:
+        """How the call uses the cache, if it does; a drill is to ask the vendors. Raises `InvalidRequest`."""
+        if wanted is not None and not isinstance(wanted, bool):
+            raise InvalidRequest("cache must be True or False", field="cache")
+        if wanted and self._cache is None:
+            raise InvalidRequest("cache=True needs a [cache] with its kind in the configuration", field="cache")
+        if self._cache is None or call.drill is not None or not (call.chain.cache if wanted is None else wanted):
+            return None
+        return self._cache.recall(call.chain, call.tags)
 
     def _planned(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Planning:
         """The plan of the call, on its way."""
@@ -290,6 +303,7 @@ class BaseClient(ABC):
             return None, estimate
         call.chain = replace(call.chain, targets=(target,), groups=())
         call.operation, call.health, call.allowances, call.grants = COUNT, Health(), None, None
+        call.recall = None
         return call, estimate
 
     def _new_call(

@@ -1,19 +1,21 @@
-"""What a client knows between calls: the health of targets, what was spent, who keeps to whom; by its configuration."""
+"""What a client knows between calls: health, what was spent, who keeps to whom, answers; by its configuration."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ._config import CacheConfig
 from ._config_file import Loaded
 from ._health import Health
 
-# Nothing of it is loaded where nothing is bounded.
+# Nothing of it is loaded where nothing is bounded or kept.
 if TYPE_CHECKING:
     from ._allowances import Allowances
+    from ._cache import Answers, Cache
     from ._grants import Grants
     from ._sessions import Sessions
 
-__all__ = ["health_of", "sessions_of", "spending_of"]
+__all__ = ["cache_of", "health_of", "sessions_of", "spending_of"]
 
 
 def spending_of(loaded: Loaded) -> tuple[Allowances | None, Grants | None]:
@@ -55,3 +57,33 @@ def sessions_of(loaded: Loaded) -> Sessions | None:
 
     opener = clients_opener(config, loaded.source, strict=loaded.config.strict)
     return Sessions(shared=SharedSessions(opener, config.prefix))
+
+
+def cache_of(loaded: Loaded) -> Cache | None:
+    """
+    What the configuration says; `None`, and nothing is loaded, where it says nothing. Nothing is opened yet.
+
+    Raises `ConfigError`, never with an address, where it can't be used.
+    """
+    config = loaded.config.cache
+    if config.kind is None:
+        return None
+    from ._cache import Cache
+
+    return Cache(_answers(loaded, config), shared=config.shared)
+
+
+def _answers(loaded: Loaded, config: CacheConfig) -> Answers:
+    if config.kind == "memory":
+        from ._memory_answers import MemoryAnswers
+
+        return MemoryAnswers(config.ttl, config.max_bytes)
+    from ._stored_answers import StoredAnswers
+
+    if config.kind == "disk":
+        from ._disk_answers import disk_opener
+
+        return StoredAnswers(disk_opener(config, f"{loaded.source}: cache"))
+    from ._redis_answers import redis_answers_opener
+
+    return StoredAnswers(redis_answers_opener(loaded))

@@ -28,7 +28,8 @@ class Group:
 @dataclass(slots=True, frozen=True)
 class Chain:
     """
-    An ordered list of targets and the policy by which they are tried. `degrade` is what a call means by default.
+    An ordered list of targets and the policy by which they are tried. `degrade` and `cache` are what a call means by
+    default.
 
     `groups`: those of its targets that stand side by side, and that each call puts into an order of its own. `sticky`:
     seconds for which a session keeps to the member of a group that answered it. `left_out`: targets that it
@@ -42,3 +43,4 @@ class Chain:
     groups: tuple[Group, ...] = ()
     sticky: float | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    cache: bool = False

@@ -148,6 +148,15 @@ class Client(BaseClient):
 
         return Batch(self._call, self._carry_out, requests, concurrency, patience, options)
 
+    def clear_cache(self) -> None:
+        """
+        Forget every answer that the cache holds, whoever it was given to. Does nothing where there is no cache.
+
+        Raises `LLMSwitchError` where it can't be reached.
+        """
+        if self._cache is not None:
+            self._cache.answers.clear()
+
     def close(self) -> None:
         """
         Close the connections. It waits for nobody: calls that are in flight end with `ClientClosed`.
@@ -155,6 +164,8 @@ class Client(BaseClient):
         The client can be used again; it opens new ones.
         """
         self._connections.close()
+        if self._cache is not None:
+            self._cache.answers.close(wait=0.2)
         self._health.close(wait=0.05)
         if self._allowances is not None:
             self._allowances.close(wait=0.05)
@@ -291,12 +302,25 @@ class AsyncClient(BaseClient):
 
         return AsyncBatch(self._call, self._carry_out, requests, concurrency, patience, options)
 
+    async def clear_cache(self) -> None:
+        """
+        Forget every answer that the cache holds, whoever it was given to. Does nothing where there is no cache.
+
+        Raises `LLMSwitchError` where it can't be reached.
+        """
+        if self._cache is not None:
+            import asyncio
+
+            await asyncio.to_thread(self._cache.answers.clear)
+
     async def aclose(self) -> None:
         """
         Close the connections that the running loop opened. It waits for nobody: this loop's calls that are in flight
         end with `ClientClosed`. The client can be used again; it opens new ones.
         """
         await self._connections.aclose()
+        if self._cache is not None:
+            self._cache.answers.close()
         self._health.close()
         if self._allowances is not None:
             self._allowances.close()

@@ -18,6 +18,7 @@ from ._strict import HeaderName, Headers, Place, Strict
 __all__ = [
     "LARGEST",
     "BudgetConfig",
+    "CacheConfig",
     "ChainConfig",
     "Config",
     "GroupConfig",
@@ -81,7 +82,8 @@ class ChainConfig(Limits):
     left, as long as there is another target to ask; its first words are kept back for that. `lenient`: how many broken
     events of a stream may be skipped once the caller has some of it. `fallback_on`: what moves on that otherwise would
     not: `content_filter`. `sticky`: a session keeps to the target of a group that answered it, as long as that is well;
-    it is remembered for an hour after its last call, or for so many seconds.
+    it is remembered for an hour after its last call, or for so many seconds. `cache`: its answers are kept and given
+    again, as `[cache]` says.
     """
 
     targets: Annotated[tuple[Step, ...], Field(min_length=1)]
@@ -94,6 +96,7 @@ class ChainConfig(Limits):
     hedge: StrictBool = False
     hedge_after: Annotated[float, Field(ge=1, le=600, allow_inf_nan=False)] | None = None
     degrade: StrictBool = False
+    cache: StrictBool = False
     sticky: Annotated[bool | float, BeforeValidator(_stickiness)] = False
 
     @model_validator(mode="after")
@@ -305,6 +308,33 @@ class StoreConfig(Strict):
     egress: Annotated[str, Field(min_length=1)] | None = None
 
 
+class CacheConfig(Strict):
+    """
+    Where answers are kept, to be given again to the same request. A chain has to ask for it with `cache = true`, or a
+    call.
+
+    `kind`: in the `memory` of this process, on its `disk`, or in `redis`; without it nothing is kept. `ttl`: for so
+    many seconds. `max_bytes`: of memory or disk; a Redis has a bound of its own. `path`: the folder on the disk, in
+    place of the user's own. `url`: of the Redis, in place of the store's. `shared`: calls with other tags, which in the
+    gateway are those of other keys, are given the same answers.
+    """
+
+    kind: Literal["memory", "disk", "redis"] | None = None
+    ttl: Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False, strict=True)] = 3600
+    max_bytes: Annotated[int, Field(ge=100_000, le=2**40, strict=True)] = 64 * 1024 * 1024
+    path: Annotated[str, Field(min_length=1)] | None = None
+    url: str | KeyReference | None = Field(default=None, repr=False)  # it may hold a password
+    shared: StrictBool = False
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> CacheConfig:
+        if self.path is not None and self.kind != "disk":
+            raise ValueError('path is for kind = "disk"')
+        if self.url is not None and self.kind != "redis":
+            raise ValueError('url is for kind = "redis"')
+        return self
+
+
 def _beginning(path: str) -> str:
     if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path) or {".", ".."} & set(path.split("/")):
         raise ValueError("a path is one below base_url, such as /files, without a slash at its end")
@@ -432,6 +462,7 @@ class Config(Strict):
     policy: PolicyConfig = PolicyConfig()
     http: HTTPConfig = HTTPConfig()
     store: StoreConfig = StoreConfig()
+    cache: CacheConfig = CacheConfig()
     passthrough: PassthroughConfig | None = None
     budgets: tuple[BudgetConfig, ...] = ()
     drill: dict[str, str] = {}

@@ -87,7 +87,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _holds_password(config: Config) -> bool:
     """Whether there is a password in an address that is written out."""
-    urls = [config.store.url, *(own.proxy for own in config.providers.values())]
+    urls = [config.store.url, config.cache.url, *(own.proxy for own in config.providers.values())]
     urls += [config.passthrough.proxy] if config.passthrough is not None else []
     return any(isinstance(url, str) and "@" in url for url in urls)
 
@@ -95,7 +95,7 @@ def _holds_password(config: Config) -> bool:
 def _check_found(loaded: Loaded) -> None:
     """What a file that came with somebody else's repository must not do: run code, or choose whose word is trusted."""
     config = loaded.config
-    references: dict[str, str | KeyReference | None] = {"store.url": config.store.url}
+    references: dict[str, str | KeyReference | None] = {"store.url": config.store.url, "cache.url": config.cache.url}
     references.update({f"server.envelope_keys[{at}]": each for at, each in enumerate(config.server.envelope_keys)})
     if config.passthrough is not None:
         references["passthrough.api_key"] = config.passthrough.api_key
@@ -103,6 +103,8 @@ def _check_found(loaded: Loaded) -> None:
     refused = {"http.ca_file": "choose whose certificates are trusted"} if config.http.ca_file is not None else {}
     if config.telemetry.content:
         refused["telemetry.content"] = "have prompts recorded"
+    if config.cache.path is not None:
+        refused["cache.path"] = "choose where answers are written"
     for name, own in config.providers.items():
         references[f"providers.{name}.api_key"] = own.api_key
         references[f"providers.{name}.proxy"] = own.proxy

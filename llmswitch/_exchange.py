@@ -37,7 +37,7 @@ __all__ = ["Call", "Course", "exchange"]
 def exchange(call: Call) -> Exchange:
     """Ask the targets of the chain in turn until one answers. Raises what the decision gives up with."""
     watch = call.hooks.watch(call)  # asked here and not at the first step: a stream may be read in another context
-    return Course(call).run() if watch is None else _watched(call, watch)
+    return _carried_out(Course(call)) if watch is None else _watched(call, watch)
 
 
 def _watched(call: Call, watch: Watch) -> Exchange:
@@ -47,7 +47,7 @@ def _watched(call: Call, watch: Watch) -> Exchange:
     problem: BaseException | None = None
     call.hooks.began(watch)
     try:
-        reply = yield from course.run()
+        reply = yield from _carried_out(course)
         return reply
     except BaseException as error:
         problem = error
@@ -55,6 +55,14 @@ def _watched(call: Call, watch: Watch) -> Exchange:
     finally:
         call.hooks.ended(watch, course.trail, reply, problem)
         problem = None  # or the error and this frame would hold each other
+
+
+def _carried_out(course: Course) -> Exchange:
+    """The call, which nobody is asked for where its answer is known."""
+    recall, request = course.call.recall, course.call.request
+    if recall is None or not isinstance(request, ChatRequest):
+        return course.run()
+    return recall.answered(request, course.run(), stream=course.call.stream)
 
 
 class Course:

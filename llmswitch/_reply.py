@@ -121,7 +121,9 @@ class ChatReply:
 
     `message` can be appended to the conversation as it is. `raw` is the vendor's own JSON (for a stream: its last
     event). `served_model` is the name the vendor says it used. `stitched`: it broke off at one target and went on at
-    another, which is the one that is named; usage and cost are its part's, and the trail has both.
+    another, which is the one that is named; usage and cost are its part's, and the trail has both. `from_cache`: it was
+    given before, to the same request; nobody was asked, so `cost` and `attempts` are of nothing, `raw` is empty, and
+    `usage` is what the vendor counted then.
     """
 
     message: Message
@@ -138,6 +140,7 @@ class ChatReply:
     warnings: list[ChatWarning] = field(default_factory=list)
     attempts: Sequence[Attempt] = ()
     response_format: ResponseFormat | None = None
+    from_cache: bool = False
     _parsed: Any = None
 
     @property

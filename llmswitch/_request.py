@@ -52,6 +52,7 @@ class ChatOptions(TypedDict, total=False):
     reply holds what comes after it.
     `tags`: names of yours (a customer, a job) that budgets may go by.
     `session`: what the call belongs to (a conversation); a chain that is `sticky` asks whom it asked for it before.
+    `cache`: whether a kept answer will do, and this one is kept, in place of what the chain says; see `[cache]`.
     """
 
     model: str | None
@@ -71,6 +72,7 @@ class ChatOptions(TypedDict, total=False):
     prefill: bool | None
     tags: Sequence[str] | None
     session: str | None
+    cache: bool | None
 
 
 @dataclass(slots=True, frozen=True)

@@ -139,7 +139,8 @@ class Setup:
         )
         sticky = (SESSION if config.sticky is True else config.sticky or None) if groups else None
         left_out.update({name: f"{self._allowed()}, and it is in: {at.jurisdiction}" for name, at in abroad.items()})
-        return Chain(name, tuple(targets), Policy.from_config(config), config.degrade, groups, sticky, left_out)
+        policy = Policy.from_config(config)
+        return Chain(name, tuple(targets), policy, config.degrade, groups, sticky, left_out, config.cache)
 
     def place_outside(self, config: TargetConfig) -> Location | None:
         """Where a target is, if that is none of the places where data may go. Raises `ConfigError`."""
@@ -382,6 +383,10 @@ class Setup:
     def _check_chain(self, name: str, chain: ChainConfig) -> None:
         """A chain that nobody uses yet is looked at too: its mistake is not left for the day on which it is needed."""
         where = f"{self._loaded.source}: chains.{name}"
+        if chain.cache and self._config.cache.kind is None:
+            raise ConfigError(
+                f'{where}: cache = true needs to know where: set kind = "memory", "disk" or "redis" in [cache]'
+            )
         seen = set()
         for _, entry in chain.entries:
             wanted = entry.target

@@ -30,6 +30,7 @@ __all__ = [
     "Record",
     "Store",
     "Subject",
+    "address",
     "clients_opener",
     "counters_opener",
     "digest",
@@ -172,7 +173,7 @@ def store_opener(config: StoreConfig, source: str, *, strict: bool = False) -> C
     """
     from ._redis_store import redis_opener
 
-    return redis_opener(_address(config.url, f"{source}: store.url", strict=strict), config.prefix, f"{source}: store")
+    return redis_opener(address(config.url, f"{source}: store.url", strict=strict), config.prefix, f"{source}: store")
 
 
 def counters_opener(config: StoreConfig, source: str, *, strict: bool) -> Callable[[str], CounterStore]:
@@ -187,10 +188,11 @@ def clients_opener(config: StoreConfig, source: str, *, strict: bool) -> Callabl
     """What opens clients of that store, for what needs no more than its commands. Raises `ConfigError`."""
     from ._redis_store import redis_clients
 
-    return redis_clients(_address(config.url, f"{source}: store.url", strict=strict), f"{source}: store")
+    return redis_clients(address(config.url, f"{source}: store.url", strict=strict), f"{source}: store")
 
 
-def _address(reference: str | KeyReference | None, where: str, *, strict: bool) -> Secret:
+def address(reference: str | KeyReference | None, where: str, *, strict: bool) -> Secret:
+    """The address of a store, which may hold a password. Raises `ConfigError`, never with it."""
     if isinstance(reference, str):
         return Secret(reference, where)
     assert reference is not None

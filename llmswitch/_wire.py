@@ -15,6 +15,7 @@ from ._target import Target
 
 if TYPE_CHECKING:
     from ._allowances import Held, Refused, Reserve
+    from ._cache import Finding
     from ._operation import Reply
     from ._shared_sessions import Keep, Recall
 
@@ -154,7 +155,7 @@ class Fault:
 
 
 # A list of events is handed to the caller.
-Action: TypeAlias = "Open | Read | Close | Sleep | Await | Race | Reserve | Recall | Keep | list[ChatEvent]"
+Action: TypeAlias = "Open | Read | Close | Sleep | Await | Race | Reserve | Recall | Keep | Finding | list[ChatEvent]"
 Outcome: TypeAlias = "Opened | Fault | Raced | Held | Refused | bytes | None"
 Lane: TypeAlias = "Generator[Action, Outcome, Any]"
 Exchange: TypeAlias = "Generator[Action, Outcome, Reply]"

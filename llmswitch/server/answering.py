@@ -225,7 +225,10 @@ class AtDoor(Asking):
         except OutputInvalid as problem:
             reply = despite_its_form(problem)
         entry.answered(reply)
-        await out.whole(200, self._door.reply(asked, reply), {"x-llmswitch-target": f"{reply.provider}:{reply.model}"})
+        headers = {"x-llmswitch-target": f"{reply.provider}:{reply.model}"}
+        if reply.from_cache:
+            headers["x-llmswitch-cache"] = "hit"
+        await out.whole(200, self._door.reply(asked, reply), headers)
 
     async def _stream(self, asked: Asked, options: dict[str, Any], out: Out, entry: Entry) -> None:
         async with self.gateway.client.stream(asked.messages, **options) as stream:

@@ -1,0 +1,334 @@
+"""
+Answers in a file or a server. A thread of its own reads and writes; a call waits for it for a moment at the most.
+
+Where it fails or is slow, calls go past it, and the log says so once.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from time import monotonic
+from typing import Literal, Protocol, TypeAlias
+
+from ._errors import LLMSwitchError
+from ._log import warn
+from ._store import said
+
+__all__ = ["AnswerStore", "StoredAnswers"]
+
+MOMENT = 0.05  # seconds that a call waits for its answer
+FAILURES = 3  # in a row, after which calls go past it
+PAUSE = 10.0  # seconds until it is tried again
+CLEARING = 5.0  # seconds
+LEAVING = 0.5  # seconds that what is still to be written may hold up the end of a process
+WAITING = 16 * 1024 * 1024  # bytes that may wait to be written; more is not kept
+BATCH = 100  # of what waits, at a time
+
+
+class AnswerStore(Protocol):
+    """Where answers lie. Opened and used by one thread, which is not that of a call; any method may raise anything."""
+
+    def read(self, keys: Sequence[str]) -> list[bytes | None]:
+        """What is kept under each key, and not too old."""
+
+    def write(self, answers: Sequence[tuple[str, bytes]]) -> None:
+        """Keep each answer under its key, in place of what was there."""
+
+    def clear(self) -> None:
+        """Forget all."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class _Way:
+    """Reading or writing: whether there is a way at present."""
+
+    def __init__(self, what: str, counts: Counter[str], clock: Callable[[], float]) -> None:
+        self._what, self._counts, self._clock = what, counts, clock
+        self._failures = 0
+        self._until: float | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def open(self) -> bool:
+        """Whether it is to be tried."""
+        return self._until is None or self._clock() >= self._until
+
+    def failed(self, problem: Exception) -> None:
+        """Once more in vain."""
+        with self._lock:
+            self._counts[type(problem).__name__] += 1
+            self._failures += 1
+            closes = self._failures >= FAILURES and self._until is None
+            if self._failures >= FAILURES:
+                self._until = self._clock() + PAUSE
+        if closes:
+            warn("the cache can't be %s (%s): calls go past it", self._what, said(problem))
+
+    def worked(self) -> None:
+        """It goes."""
+        with self._lock:
+            opens = self._until is not None
+            self._failures, self._until = 0, None
+        if opens:
+            warn("the cache can be %s again", self._what)
+
+
+class StoredAnswers:
+    """
+    `Answers` in what `opened` opens; nothing is opened, and no thread started, before the first call.
+
+    `counts`: how often it failed, by class of the error, and how many answers were `dropped` since too many waited.
+    """
+
+    def __init__(self, opened: Callable[[], AnswerStore], clock: Callable[[], float] = monotonic) -> None:
+        self._opened = opened
+        self._clock = clock
+        self._desk: _Desk | None = None
+        self._ends: weakref.finalize[..., StoredAnswers] | None = None
+        self.after_fork()
+        _every.add(self)
+
+    def after_fork(self) -> None:
+        """Begin anew. What the parent has open is kept as it is: to close it here would be felt there."""
+        if self._desk is not None:
+            _inherited.append(self._desk)
+        self._part()
+        self._lock = threading.Lock()
+        self.counts: Counter[str] = Counter()
+        self._reading = _Way("read", self.counts, self._clock)
+        self._writing = _Way("written", self.counts, self._clock)
+
+    def find(self, key: str) -> _Finding:
+        """`Answers.find`."""
+        return _Finding(self, key)
+
+    def keep(self, key: str, answer: bytes) -> None:
+        """`Answers.keep`; the thread writes it."""
+        if self._writing.open and not self._put(("write", (key, answer))):
+            self.counts["dropped"] += 1
+
+    def clear(self) -> None:
+        """`Answers.clear`."""
+        done: Future[None] = Future()
+        problem: Exception | None = None
+        try:
+            if self._put(("clear", done)):
+                done.result(CLEARING)
+                return
+        except Exception as error:  # noqa: BLE001 - whatever a store's library raises
+            problem = error
+        why = "no thread can be started" if problem is None else said(problem)
+        raise LLMSwitchError(f"the cache could not be emptied ({why}): what it holds stays until its time is over")
+
+    def close(self, wait: float = 0.0) -> None:
+        """`Answers.close`."""
+        with self._lock:
+            desk = self._desk
+            self._part()
+        if desk is not None:
+            desk.stop(wait)
+
+    def _part(self) -> None:
+        """From the thread, if there is one."""
+        self._desk = None
+        if self._ends is not None:
+            self._ends.detach()
+
+    def ask(self, key: str) -> Future[bytes | None] | None:
+        """The answer to come; `None` where there is no way to it."""
+        asked: Future[bytes | None] = Future()
+        return asked if self._reading.open and self._put(("read", (key, asked))) else None
+
+    def heard(self, problem: Exception | None) -> None:
+        """What came of asking, in the time that a call has for it."""
+        if problem is None:
+            self._reading.worked()
+        else:
+            self._reading.failed(problem)
+
+    def _put(self, order: _Order) -> bool:
+        with self._lock:
+            if self._desk is None:
+                desk = _Desk(self._opened, self._writing)
+                if not desk.start():
+                    self.counts["RuntimeError"] += 1
+                    return False
+                self._desk = desk
+                self._ends = weakref.finalize(self, desk.stop)
+                self._ends.atexit = False  # see below
+            return self._desk.put(order)
+
+
+class _Finding:
+    """An answer that the thread looks up."""
+
+    __slots__ = ("_answers", "_key")
+
+    def __init__(self, answers: StoredAnswers, key: str) -> None:
+        self._answers = answers
+        self._key = key
+
+    def perform(self) -> bytes | None:
+        asked = self._answers.ask(self._key)
+        if asked is None:
+            return None
+        try:
+            found = asked.result(MOMENT)
+        except Exception as problem:  # noqa: BLE001 - whatever a store's library raises; too late is one of them
+            asked.cancel()
+            self._answers.heard(problem)
+            return None
+        self._answers.heard(None)
+        return found
+
+    async def aperform(self) -> bytes | None:
+        import asyncio
+
+        asked = self._answers.ask(self._key)
+        if asked is None:
+            return None
+        waited = asyncio.wrap_future(asked)
+        try:
+            async with asyncio.timeout(MOMENT):
+                found = await waited
+        except Exception as problem:  # noqa: BLE001 - as above
+            self._answers.heard(problem)
+            return None
+        self._answers.heard(None)
+        return found
+
+
+_Order: TypeAlias = (
+    tuple[Literal["read"], tuple[str, "Future[bytes | None]"]]
+    | tuple[Literal["write"], tuple[str, bytes]]
+    | tuple[Literal["clear"], "Future[None]"]
+)
+
+
+class _Desk:
+    """The thread, the orders that wait for it, and what it has open."""
+
+    def __init__(self, opened: Callable[[], AnswerStore], writing: _Way) -> None:
+        self._opened = opened
+        self._writing = writing
+        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._lock = threading.Lock()
+        self._store: AnswerStore | None = None
+        self._thread = threading.Thread(target=self._run, name="llmswitch-cache", daemon=True)
+
+    def start(self) -> bool:
+        """Whether there is a thread to be had."""
+        try:
+            self._thread.start()
+        except RuntimeError:  # none, or the interpreter ends: the call goes on
+            return False
+        _desks.add(self)
+        return True
+
+    def put(self, order: _Order) -> bool:
+        """Whether there is room for it."""
+        if order[0] == "write":
+            with self._lock:
+                if self._waiting > WAITING:
+                    return False
+                self._waiting += len(order[1][1])
+        self._orders.put(order)
+        return True
+
+    def stop(self, wait: float = 0.0) -> None:
+        """Do what was ordered, and end."""
+        self._orders.put(None)
+        if wait and self._thread is not threading.current_thread():
+            self._thread.join(wait)
+
+    def _run(self) -> None:
+        ends = False
+        while not ends:
+            orders = [self._orders.get()]
+            while len(orders) < BATCH and not self._orders.empty():
+                orders.append(self._orders.get())
+            ends = None in orders
+            self._carry_out([order for order in orders if order is not None])
+        if self._store is not None:
+            try:
+                self._store.close()
+            except Exception as problem:  # noqa: BLE001 - as everywhere: the process goes on
+                self._writing.failed(problem)
+
+    def _carry_out(self, orders: Sequence[_Order]) -> None:
+        """Who waits is served first."""
+        self._read([order[1] for order in orders if order[0] == "read"])
+        self._write([order[1] for order in orders if order[0] == "write"])
+        for order in orders:
+            if order[0] == "clear" and order[1].set_running_or_notify_cancel():
+                try:
+                    self._open().clear()
+                    order[1].set_result(None)
+                except Exception as problem:  # noqa: BLE001 - told to who ordered it
+                    order[1].set_exception(problem)
+
+    def _read(self, asked: Sequence[tuple[str, Future[bytes | None]]]) -> None:
+        wanted = [(key, answer) for key, answer in asked if answer.set_running_or_notify_cancel()]
+        if not wanted:
+            return
+        try:
+            found = self._open().read([key for key, _ in wanted])
+        except Exception as problem:  # noqa: BLE001 - told to who asked
+            for _, answer in wanted:
+                answer.set_exception(problem)
+        else:
+            for (_, answer), raw in zip(wanted, found, strict=True):
+                answer.set_result(raw)
+
+    def _write(self, answers: Sequence[tuple[str, bytes]]) -> None:
+        if not answers:
+            return
+        with self._lock:
+            self._waiting -= sum(len(answer) for _, answer in answers)
+        try:
+            self._open().write(answers)
+        except Exception as problem:  # noqa: BLE001 - whatever a store's library raises, the process goes on
+            self._writing.failed(problem)
+        else:
+            self._writing.worked()
+
+    def _open(self) -> AnswerStore:
+        if self._store is None:
+            self._store = self._opened()
+        return self._store
+
+
+_every: weakref.WeakSet[StoredAnswers] = weakref.WeakSet()
+_desks: weakref.WeakSet[_Desk] = weakref.WeakSet()
+_inherited: list[_Desk] = []
+
+
+@atexit.register
+def _leave_all() -> None:
+    """What a short program has just been answered is written before it ends."""
+    desks = list(_desks)
+    for desk in desks:
+        desk.stop()
+    ends = monotonic() + LEAVING
+    for desk in desks:
+        desk.stop(max(0.001, ends - monotonic()))
+
+
+def _after_fork() -> None:
+    _desks.clear()
+    for answers in list(_every):
+        answers.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
