@@ -71,7 +71,7 @@ class _Way:
             if self._failures >= FAILURES:
                 self._until = self._clock() + PAUSE
         if closes:
-            warn("the cache can't be %s (%s): calls go past it", self._what, said(problem))
+            warn("the cache can't be %s (%s): calls go past it", self._what, _reason(problem))
 
     def worked(self) -> None:
         """It goes."""
@@ -80,6 +80,12 @@ class _Way:
             self._failures, self._until = 0, None
         if opens:
             warn("the cache can be %s again", self._what)
+
+
+def _reason(problem: Exception) -> str:
+    """Why, without what a server says in its own words, which may hold anything."""
+    why = getattr(problem, "sqlite_errorname", "") or (str(problem) if isinstance(problem, OSError) else "")
+    return f"{type(problem).__name__}: {why}" if why else said(problem)
 
 
 class StoredAnswers:
@@ -126,7 +132,7 @@ class StoredAnswers:
                 return
         except Exception as error:  # noqa: BLE001 - whatever a store's library raises
             problem = error
-        why = "no thread can be started" if problem is None else said(problem)
+        why = "no thread can be started" if problem is None else _reason(problem)
         raise LLMSwitchError(f"the cache could not be emptied ({why}): what it holds stays until its time is over")
 
     def close(self, wait: float = 0.0) -> None:
