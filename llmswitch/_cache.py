@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,13 +54,11 @@ class Answers(Protocol):
 
 
 class Cache:
-    """What a client remembers. `hits` and `misses` count the calls that looked for their answer here."""
+    """What a client remembers. `shared`: whoever asks is given the same answers."""
 
     def __init__(self, answers: Answers, *, shared: bool) -> None:
         self.answers = answers
-        self.hits = self.misses = 0
         self._shared = shared
-        self._lock = threading.Lock()
         self._who: dict[tuple[Target, ...], str | None] = {}
 
     def recall(self, chain: Chain, tags: Sequence[str]) -> Recall | None:
@@ -70,12 +67,6 @@ class Cache:
             self._who[chain.targets] = identity(chain.targets)
         who = self._who[chain.targets]
         return None if who is None else Recall(self, who, () if self._shared else tuple(tags))
-
-    def count(self, *, hit: bool) -> None:
-        """One more call that has looked."""
-        with self._lock:
-            self.hits += hit
-            self.misses += not hit
 
 
 @dataclass(slots=True, frozen=True)
@@ -93,7 +84,9 @@ class Recall:
             return (yield from rest)
         raw = yield answers.find(key)
         reply = read_reply(key, raw, request.response_format) if isinstance(raw, bytes) else None
-        self.cache.count(hit=reply is not None)
+        if reply is None and raw is not None:
+            answers.counts["unusable"] += 1  # spoilt, or not of the form asked for
+        del raw  # a traceback that shows local variables would show it
         if reply is not None:
             rest.close()
             if stream:

@@ -23,6 +23,7 @@ __all__ = ["DiskAnswers", "disk_opener"]
 
 FILE = f"answers-{SCHEMA}.sqlite3"
 _BUSY = 0.2  # seconds that another process's writing is waited for
+_PAGES = ("page_count", "freelist_count", "page_size")
 _MADE = """
 CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, made REAL NOT NULL, answer BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS by_age ON answers (made);
@@ -77,11 +78,10 @@ class DiskAnswers:
         self._do(written)
 
     def clear(self) -> None:
-        """`AnswerStore.clear`; nothing is left in the file's free pages either."""
+        """`AnswerStore.clear`; nothing of them is left in the file."""
 
         def emptied(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM answers")
-            db.execute("VACUUM")
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
         self._do(emptied)
@@ -116,6 +116,8 @@ class DiskAnswers:
         _own(self._path)
         db = sqlite3.connect(self._path, timeout=_BUSY, isolation_level=None)
         try:
+            db.execute("PRAGMA auto_vacuum = FULL")  # first: it is of a file that has nothing in it yet
+            db.execute("PRAGMA secure_delete = ON")  # what is over is not left lying in free pages
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")  # a lost answer is asked for again
             db.execute(f"PRAGMA journal_size_limit = {self._most}")
@@ -131,9 +133,7 @@ class DiskAnswers:
 
 def _size(db: sqlite3.Connection) -> int:
     """Bytes that are in use."""
-    pages, free, size = (
-        db.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "freelist_count", "page_size")
-    )
+    pages, free, size = (db.execute(f"PRAGMA {what}").fetchone()[0] for what in _PAGES)
     return int((pages - free) * size)
 
 

@@ -8,7 +8,7 @@ import typer
 
 from llmswitch._version import __version__
 
-from . import batch, budgets, chat, doctor, equivalents, explain, init, local, models, providers, serve
+from . import batch, budgets, cache, chat, doctor, equivalents, explain, init, local, models, providers, serve
 from ._terminal import warnings_shown
 
 __all__ = ["app"]
@@ -24,6 +24,7 @@ app.command()(models.models)
 app.command()(equivalents.equivalents)
 app.command()(init.init)
 app.command()(doctor.doctor)
+app.add_typer(cache.app, name="cache")
 app.add_typer(local.app, name="local")
 app.add_typer(serve.app, name="serve")
 

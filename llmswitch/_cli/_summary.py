@@ -57,6 +57,8 @@ def _tokens(reply: ChatReply) -> str:
 
 def _times(reply: ChatReply, *, streamed: bool) -> list[str]:
     """Seconds since the call began, so the time that failed targets took is in them."""
+    if reply.from_cache:
+        return ["from the cache"]
     last = reply.attempts[-1]
     before = last.started - reply.attempts[0].started
     times = {"first token": last.ttft_ms if streamed else None, "total": last.end_ms}
@@ -72,6 +74,7 @@ def as_json(reply: ChatReply) -> dict[str, Any]:
         "finish_reason": reply.finish_reason,
         "usage": asdict(reply.usage),
         "cost": _cost(reply.cost),
+        "from_cache": reply.from_cache,
         "attempts": attempts_as_json(reply.attempts),
         "warnings": [asdict(warning) for warning in reply.warnings],
         "tool_calls": [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in reply.tool_calls],

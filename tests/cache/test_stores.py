@@ -90,6 +90,19 @@ def test_room_is_bounded(kind, tmp_path):
         assert (tmp_path / FILE).stat().st_size <= 450_000
 
 
+def test_what_is_forgotten_is_not_left_in_the_file(tmp_path):
+    """Emptied, or over: the file holds nothing of it any more, and is small again."""
+    clock = Clock()
+    disk = DiskAnswers(tmp_path, 60, 10**6, clock)
+    for forget in (disk.clear, lambda: disk.write([("b", b"2")])):
+        disk.write([("a", b"CANARY" * 30_000)])
+        clock.now += 61
+        forget()
+    disk.close()
+    assert b"CANARY" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert (tmp_path / FILE).stat().st_size < 40_000
+
+
 def test_the_file_is_for_its_owner_alone(tmp_path):
     """Mode 0600 in a folder of 0700, though the file was there with another; somebody else's file is not used."""
     folder = tmp_path / "made"

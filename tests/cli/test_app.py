@@ -27,7 +27,7 @@ def test_version_is_the_package_version(run: Run) -> None:
 def test_every_command_has_help(run: Run) -> None:
     """The help names the commands."""
     result = run("--help")
-    for name in ("batch", "chat", "providers", "models", "equivalents", "doctor", "init", "local", "serve"):
+    for name in ("batch", "cache", "chat", "providers", "models", "equivalents", "doctor", "init", "local", "serve"):
         assert name in result.stdout
 
 

@@ -377,3 +377,13 @@ def test_a_key_is_made(run):
     assert ("alice.2", hashed(made.stdout.strip())) == (entry.name, entry.sha256)
     assert made.stdout.strip() not in made.stderr
     assert 2 == run("serve", "key", "no spaces").exit_code
+
+
+def test_kept_answers_are_those_of_a_key(serve):
+    """The cache of a chain works here, and says so; nobody is given what somebody else was answered."""
+    chains = {"main": {"targets": ["a:m"]}, "small": {"targets": ["b:m"], "cache": True}}
+    served = serve({"chains": chains, "cache": {"kind": "memory"}})
+    answers = [served.say({"model": "small"}, key=key) for key in (KEY, KEY, OTHER)]
+    assert [None, "hit", None] == [each.headers.get("x-llmswitch-cache") for each in answers]
+    assert 1 == len({each.text for each in answers})
+    assert 2 == len(served.vendor.requests)
