@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from time import monotonic
 from typing import Literal, Protocol, TypeAlias
 
@@ -25,11 +25,13 @@ __all__ = ["AnswerStore", "StoredAnswers"]
 
 MOMENT = 0.05  # seconds that a call waits for its answer
 FAILURES = 3  # in a row, after which calls go past it
+SLOW = 1.0  # seconds in which every answer came too late, after which they do so too
+HANGS = 0.25  # or seconds that one order takes
 PAUSE = 10.0  # seconds until it is tried again
 CLEARING = 5.0  # seconds
 LEAVING = 0.5  # seconds that what is still to be written may hold up the end of a process
 WAITING = 16 * 1024 * 1024  # bytes that may wait to be written; more is not kept
-BATCH = 100  # of what waits, at a time
+BATCH = 500  # of what waits, at a time
 
 
 class AnswerStore(Protocol):
@@ -54,6 +56,7 @@ class _Way:
     def __init__(self, what: str, counts: Counter[str], clock: Callable[[], float]) -> None:
         self._what, self._counts, self._clock = what, counts, clock
         self._failures = 0
+        self._since = 0.0  # when the first of them was
         self._until: float | None = None
         self._lock = threading.Lock()
 
@@ -64,12 +67,22 @@ class _Way:
 
     def failed(self, problem: Exception) -> None:
         """Once more in vain."""
+        self._note(problem, lambda _now: self._failures >= FAILURES)
+
+    def late(self, *, hangs: bool) -> None:
+        """An answer came too late, which a busy process may be the reason of; unless one order `hangs`."""
+        self._note(TimeoutError("no answer in time"), lambda now: hangs or now - self._since >= SLOW)
+
+    def _note(self, problem: Exception, enough: Callable[[float], bool]) -> None:
+        now = self._clock()
         with self._lock:
             self._counts[type(problem).__name__] += 1
+            if self._failures == 0:
+                self._since = now
             self._failures += 1
-            closes = self._failures >= FAILURES and self._until is None
-            if self._failures >= FAILURES:
-                self._until = self._clock() + PAUSE
+            closes = False
+            if enough(now):
+                closes, self._until = self._until is None, now + PAUSE
         if closes:
             warn("the cache can't be %s (%s): calls go past it", self._what, _reason(problem))
 
@@ -154,17 +167,23 @@ class StoredAnswers:
         asked: Future[bytes | None] = Future()
         return asked if self._reading.open and self._put(("read", (key, asked))) else None
 
-    def heard(self, problem: Exception | None) -> None:
-        """What came of asking, in the time that a call has for it."""
-        if problem is None:
-            self._reading.worked()
-        else:
-            self._reading.failed(problem)
+    def taken(self, asked: Future[bytes | None]) -> bytes | None:
+        """What came of asking, now that the time is over that a call has for it."""
+        if asked.cancel() or not asked.done():
+            desk = self._desk
+            self._reading.late(hangs=desk is not None and desk.hangs)
+            return None
+        try:
+            found = asked.result()
+        except Exception:  # noqa: BLE001 - the thread has noted it
+            return None
+        self._reading.worked()
+        return found
 
     def _put(self, order: _Order) -> bool:
         with self._lock:
             if self._desk is None:
-                desk = _Desk(self._opened, self._writing)
+                desk = _Desk(self._opened, self._reading, self._writing, self._clock)
                 if not desk.start():
                     self.counts["RuntimeError"] += 1
                     return False
@@ -187,14 +206,8 @@ class _Finding:
         asked = self._answers.ask(self._key)
         if asked is None:
             return None
-        try:
-            found = asked.result(MOMENT)
-        except Exception as problem:  # noqa: BLE001 - whatever a store's library raises; too late is one of them
-            asked.cancel()
-            self._answers.heard(problem)
-            return None
-        self._answers.heard(None)
-        return found
+        wait([asked], MOMENT)
+        return self._answers.taken(asked)
 
     async def aperform(self) -> bytes | None:
         import asyncio
@@ -203,14 +216,13 @@ class _Finding:
         if asked is None:
             return None
         waited = asyncio.wrap_future(asked)
+        waited.add_done_callback(lambda done: done.cancelled() or done.exception())  # it is looked at below
         try:
-            async with asyncio.timeout(MOMENT):
-                found = await waited
-        except Exception as problem:  # noqa: BLE001 - as above
-            self._answers.heard(problem)
-            return None
-        self._answers.heard(None)
-        return found
+            await asyncio.wait([waited], timeout=MOMENT)
+        except BaseException:
+            asked.cancel()
+            raise
+        return self._answers.taken(asked)  # where the loop was busy, it may be there by now
 
 
 _Order: TypeAlias = (
@@ -223,14 +235,25 @@ _Order: TypeAlias = (
 class _Desk:
     """The thread, the orders that wait for it, and what it has open."""
 
-    def __init__(self, opened: Callable[[], AnswerStore], writing: _Way) -> None:
+    def __init__(
+        self, opened: Callable[[], AnswerStore], reading: _Way, writing: _Way, clock: Callable[[], float]
+    ) -> None:
         self._opened = opened
+        self._reading = reading
         self._writing = writing
+        self._clock = clock
+        self._busy: float | None = None  # since when
         self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._waiting = 0
         self._lock = threading.Lock()
         self._store: AnswerStore | None = None
         self._thread = threading.Thread(target=self._run, name="llmswitch-cache", daemon=True)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether what it does now takes too long."""
+        busy = self._busy
+        return busy is not None and self._clock() - busy >= HANGS
 
     def start(self) -> bool:
         """Whether there is a thread to be had."""
@@ -273,8 +296,11 @@ class _Desk:
 
     def _carry_out(self, orders: Sequence[_Order]) -> None:
         """Who waits is served first."""
+        self._busy = self._clock()
         self._read([order[1] for order in orders if order[0] == "read"])
+        self._busy = self._clock()
         self._write([order[1] for order in orders if order[0] == "write"])
+        self._busy = None  # to clear may take its time
         for order in orders:
             if order[0] == "clear" and order[1].set_running_or_notify_cancel():
                 try:
@@ -289,7 +315,8 @@ class _Desk:
             return
         try:
             found = self._open().read([key for key, _ in wanted])
-        except Exception as problem:  # noqa: BLE001 - told to who asked
+        except Exception as problem:  # noqa: BLE001 - whatever a store's library raises, the process goes on
+            self._reading.failed(problem)
             for _, answer in wanted:
                 answer.set_exception(problem)
         else:
@@ -303,7 +330,7 @@ class _Desk:
             self._waiting -= sum(len(answer) for _, answer in answers)
         try:
             self._open().write(answers)
-        except Exception as problem:  # noqa: BLE001 - whatever a store's library raises, the process goes on
+        except Exception as problem:  # noqa: BLE001 - as above
             self._writing.failed(problem)
         else:
             self._writing.worked()

@@ -125,9 +125,9 @@ def test_redis_is_shared_and_may_go(redis_server, monkeypatch, caplog):
     monkeypatch.setattr(_stored_answers, "PAUSE", 0.3)
     redis_server.pause()
     began = time.monotonic()
-    for _ in range(10):
+    for _ in range(20):
         assert not one.chat("CANARY prompt").from_cache
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 1.5
     redis_server.go_on()
     monkeypatch.setattr(_stored_answers, "MOMENT", 2)
     time.sleep(0.5)

@@ -8,7 +8,7 @@ import stat
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -206,20 +206,62 @@ def test_a_store_that_fails_is_left_alone_for_a_while(as_task, caplog):
 
 @pytest.mark.parametrize("as_task", [False, True], ids=["thread", "task"])
 def test_a_store_that_hangs_holds_a_call_up_for_a_moment(as_task, monkeypatch):
-    """A call waits 50 ms at the most; after three such waits it does not wait at all. Nothing that is late is lost."""
+    """A call waits 50 ms at the most, and not at all once an order hangs. Nothing that is late is lost."""
     monkeypatch.setattr(_stored_answers, "MOMENT", 0.01)
-    store = Playing()
+    clock, store = Clock(), Playing()
     store.hold = threading.Event()
-    answers = StoredAnswers(lambda: store, Clock())
+    answers = StoredAnswers(lambda: store, clock)
+    for _ in range(5):
+        assert found(answers, "a", as_task=as_task) is None
+    assert answers.counts == {"TimeoutError": 5}
+    clock.now += 0.25
+    monkeypatch.setattr(_stored_answers, "MOMENT", 0.2)
     began = monotonic()
     for _ in range(30):
         assert found(answers, "a", as_task=as_task) is None
-    assert monotonic() - began < 1
-    assert answers.counts == {"TimeoutError": 3}
+    assert monotonic() - began < 2
+    assert answers.counts == {"TimeoutError": 6}
     answers.keep("a", b"1")
     store.hold.set()
     answers.close(5)
     assert {"a": b"1"} == store.kept
+
+
+def test_a_store_that_is_always_too_slow_is_left_alone(monkeypatch):
+    """Every answer comes, and none in time: after a second of that calls do not wait for it."""
+    monkeypatch.setattr(_stored_answers, "MOMENT", 0)
+    clock, store = Clock(), Playing()
+    store.hold = threading.Event()
+    answers = StoredAnswers(lambda: store, clock)
+    for _ in range(20):
+        clock.now += 0.1
+        answers.find("a").perform()
+    assert 11 == answers.counts["TimeoutError"]
+    store.hold.set()
+    answers.close(5)
+
+
+def test_a_busy_loop_is_no_reason_for_a_miss(monkeypatch):
+    """What has come while the loop did something else is taken, though the time is over."""
+    monkeypatch.setattr(_stored_answers, "MOMENT", 0.01)
+    store = Playing()
+    store.kept = {"a": b"1"}
+    answers = StoredAnswers(lambda: store)
+
+    def busy() -> None:
+        while "read" not in store.calls:
+            sleep(0.005)
+        sleep(0.02)
+
+    async def busily() -> bytes | None:
+        asking = asyncio.ensure_future(answers.find("a").aperform())
+        await asyncio.sleep(0)
+        busy()
+        return await asking
+
+    assert b"1" == asyncio.run(busily())
+    assert {} == answers.counts
+    answers.close(5)
 
 
 def test_what_waits_to_be_written_is_bounded(monkeypatch):
