@@ -8,6 +8,7 @@ from typing import Any
 
 from ._cache_key import SCHEMA
 from ._config_file import Loaded
+from ._errors import ConfigError
 from ._redis_store import redis_clients
 from ._store import address
 from ._stored_answers import AnswerStore
@@ -72,6 +73,8 @@ def redis_answers_opener(loaded: Loaded) -> Callable[[], AnswerStore]:
     config, store = loaded.config.cache, loaded.config.store
     table = "cache" if config.url is not None else "store"
     reference = config.url if config.url is not None else store.url
+    if reference is None:
+        raise ConfigError(f'{loaded.source}: cache: kind = "redis" needs url, here or in [store]')
     client = redis_clients(
         address(reference, f"{loaded.source}: {table}.url", strict=loaded.config.strict), f"{loaded.source}: {table}"
     )

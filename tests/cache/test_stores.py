@@ -350,7 +350,7 @@ BASE = {"providers": {"a": {"dialect": "openai", "base_url": "http://a.local/v1"
     ("more", "said"),
     [
         ({"chains": {"c": {"targets": ["a:m"], "cache": True}}}, r"chains.c: cache = true needs to know where"),
-        ({"cache": {"kind": "redis"}}, r'kind = "redis" needs url, here or in \[store\]'),
+        ({"cache": {"kind": "redis"}}, r'config: cache: kind = "redis" needs url, here or in \[store\]'),
         ({"cache": {"kind": "memory", "path": "/x"}}, r'path is for kind = "disk"'),
         ({"cache": {"kind": "disk", "url": "redis://:CANARY@h"}}, r'url is for kind = "redis"'),
         ({"cache": {"kind": "disk", "path": __file__}}, r"cache.path: is the folder"),
