@@ -16,7 +16,7 @@ from ._errors import CapabilityMismatch, ClientClosed, InvalidRequest, LLMSwitch
 if TYPE_CHECKING:
     from ._allowance_state import AllowanceState
     from ._bulk import BatchRequest, Bulk
-    from ._cache import Recall
+    from ._cache import CacheUse
     from ._call import Call
     from ._chain import Chain
     from ._config import HTTPConfig
@@ -246,10 +246,10 @@ class BaseClient(ABC):
             given["degrade"] = chain.degrade
         call = self._new_call(chain, ChatRequest.read(messages, **given), CHAT, timeout, tags, stream=stream)
         call.session, call.sessions = read_session(session), self._sessions
-        call.recall = self._recall(cache, call)
+        call.cache = self._cache_use(cache, call)
         return call
 
-    def _recall(self, wanted: object, call: Call) -> Recall | None:
+    def _cache_use(self, wanted: object, call: Call) -> CacheUse | None:
         """How the call uses the cache, if it does; a drill is to ask the vendors. Raises `InvalidRequest`."""
         if wanted is not None and not isinstance(wanted, bool):
             raise InvalidRequest("cache must be True or False", field="cache")
@@ -257,7 +257,7 @@ class BaseClient(ABC):
             raise InvalidRequest("cache=True needs a [cache] with its kind in the configuration", field="cache")
         if self._cache is None or call.drill is not None or not (call.chain.cache if wanted is None else wanted):
             return None
-        return self._cache.recall(call.chain, call.tags)
+        return self._cache.use(call.chain, call.tags)
 
     def _planned(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Planning:
         """The plan of the call, on its way."""
@@ -303,7 +303,7 @@ class BaseClient(ABC):
             return None, estimate
         call.chain = replace(call.chain, targets=(target,), groups=())
         call.operation, call.health, call.allowances, call.grants = COUNT, Health(), None, None
-        call.recall = None
+        call.cache = None
         return call, estimate
 
     def _new_call(

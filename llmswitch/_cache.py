@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ._target import Target
     from ._wire import Exchange
 
-__all__ = ["LARGEST", "Answers", "Cache", "Finding", "Recall"]
+__all__ = ["LARGEST", "Answers", "Cache", "CacheUse", "Finding"]
 
 LARGEST = 4 * 1024 * 1024  # bytes of one answer; what is larger is not kept
 
@@ -61,16 +61,16 @@ class Cache:
         self._shared = shared
         self._who: dict[tuple[Target, ...], str | None] = {}
 
-    def recall(self, chain: Chain, tags: Sequence[str]) -> Recall | None:
+    def use(self, chain: Chain, tags: Sequence[str]) -> CacheUse | None:
         """For a call through this chain; `None` where its targets can't be told apart from others."""
         if chain.targets not in self._who:
             self._who[chain.targets] = identity(chain.targets)
         who = self._who[chain.targets]
-        return None if who is None else Recall(self, who, () if self._shared else tuple(tags))
+        return None if who is None else CacheUse(self, who, () if self._shared else tuple(tags))
 
 
 @dataclass(slots=True, frozen=True)
-class Recall:
+class CacheUse:
     """How one call uses the cache: `who` may answer it, and whose `tenant` it is."""
 
     cache: Cache

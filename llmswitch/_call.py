@@ -16,7 +16,7 @@ from ._target import Target
 
 if TYPE_CHECKING:
     from ._allowances import Allowances
-    from ._cache import Recall
+    from ._cache import CacheUse
     from ._counting import TokenRatios
     from ._grants import Grants
     from ._onlooker import Onlooker
@@ -33,7 +33,7 @@ class Call:
     kind of call it is. `ratios`: what is learnt of how models count. `session`: what it belongs to, and `sessions`:
     whom each of these keeps to. `chance`: numbers from 0 up to 1, for what is drawn. `heard`: where somebody wants
     them, the headers of the answers, by whom they are from. `lined_up`: the targets stand in the order in which they
-    are to be asked. `recall`: how it uses the cache, where it does.
+    are to be asked. `cache`: how it uses the cache, where it does.
     """
 
     chain: Chain
@@ -56,7 +56,7 @@ class Call:
     chance: Callable[[], float] = random
     heard: list[tuple[Target, Mapping[str, str]]] | None = None
     lined_up: bool = False
-    recall: Recall | None = None
+    cache: CacheUse | None = None
 
     @property
     def restarts(self) -> bool:

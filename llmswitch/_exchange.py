@@ -59,10 +59,10 @@ def _watched(call: Call, watch: Watch) -> Exchange:
 
 def _carried_out(course: Course) -> Exchange:
     """The call, which nobody is asked for where its answer is known."""
-    recall, request = course.call.recall, course.call.request
-    if recall is None or not isinstance(request, ChatRequest):
+    cache, request = course.call.cache, course.call.request
+    if cache is None or not isinstance(request, ChatRequest):
         return course.run()
-    return recall.answered(request, course.run(), stream=course.call.stream)
+    return cache.answered(request, course.run(), stream=course.call.stream)
 
 
 class Course:

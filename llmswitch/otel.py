@@ -166,7 +166,7 @@ class _Watch:
         telemetry.duration.record(took, {**common, **outcome}, inside)
         if first is not None:
             telemetry.first_chunk.record(first, common, inside)
-        if isinstance(reply, (ChatReply, EmbedReply)):
+        if isinstance(reply, EmbedReply) or (isinstance(reply, ChatReply) and not reply.from_cache):
             for kind, tokens in (("input", reply.usage.input_tokens), ("output", reply.usage.output_tokens)):
                 if tokens is not None:
                     telemetry.tokens.record(tokens, {**common, "gen_ai.token.type": kind}, inside)
@@ -229,6 +229,8 @@ def _asked(call: Call) -> _Attributes:
 def _answered(reply: Reply | None) -> _Attributes:
     if not isinstance(reply, (ChatReply, EmbedReply)):
         return {}
+    if isinstance(reply, ChatReply) and reply.from_cache:
+        return {"llmswitch.from_cache": True, "gen_ai.response.finish_reasons": [reply.finish_reason]}
     said: dict[str, Any] = {
         "gen_ai.usage.input_tokens": reply.usage.input_tokens,
         "gen_ai.usage.output_tokens": reply.usage.output_tokens,

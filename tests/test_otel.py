@@ -79,6 +79,7 @@ class Seen:
         able: dict | None = None,
         vendor: type = FakeVendor,
         content: bool | None = None,
+        more: dict | None = None,
     ) -> None:
         def answer(request: httpx.Request) -> httpx.Response:
             if status is not None and request.url.host == "a.local":
@@ -97,6 +98,7 @@ class Seen:
             "providers": {name: {**provider, "base_url": f"http://{name}.local/v1"} for name in "ab"},
             "chains": {"c": {"targets": ["a:m", "b:m"]}},
             "default": "c",
+            **(more or {}),
         }
         self.client = kind.from_config(config, http_client=vendor(answer), hooks=hooks)
 
@@ -378,6 +380,19 @@ def test_the_gateway_makes_spans_beside_its_own_metrics(monkeypatch):
     asyncio.run(gateway.client.chat("Hi"))
     assert ["attempt a:m", "chat m"] == sorted(seen.spans())
     assert 1 == gateway.watch.registry.get_sample_value("llmswitch_attempts_total", {"target": "a:m", "outcome": "ok"})
+
+
+def test_an_answer_from_the_cache_spends_no_tokens():
+    """The span says where it is from; the tokens were counted when the vendor was asked, and are not counted again."""
+    seen = Seen(more={"cache": {"kind": "memory"}})
+    seen.client.chat("Hi", cache=True)
+    before = seen.metrics()["gen_ai.client.token.usage"]
+    seen.client.chat("Hi", cache=True)
+    span = seen._spans.get_finished_spans()[-1]
+    assert span.attributes["llmswitch.from_cache"]
+    assert 0 == span.attributes["llmswitch.attempts"]
+    assert "gen_ai.usage.input_tokens" not in span.attributes
+    assert [each.count for each in before] == [each.count for each in seen.metrics()["gen_ai.client.token.usage"]]
 
 
 def test_what_is_not_installed_is_said_before_any_call(monkeypatch):

@@ -73,12 +73,16 @@ def sync() -> None:
         extra={"zhipu": {"do_sample": False}},
         degrade=True,
         prefill=False,
+        cache=True,
     )
+    kept: bool = reply.from_cache
     text: str = reply.text + reply.reasoning + reply.finish_reason
     tokens: int | None = reply.usage.input_tokens
     stitched: bool = reply.stitched
     ok: list[bool] = [attempt.ok for attempt in reply.attempts]
-    print(text, tokens, ok, stitched, reply.cost, reply.provider, reply.model, reply.warnings, reply.id, reply.raw)
+    print(
+        text, tokens, ok, stitched, kept, reply.cost, reply.provider, reply.model, reply.warnings, reply.id, reply.raw
+    )
     with client.stream("Tell me a story") as stream:
         for event in stream:
             match event:
@@ -101,11 +105,13 @@ def sync() -> None:
         print(error.partial, error.incomplete_tool_calls)
     except AllTargetsFailed as error:
         print([each.target for each in error.exceptions], error.retry_after)
+    client.clear_cache()
     client.close()
 
 
 async def asynchronous() -> None:
     async with AsyncClient(["openai:gpt-5", "zhipu:glm-4.6"]) as client:
+        await client.clear_cache()
         plan: Plan = await client.explain("Say hello")
         print(plan.targets)
         reply: ChatReply = await client.chat("…", model="fast", max_tokens=5)
