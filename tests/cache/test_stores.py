@@ -367,6 +367,6 @@ def test_a_wrong_cache_is_said_when_the_client_is_made(more: Any, said: str):
 
 def test_a_found_file_says_not_where_answers_are_written():
     """It may have come with somebody else's repository."""
-    for cache in ({"kind": "disk", "path": "/tmp/x"}, {"kind": "redis", "url": {"command": ["x"]}}):
+    for cache in ({"kind": "disk", "path": "/x"}, {"kind": "redis", "url": {"command": ["x"]}}):
         with pytest.raises(ConfigError, match="this file was found, not named"):
             Loaded.from_mapping({"cache": cache}, trusted=False)
