@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
 from ._bare import bare
-from ._deadline import inherited, is_span
 from ._errors import CapabilityMismatch, ClientClosed, InvalidRequest, LLMSwitchError
 
 # What a client is made of is loaded by the first one that is made, not by the import of llmswitch.
 if TYPE_CHECKING:
     from ._allowance_state import AllowanceState
     from ._bulk import BatchRequest, Bulk
-    from ._cache import CacheUse
     from ._call import Call
-    from ._chain import Chain
     from ._config import HTTPConfig
     from ._config_file import Loaded
     from ._counting import TokenCount
@@ -26,7 +22,6 @@ if TYPE_CHECKING:
     from ._health import TargetHealth
     from ._hooks import Hooks
     from ._messages import Message
-    from ._operation import Operation, Request
     from ._planning import Planning
     from ._request import ChatOptions
     from ._wire import Exchange
@@ -89,12 +84,12 @@ class BaseClient(ABC):
         hooks: Hooks | None,
     ) -> None:
         from ._between_calls import cache_of, health_of, sessions_of, spending_of
+        from ._calls import Calls, seconds_of
         from ._counting import TokenRatios
         from ._exchange import exchange
         from ._setup import Setup
         from ._telemetry import hooks_of
 
-        self._timeout = _seconds(timeout)
         self._exchange: Callable[[Call], Exchange] = exchange
         self._health = health_of(loaded)
         self._allowances, self._grants = spending_of(loaded)
@@ -106,6 +101,17 @@ class BaseClient(ABC):
         self._setup = Setup(loaded, model)
         self._setup.check()
         self._drill = self._setup.drill()
+        self._calls = Calls(
+            self._setup,
+            seconds_of(timeout),
+            health=self._health,
+            hooks=self._hooks,
+            allowances=self._allowances,
+            grants=self._grants,
+            sessions=self._sessions,
+            cache=self._cache,
+            ratios=self._ratios,
+        )
         self._connect(http_client, loaded.config.http)
 
     @abstractmethod
@@ -222,42 +228,10 @@ class BaseClient(ABC):
         return [*shown, *(self._grants.show() if self._grants is not None else ())]
 
     def _call(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Call:
-        """
-        The call, checked: whatever is wrong with it is said before a byte is sent.
-
-        What it raises comes without the frames that looked at it, for they hold the prompt.
-        """
         try:
-            return self._checked(messages, options, stream=stream)
-        except LLMSwitchError as problem:
-            wrong = problem
+            return self._calls.chat(messages, options, stream=stream, drill=self.drilled)
         finally:
             del messages, options
-        raise bare(wrong, ())
-
-    def _checked(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Call:
-        from ._operation import CHAT
-        from ._request import ChatRequest, read_session
-
-        given: dict[str, Any] = dict(options)
-        chain = self._setup.chain(given.pop("model", None))
-        timeout, tags, session, cache = (given.pop(name, None) for name in ("timeout", "tags", "session", "cache"))
-        if given.get("degrade") is None:
-            given["degrade"] = chain.degrade
-        call = self._new_call(chain, ChatRequest.read(messages, **given), CHAT, timeout, tags, stream=stream)
-        call.session, call.sessions = read_session(session), self._sessions
-        call.cache = self._cache_use(cache, call)
-        return call
-
-    def _cache_use(self, wanted: object, call: Call) -> CacheUse | None:
-        """How the call uses the cache, if it does; a drill is to ask the vendors. Raises `InvalidRequest`."""
-        if wanted is not None and not isinstance(wanted, bool):
-            raise InvalidRequest("cache must be True or False", field="cache")
-        if wanted and self._cache is None:
-            raise InvalidRequest("cache=True needs a [cache] with its kind in the configuration", field="cache")
-        if self._cache is None or call.drill is not None or not (call.chain.cache if wanted is None else wanted):
-            return None
-        return self._cache.use(call.chain, call.tags)
 
     def _planned(self, messages: Messages, options: ChatOptions, *, stream: bool) -> Planning:
         """The plan of the call, on its way."""
@@ -266,82 +240,19 @@ class BaseClient(ABC):
         return planned(self._call(messages, options, stream=stream), self._setup.followed(options.get("model")))
 
     def _embed_call(self, texts: str | Sequence[str], options: EmbedOptions) -> Call:
-        """The same for vectors, whose chain has to be of one model."""
-        from ._embedding import EmbedRequest, check_one_model
-        from ._operation import EMBED
-
         try:
-            given: dict[str, Any] = dict(options)
-            chain = self._setup.chain(given.pop("model", None))
-            timeout, tags = given.pop("timeout", None), given.pop("tags", None)
-            if not given.pop("same_model", None):
-                check_one_model(chain.targets)
-            return self._new_call(chain, EmbedRequest.read(texts, **given), EMBED, timeout, tags, stream=False)
-        except LLMSwitchError as problem:
-            wrong = problem
+            return self._calls.embed(texts, options, drill=self.drilled)
         finally:
             del texts, options
-        raise bare(wrong, ())
 
     def _count_call(self, messages: Messages, options: ChatOptions) -> tuple[Call | None, TokenCount]:
-        """
-        The call that asks the vendor, where he counts; and the estimate.
-
-        It is one of the first target alone, for another model counts differently. What comes of it says nothing of the
-        target's health: counting has addresses and limits of its own.
-        """
-        from ._health import Health
-        from ._operation import COUNT
-        from ._request import ChatRequest
-
-        call = self._call(messages, options, stream=False)
-        target = call.chain.targets[0]
-        request = call.request.overridden(target.settings)
-        assert isinstance(request, ChatRequest)
-        estimate = self._ratios.estimate(target.provider, target.model, request)
-        if not target.adapter.capabilities.token_counting:
-            return None, estimate
-        call.chain = replace(call.chain, targets=(target,), groups=())
-        call.operation, call.health, call.allowances, call.grants = COUNT, Health(), None, None
-        call.cache = None
-        return call, estimate
-
-    def _new_call(
-        self, chain: Chain, request: Request, operation: Operation, timeout: Any, tags: Any, *, stream: bool
-    ) -> Call:
-        from ._call import Call
-        from ._request import read_tags
-
-        self._setup.check_extra(request.extra)
-        seconds = _seconds(timeout)
-        if seconds is None and chain.policy.total is None:
-            seconds = self._timeout
-        return Call(
-            chain,
-            request,
-            stream,
-            seconds,
-            inherited(),
-            health=self._health,
-            hooks=self._hooks,
-            drill=self.drilled,
-            allowances=self._allowances,
-            grants=self._grants,
-            tags=read_tags(tags),
-            operation=operation,
-            ratios=self._ratios,
-        )
+        try:
+            return self._calls.count(messages, options, drill=self.drilled)
+        finally:
+            del messages, options
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._source})"
-
-
-def _seconds(timeout: float | None) -> float | None:
-    if timeout is None:
-        return None
-    if not is_span(timeout):
-        raise InvalidRequest("timeout must be a number of seconds greater than 0", field="timeout")
-    return float(timeout)
 
 
 def after_count(problem: LLMSwitchError, estimate: TokenCount) -> TokenCount:

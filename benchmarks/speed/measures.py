@@ -28,7 +28,7 @@ class Measure:
 MEASURES = (
     Measure("sync", "sync call", "whole", "call", 200, 3, (1.1, 0.6)),
     Measure("async", "async call", "whole", "acall", 200, 3, (0.9, 0.5)),
-    Measure("in-flight", "100 in flight", "whole", "acall", 4, 1, (0.8, 0.2)),
+    Measure("in-flight", "100 in flight", "whole", "acall", 12, 1, (0.8, 0.2)),
     Measure("burst-sync", "chunk, burst, sync", "burst", "stream", 3, 1, (0.9, 0.4)),
     Measure("burst-async", "chunk, burst, async", "burst", "astream", 3, 1, (0.9, 0.4)),
     Measure("burst-many", "chunk, burst, 50 streams", "burst", "astream", 1, 0, (0.9, 0.4)),

@@ -18,7 +18,12 @@ def config(url: str, engine: str, *others: str) -> dict[str, Any]:
     """One target of the Chat Completions dialect, or a chain of several."""
     os.environ["LLMSWITCH_BENCHMARK_KEY"] = KEY
     providers = {
-        f"t{number}": {"dialect": "openai", "base_url": f"{each}/v1", "api_key": {"env": "LLMSWITCH_BENCHMARK_KEY"}}
+        f"t{number}": {
+            "dialect": "openai",
+            "base_url": f"{each}/v1",
+            "api_key": {"env": "LLMSWITCH_BENCHMARK_KEY"},
+            "max_in_flight": 2000,
+        }
         for number, each in enumerate((url, *others), 1)
     }
     chain = {"targets": [f"{name}:{MODEL}" for name in providers]}
