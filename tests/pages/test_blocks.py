@@ -39,7 +39,7 @@ SAYS: Mapping[str, tuple[str, ...]] = {
     "docs/rehearse.md": ("['Arrears', 'ConnectFailed']\n",),
     "docs/errors.md": ("Arrears never always ('account',) 20.0",),
 }
-LANGUAGES = {"python", "toml", "sh", "console", "json", "yaml", "text"}
+LANGUAGES = {"python", "toml", "sh", "console", "json", "yaml", "text", "js"}
 OF_PROVIDERS = {page for page in PAGES if page.startswith("docs/providers/")}
 ENGLISH = [page for page in PAGES if not page.endswith(".zh.md")]
 
