@@ -9,29 +9,21 @@ from typing import Any
 from .._async_network import AsyncBackend, AsyncStream
 from .answer import Answer
 from .request import Request
-from .transport import READ_BYTES, Idle
+from .transport import READ_BYTES, Begun, Idle
 
 __all__ = ["AsyncResponse", "AsyncTransport"]
 
 
-class AsyncResponse:
-    """An answer that has begun. Iterate over `stream` for its body, then close it."""
+class AsyncResponse(Begun):
+    """Iterate over `stream` for the body, then close it."""
 
-    def __init__(self, idle: Idle, request: Request, stream: AsyncStream, answer: Answer) -> None:
-        self._idle, self._request, self._connection, self.answer = idle, request, stream, answer
-        self.status_code = answer.status
-        self.headers = answer
-        self.extensions = {"network_stream": stream}
-        self.stream = _Body(answer, stream, request.read)
+    @property
+    def stream(self) -> AsyncIterator[bytes]:
+        return _Body(self.answer, self._connection, self._request.read)
 
     async def aclose(self) -> None:
-        """Let go of the connection, which is kept where the answer was read to its end."""
-        answer = self.answer
-        if answer.whole and answer.kept and not answer.unread and not self._connection.closed:
-            spent = self._idle.give(self._request.origin, self._connection)
-        else:
-            spent = [self._connection]
-        for stream in spent:
+        """Let go of the connection."""
+        for stream in self.leave():
             stream.close()
 
 

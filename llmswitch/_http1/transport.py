@@ -12,7 +12,7 @@ from .._network import Backend, Stream
 from .answer import Answer
 from .request import Origin, Request
 
-__all__ = ["Idle", "Response", "Transport"]
+__all__ = ["Begun", "Idle", "Response", "Transport"]
 
 READ_BYTES = 65_536
 
@@ -62,15 +62,29 @@ class Idle:
             return kept
 
 
-class Response:
-    """An answer that has begun. Iterate over `stream` for its body, then close it."""
+class Begun:
+    """An answer that has begun, and the connection that it comes by."""
 
-    def __init__(self, idle: Idle, request: Request, stream: Stream, answer: Answer) -> None:
+    def __init__(self, idle: Idle, request: Request, stream: Any, answer: Answer) -> None:
         self._idle, self._request, self._connection, self.answer = idle, request, stream, answer
         self.status_code = answer.status
         self.headers = answer
         self.extensions = {"network_stream": stream}
-        self.stream = self._body()
+
+    def leave(self) -> list[Any]:
+        """Keep the connection, where the answer was read to its end; those that are to be closed."""
+        answer = self.answer
+        if answer.whole and answer.kept and not answer.unread and not self._connection.closed:
+            return self._idle.give(self._request.origin, self._connection)
+        return [self._connection]
+
+
+class Response(Begun):
+    """Iterate over `stream` for the body, then close it."""
+
+    @property
+    def stream(self) -> Iterator[bytes]:
+        return self._body()
 
     def _body(self) -> Iterator[bytes]:
         answer, connection, seconds = self.answer, self._connection, self._request.read
@@ -84,13 +98,8 @@ class Response:
                 answer.feed(connection.read(READ_BYTES, seconds))
 
     def close(self) -> None:
-        """Let go of the connection, which is kept where the answer was read to its end."""
-        answer = self.answer
-        if answer.whole and answer.kept and not answer.unread and not self._connection.closed:
-            spent = self._idle.give(self._request.origin, self._connection)
-        else:
-            spent = [self._connection]
-        for stream in spent:
+        """Let go of the connection."""
+        for stream in self.leave():
             stream.close()
 
 

@@ -55,32 +55,10 @@ def _bench(way: Way) -> Iterator[Bench]:
         watchdog.cancel()
 
 
-_EVERY_DAY = ("sync-whole", "async-stream")
-_FOUR = [pytest.param(way, marks=() if str(way) in _EVERY_DAY else pytest.mark.slow) for way in WAYS]
-
-
-@pytest.fixture(params=_FOUR, ids=str)
+@pytest.fixture(params=WAYS, ids=str)
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    """Sync and whole, async and streamed; with the slow tests also the other two."""
+    """Sync and async, whole and streamed."""
     yield from _bench(request.param)
-
-
-@pytest.fixture
-def corner(bench: Bench) -> Bench:
-    """The same for long tables, of which each row goes one of the two ways every day."""
-    return bench
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every second row of a long table is sync every day, the others are async."""
-    rows: dict[str, int] = {}
-    for item in items:
-        if isinstance(item, pytest.Function) and "corner" in item.fixturenames:
-            way = str(item.callspec.params["bench"])
-            row = rows.setdefault(item.nodeid.replace(way, ""), len(rows))
-            if way != _EVERY_DAY[row % 2]:
-                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(params=[way for way in WAYS if way.stream], ids=str)
@@ -93,3 +71,25 @@ def streaming(request: pytest.FixtureRequest) -> Iterator[Bench]:
 def whole(request: pytest.FixtureRequest) -> Iterator[Bench]:
     """Sync and async, in one piece."""
     yield from _bench(request.param)
+
+
+_EVERY_DAY = {
+    "bench": ("sync-whole", "async-stream"),
+    "streaming": ("sync-stream", "async-stream"),
+    "whole": ("sync-whole", "async-whole"),
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every day each row goes one way, every second one sync and the others async; the slow tests go all ways."""
+    rows: dict[str, int] = {}
+    for item in items:
+        if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+            continue
+        for fixture, ways in _EVERY_DAY.items():
+            if fixture in item.callspec.params:
+                way = str(item.callspec.params[fixture])
+                row = rows.setdefault(item.nodeid.replace(way, ""), len(rows))
+                if way != ways[row % 2]:
+                    item.add_marker(pytest.mark.slow)

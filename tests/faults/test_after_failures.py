@@ -35,13 +35,13 @@ COOLING: dict[str, tuple[int, JSON | str, Any]] = {
 
 @pytest.mark.parametrize(("status", "body", "headers"), COOLING.values(), ids=COOLING)
 def test_rows_66_and_70_to_74_no_packet_to_who_is_out(
-    corner: Bench, status: int, body: JSON | str, headers: Any
+    bench: Bench, status: int, body: JSON | str, headers: Any
 ) -> None:
     """After a fact that lasts, the next call goes to T2 without a packet to T1."""
-    outcome = corner.ask(refusing(status, body, headers))
+    outcome = bench.ask(refusing(status, body, headers))
     assert 2 == len(outcome.attempts)
     for _ in range(3):
-        again(corner, expected=1)
+        again(bench, expected=1)
 
 
 @pytest.mark.parametrize(

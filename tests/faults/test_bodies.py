@@ -69,10 +69,10 @@ def test_row_56_is_said(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "headers", [{"content-type": "text/html; charset=utf-8"}, {"content-type": "application/json"}, {}, SSE_TYPE]
 )
-def test_row_57_a_page_with_200(corner: Bench, headers: dict[str, str]) -> None:
+def test_row_57_a_page_with_200(bench: Bench, headers: dict[str, str]) -> None:
     """A page in place of an answer, whatever it calls itself, is `MalformedResponse`, and is hardly quoted."""
-    outcome = corner.ask(answer(PAGE, headers))
-    corner.moved(outcome, "MalformedResponse", billed=True, closed=False)
+    outcome = bench.ask(answer(PAGE, headers))
+    bench.moved(outcome, "MalformedResponse", billed=True, closed=False)
     assert "CANARY-page" not in repr(outcome.attempts)
     assert len(outcome.attempts[0].message or "") <= 400
 
@@ -105,9 +105,9 @@ DISGUISED: list[tuple[JSON, str]] = [
 
 
 @pytest.mark.parametrize(("body", "error"), DISGUISED, ids=[json.dumps(body)[:50] for body, _ in DISGUISED])
-def test_row_59_an_error_with_200(corner: Bench, body: JSON, error: str) -> None:
+def test_row_59_an_error_with_200(bench: Bench, body: JSON, error: str) -> None:
     """An error under a 200 is classified by its code and its words, as the same error with a status of its own is."""
-    corner.moved(corner.ask(answer(body)), error, billed=None, closed=False)
+    bench.moved(bench.ask(answer(body)), error, billed=None, closed=False)
 
 
 # Nothing, and half of something
@@ -118,17 +118,17 @@ def test_row_59_an_error_with_200(corner: Bench, body: JSON, error: str) -> None
     [(200, JSON_TYPE), (200, {}), (200, SSE_TYPE), (204, {}), (202, JSON_TYPE), (205, {})],
     ids=["json", "no-type", "stream", "204", "202", "205"],
 )
-def test_row_60_an_empty_body(corner: Bench, status: int, headers: dict[str, str]) -> None:
+def test_row_60_an_empty_body(bench: Bench, status: int, headers: dict[str, str]) -> None:
     """Nothing at all is `MalformedResponse`, whatever the status and the type."""
-    corner.moved(corner.ask(answer(b"", headers, status)), "MalformedResponse", billed=True, closed=False)
+    bench.moved(bench.ask(answer(b"", headers, status)), "MalformedResponse", billed=True, closed=False)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
-def test_row_61_cut_json(corner: Bench, share: float) -> None:
+def test_row_61_cut_json(bench: Bench, share: float) -> None:
     """JSON that stops in the middle of a body that is as long as it says is `MalformedResponse`."""
     body = json.dumps(completion("a" * 500))
     sent = body[: int(len(body) * share)]
-    corner.moved(corner.ask(answer(sent)), "MalformedResponse", billed=True, closed=False)
+    bench.moved(bench.ask(answer(sent)), "MalformedResponse", billed=True, closed=False)
 
 
 def test_row_62_a_length_that_is_too_long(whole: Bench) -> None:
@@ -188,9 +188,9 @@ NO_JSON = {
 
 
 @pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON)
-def test_row_63_json_that_is_none(corner: Bench, body: str) -> None:
+def test_row_63_json_that_is_none(bench: Bench, body: str) -> None:
     """What is not JSON, or JSON that no reader can hold, is `MalformedResponse` and nothing worse."""
-    corner.moved(corner.ask(answer(body)), "MalformedResponse", billed=True, closed=False)
+    bench.moved(bench.ask(answer(body)), "MalformedResponse", billed=True, closed=False)
 
 
 EVENTS = {name: body for name, body in NO_JSON.items() if "\n" not in body and name != "list"}
@@ -223,14 +223,14 @@ def test_row_63_a_refusal_without_bottom(whole: Bench, around: str, nested: str)
 
 @pytest.mark.parametrize("nested", NESTED, ids=len)
 @pytest.mark.parametrize("spice", ["", r"\ud800"], ids=["plain", "surrogate"])
-def test_row_63_an_answer_with_something_deep_in_it(corner: Bench, nested: str, spice: str) -> None:
+def test_row_63_an_answer_with_something_deep_in_it(bench: Bench, nested: str, spice: str) -> None:
     """So may a field of an answer that nobody reads; it is an answer, or malformed, and nothing else."""
     body = json.dumps({**completion("x@"), "extra": 0})[:-2] + nested + "}"
-    if corner.way.stream:
+    if bench.way.stream:
         chunk = json.dumps(delta({"content": "x@"}, extra=0))[:-2] + nested + "}"
-        outcome = corner.ask([ReadRequest(), Send(sse([chunk.replace("@", spice), STOP, DONE]))])
+        outcome = bench.ask([ReadRequest(), Send(sse([chunk.replace("@", spice), STOP, DONE]))])
     else:
-        outcome = corner.ask(answer(body.replace("@", spice)))
+        outcome = bench.ask(answer(body.replace("@", spice)))
     assert outcome.attempts[0].error in (None, "MalformedResponse")
 
 
@@ -262,9 +262,9 @@ LACKING: dict[str, JSON] = {
 
 
 @pytest.mark.parametrize("body", LACKING.values(), ids=LACKING)
-def test_row_64_no_answer_in_it(corner: Bench, body: JSON) -> None:
+def test_row_64_no_answer_in_it(bench: Bench, body: JSON) -> None:
     """An answer without a message is none."""
-    corner.moved(corner.ask(answer(body)), "MalformedResponse", billed=True, closed=False)
+    bench.moved(bench.ask(answer(body)), "MalformedResponse", billed=True, closed=False)
 
 
 def test_row_64_a_refusal_of_the_model(bench: Bench) -> None:

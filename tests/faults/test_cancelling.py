@@ -398,10 +398,10 @@ HANGING: dict[str, Script] = {
 
 
 @pytest.mark.parametrize("where", HANGING)
-def test_row_102_a_short_deadline(corner: Bench, where: str) -> None:
+def test_row_102_a_short_deadline(bench: Bench, where: str) -> None:
     """Where the caller's own time is short, the first target does not get all of it."""
-    outcome = corner.ask(HANGING[where], options={"timeout": 0.5})
-    corner.moved(outcome, "FirstTokenTimeout", billed=True, within=0.5)
+    outcome = bench.ask(HANGING[where], options={"timeout": 0.5})
+    bench.moved(outcome, "FirstTokenTimeout", billed=True, within=0.5)
     assert outcome.seconds >= 0.25
 
 

@@ -70,20 +70,20 @@ def close_during(bench: Bench, after: float = 0.1) -> tuple[LLMSwitchError, floa
 
 
 @pytest.mark.parametrize("where", WAITS)
-def test_row_96_a_call_in_flight(corner: Bench, where: str) -> None:
+def test_row_96_a_call_in_flight(bench: Bench, where: str) -> None:
     """It ends as `ClientClosed` at once; nobody else is asked, no target is blamed, and the client can be used on."""
-    corner.open(WAITS[where], answering("from T1"))
-    error, took = close_during(corner)
+    bench.open(WAITS[where], answering("from T1"))
+    error, took = close_during(bench)
     assert isinstance(error, ClientClosed), repr(error)
     assert "closed" in str(error)
     assert ["t1:m"] == [attempt.target for attempt in error.attempts]
     assert took < 0.5
-    assert [] == corner.t2.requests
-    assert {"ok"} == {shown.state for shown in corner.client.health()}
-    assert [0, 0] == [shown.in_flight for shown in corner.client.health()]
-    corner.settle()
-    assert corner.t1.wait_closed()
-    assert "from T1" == corner.ask().text
+    assert [] == bench.t2.requests
+    assert {"ok"} == {shown.state for shown in bench.client.health()}
+    assert [0, 0] == [shown.in_flight for shown in bench.client.health()]
+    bench.settle()
+    assert bench.t1.wait_closed()
+    assert "from T1" == bench.ask().text
 
 
 @only_on_linux

@@ -231,9 +231,9 @@ def test_row_6_a_good_certificate(bench: Bench, authority: trustme.CA, ca_file: 
 
 
 @pytest.mark.parametrize("fault", ["expired", "self-signed", "wrong-host", "usual-roots"])
-def test_row_6_a_certificate_not_to_be_trusted(corner: Bench, authority: trustme.CA, ca_file: str, fault: str) -> None:
+def test_row_6_a_certificate_not_to_be_trusted(bench: Bench, authority: trustme.CA, ca_file: str, fault: str) -> None:
     """A certificate that is expired, of an unknown authority or for another host is `TLSInvalid`, with one try."""
-    corner.ca_file = None if fault == "usual-roots" else ca_file
+    bench.ca_file = None if fault == "usual-roots" else ca_file
     past = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     context = {
         "expired": lambda: certified(authority, not_after=past, not_before=past - dt.timedelta(days=1)),
@@ -241,9 +241,9 @@ def test_row_6_a_certificate_not_to_be_trusted(corner: Bench, authority: trustme
         "wrong-host": lambda: certified(authority, "api.example.org"),
         "usual-roots": lambda: certified(authority),
     }[fault]()
-    outcome = corner.ask(answering(), tls=context)
-    corner.moved(outcome, "TLSInvalid", billed=False)
-    assert (1, []) == (corner.t1.accepted, corner.t1.requests)
+    outcome = bench.ask(answering(), tls=context)
+    bench.moved(outcome, "TLSInvalid", billed=False)
+    assert (1, []) == (bench.t1.accepted, bench.t1.requests)
 
 
 def test_row_6_alone_it_is_raised(bench: Bench, authority: trustme.CA, ca_file: str) -> None:
@@ -254,9 +254,9 @@ def test_row_6_alone_it_is_raised(bench: Bench, authority: trustme.CA, ca_file: 
 
 
 @pytest.mark.parametrize("fault", ["stall", "plain-http", "closes", "TLS-1.1"])
-def test_row_7_a_broken_handshake(corner: Bench, authority: trustme.CA, ca_file: str, fault: str) -> None:
+def test_row_7_a_broken_handshake(bench: Bench, authority: trustme.CA, ca_file: str, fault: str) -> None:
     """A handshake that stalls, speaks plain HTTP or offers TLS 1.1 alone ends within the limit on connecting."""
-    corner.ca_file = ca_file
+    bench.ca_file = ca_file
     old = certified(authority)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -269,11 +269,11 @@ def test_row_7_a_broken_handshake(corner: Bench, authority: trustme.CA, ca_file:
         "closes": [],
         "TLS-1.1": [*answering()],
     }
-    t1 = corner.serve(scripts[fault] or [CloseAtOnce()], tls=old if fault == "TLS-1.1" else None)
-    corner.t1 = t1
+    t1 = bench.serve(scripts[fault] or [CloseAtOnce()], tls=old if fault == "TLS-1.1" else None)
+    bench.t1 = t1
     at = t1.url.replace("http:", "https:")
-    outcome = corner.ask(at=at, limits={**PATIENT, "connect_timeout": 0.3})
-    corner.moved(outcome, "ConnectFailed", "TLSInvalid", billed=False, within=2.0)
+    outcome = bench.ask(at=at, limits={**PATIENT, "connect_timeout": 0.3})
+    bench.moved(outcome, "ConnectFailed", "TLSInvalid", billed=False, within=2.0)
     assert [] == t1.requests
 
 
@@ -312,26 +312,26 @@ def shrink(bench: Bench, monkeypatch: pytest.MonkeyPatch, *, connections: int, s
 
 
 @pooled
-def test_row_15_no_connection_becomes_free(corner: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_15_no_connection_becomes_free(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that finds every connection in use waits for its limit, then says so; nobody else is asked or blamed."""
-    corner.open([ReadRequest(), Hang()])
-    shrink(corner, monkeypatch, connections=1, seconds=0.2)
-    with hogging(corner):
-        assert corner.t1.wait_for_requests(1)
-        outcome = corner.ask()
-        error = corner.raised(outcome, "LocalOverload", tries=len(outcome.attempts))
+    bench.open([ReadRequest(), Hang()])
+    shrink(bench, monkeypatch, connections=1, seconds=0.2)
+    with hogging(bench):
+        assert bench.t1.wait_for_requests(1)
+        outcome = bench.ask()
+        error = bench.raised(outcome, "LocalOverload", tries=len(outcome.attempts))
     assert not error.possibly_billed
     assert 0.2 <= outcome.seconds < 0.4, "the wait is bounded by the limit, not by a multiple of it"
 
 
 @pooled
-def test_row_15_the_wait_is_part_of_the_time_limit(corner: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_15_the_wait_is_part_of_the_time_limit(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting for a connection does not go on past the caller's own limit."""
-    corner.open([ReadRequest(), Hang()])
-    shrink(corner, monkeypatch, connections=1, seconds=1.0)
-    with hogging(corner):
-        assert corner.t1.wait_for_requests(1)
-        outcome = corner.ask(options={"timeout": 0.2})
+    bench.open([ReadRequest(), Hang()])
+    shrink(bench, monkeypatch, connections=1, seconds=1.0)
+    with hogging(bench):
+        assert bench.t1.wait_for_requests(1)
+        outcome = bench.ask(options={"timeout": 0.2})
     assert outcome.error is not None
     assert outcome.seconds < 0.8
 
@@ -419,12 +419,12 @@ PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "http
 
 
 @pytest.mark.parametrize("value", ["http://user:CANARY-pw@127.0.0.1:1", "://nonsense", "http://[::1:x"])
-def test_rows_17_and_18_proxies_of_the_environment(corner: Bench, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_rows_17_and_18_proxies_of_the_environment(bench: Bench, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     """A proxy that the environment names, dead or malformed, is not used: requests go straight to the vendor."""
     for name in PROXY_VARIABLES:
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("NO_PROXY", "10.0.0.0/8,::1,[fe80::1%eth0]:80,*.example.org,,")
-    outcome = corner.ask(answering("from T1"))
+    outcome = bench.ask(answering("from T1"))
     assert [("t1:m", None)] == outcome.trail
     assert "from T1" == outcome.text
 

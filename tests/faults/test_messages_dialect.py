@@ -241,17 +241,17 @@ def test_row_42_arguments_that_are_no_object(streaming: Bench, arguments: str) -
 
 
 @pytest.mark.parametrize("depth", [300, 1010, 5000])
-def test_rows_42_and_63_arguments_without_bottom(corner: Bench, depth: int) -> None:
+def test_rows_42_and_63_arguments_without_bottom(bench: Bench, depth: int) -> None:
     """Arguments nested however deeply raise nothing but errors of llmswitch."""
     nested = '{"a": %s}' % ("[" * depth + "]" * depth)
     block = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": "INPUT"}
-    if corner.way.stream:
+    if bench.way.stream:
         begin = event("content_block_start", index=0, content_block=block).replace(b'"INPUT"', nested.encode())
         sent = sse([START, begin, event("content_block_stop", index=0), reason("tool_use"), STOP])
     else:
         body = json.dumps(message(block, stop_reason="tool_use")).replace('"INPUT"', nested)
         sent = response(200, body, {"content-type": "application/json"})
-    outcome = corner.ask([ReadRequest(), Send(sent)], providers=DIALECT, options=TOOLS)
+    outcome = bench.ask([ReadRequest(), Send(sent)], providers=DIALECT, options=TOOLS)
     assert outcome.reply is not None or outcome.error is not None
 
 
@@ -289,10 +289,10 @@ NO_ANSWERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("body", NO_ANSWERS.values(), ids=NO_ANSWERS)
-def test_rows_57_and_60_to_61_and_63_to_64_no_answer(corner: Bench, body: Any) -> None:
+def test_rows_57_and_60_to_61_and_63_to_64_no_answer(bench: Bench, body: Any) -> None:
     """A body that holds no answer is `MalformedResponse`."""
     script = refusing(200, body, {"content-type": "application/json"})
-    corner.moved(corner.ask(script, providers=DIALECT), "MalformedResponse", billed=True, closed=False)
+    bench.moved(bench.ask(script, providers=DIALECT), "MalformedResponse", billed=True, closed=False)
 
 
 @pytest.mark.parametrize(("kind", "becomes"), ERRORS, ids=[kind for kind, _ in ERRORS])

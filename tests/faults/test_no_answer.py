@@ -109,10 +109,10 @@ def test_row_11_the_end_before_any_event(bench: Bench, end: Step) -> None:
 # Slow, and silent
 
 
-def test_row_12_headers_that_drip(corner: Bench) -> None:
+def test_row_12_headers_that_drip(bench: Bench) -> None:
     """Headers that come a byte at a time run into the limit, which no byte sets back."""
-    script = [ReadRequest(), SendSlowly(corner.head(), every=0.08)]
-    corner.moved(corner.ask(script, limits=IMPATIENT), "FirstTokenTimeout", billed=True, within=2.0)
+    script = [ReadRequest(), SendSlowly(bench.head(), every=0.08)]
+    bench.moved(bench.ask(script, limits=IMPATIENT), "FirstTokenTimeout", billed=True, within=2.0)
 
 
 def test_row_13_a_body_that_drips(whole: Bench) -> None:
@@ -129,29 +129,29 @@ def test_row_13_a_stream_that_drips_for_a_call_without(whole: Bench) -> None:
     whole.moved(whole.ask(script, limits=IMPATIENT), "FirstTokenTimeout", "StreamStalled", billed=True, within=2.0)
 
 
-def test_row_13_with_a_client_brought_along(corner: Bench) -> None:
+def test_row_13_with_a_client_brought_along(bench: Bench) -> None:
     """The limits hold for an HTTP client of the caller's own, too."""
     library = importlib.import_module(LIBRARY)
-    engine = library.Client(trust_env=False) if corner.way.sync else library.AsyncClient(trust_env=False)
-    beat = chunk(b": beat\n\n") if corner.way.stream else b" "
-    head = sse_head() if corner.way.stream else JSON_HEAD
+    engine = library.Client(trust_env=False) if bench.way.sync else library.AsyncClient(trust_env=False)
+    beat = chunk(b": beat\n\n") if bench.way.stream else b" "
+    head = sse_head() if bench.way.stream else JSON_HEAD
     script = [ReadRequest(), Send(head), SendSlowly(beat * 40, size=len(beat), every=0.05), Close()]
-    outcome = corner.ask(script, limits=IMPATIENT, http_client=engine)
-    if corner.way.sync:
+    outcome = bench.ask(script, limits=IMPATIENT, http_client=engine)
+    if bench.way.sync:
         engine.close()
     else:
-        corner.run(engine.aclose())
-    corner.moved(outcome, "FirstTokenTimeout", billed=True, within=2.0)
+        bench.run(engine.aclose())
+    bench.moved(outcome, "FirstTokenTimeout", billed=True, within=2.0)
 
 
 LONG = PROMPT + "x" * 8_000_000  # more than what the system keeps for a reader that is slow
 UNREAD = {**IMPATIENT, "timeout": 1.6, "first_token_timeout": 0.5}  # T2 has to read it within that
 
 
-def test_row_14_a_prompt_that_is_never_read(corner: Bench) -> None:
+def test_row_14_a_prompt_that_is_never_read(bench: Bench) -> None:
     """A server that does not read a long prompt does not hold the call past its time."""
-    outcome = corner.ask([NeverRead(2.0), Reset()], prompt=LONG, limits=UNREAD)
-    corner.moved(outcome, "NoResponse", "FirstTokenTimeout", billed=None, within=1.8, closed=False)
+    outcome = bench.ask([NeverRead(2.0), Reset()], prompt=LONG, limits=UNREAD)
+    bench.moved(outcome, "NoResponse", "FirstTokenTimeout", billed=None, within=1.8, closed=False)
 
 
 @pytest.mark.slow
@@ -191,9 +191,9 @@ def test_row_22_silence_after_the_headers(bench: Bench) -> None:
     bench.moved(bench.ask(script, limits=IMPATIENT), "FirstTokenTimeout", billed=True, within=2.0)
 
 
-def test_row_22_silence_before_the_headers(corner: Bench) -> None:
+def test_row_22_silence_before_the_headers(bench: Bench) -> None:
     """So is silence from the beginning."""
-    corner.moved(corner.ask([ReadRequest(), Hang()], limits=IMPATIENT), "FirstTokenTimeout", billed=True, within=2.0)
+    bench.moved(bench.ask([ReadRequest(), Hang()], limits=IMPATIENT), "FirstTokenTimeout", billed=True, within=2.0)
 
 
 @pytest.mark.parametrize(
@@ -251,16 +251,16 @@ def test_row_19_informational_answers(bench: Bench, early: bytes) -> None:
     assert "from T1" == outcome.text
 
 
-def test_row_19_informational_answers_alone(corner: Bench) -> None:
+def test_row_19_informational_answers_alone(bench: Bench) -> None:
     """Nothing but those, for ever, is no answer."""
-    outcome = corner.ask([ReadRequest(), SendForever(CONTINUE, every=0.02)], limits=IMPATIENT)
-    corner.moved(outcome, "FirstTokenTimeout", billed=True, within=2.0)
+    outcome = bench.ask([ReadRequest(), SendForever(CONTINUE, every=0.02)], limits=IMPATIENT)
+    bench.moved(outcome, "FirstTokenTimeout", billed=True, within=2.0)
 
 
-def test_row_19_switching_protocols(corner: Bench) -> None:
+def test_row_19_switching_protocols(bench: Bench) -> None:
     """101 was not asked for: `MalformedResponse`."""
     head = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
-    corner.moved(corner.ask([ReadRequest(), Send(head), Hang()], limits=IMPATIENT), "MalformedResponse", billed=True)
+    bench.moved(bench.ask([ReadRequest(), Send(head), Hang()], limits=IMPATIENT), "MalformedResponse", billed=True)
 
 
 HEADERS = {
@@ -271,10 +271,10 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("headers", HEADERS.values(), ids=HEADERS)
-def test_row_21_too_many_headers(corner: Bench, headers: dict[str, str]) -> None:
+def test_row_21_too_many_headers(bench: Bench, headers: dict[str, str]) -> None:
     """A head of more than 64 KiB, or of more than 1,000 headers, is `MalformedResponse`."""
-    sent = sse([text("x"), STOP, DONE], headers) if corner.way.stream else response(200, completion(), headers)
-    corner.moved(corner.ask([ReadRequest(), Send(sent)]), "MalformedResponse", billed=True)
+    sent = sse([text("x"), STOP, DONE], headers) if bench.way.stream else response(200, completion(), headers)
+    bench.moved(bench.ask([ReadRequest(), Send(sent)]), "MalformedResponse", billed=True)
 
 
 def test_row_21_headers_without_end(bench: Bench) -> None:
@@ -305,6 +305,6 @@ def test_row_21_many_headers(bench: Bench) -> None:
     ],
     ids=["ssh", "status-99", "bad-length", "bad-header", "bad-chunk", "two-lengths", "bytes", "html"],
 )
-def test_what_is_not_http(corner: Bench, sent: bytes) -> None:
+def test_what_is_not_http(bench: Bench, sent: bytes) -> None:
     """Beyond the rows: bytes that are not HTTP are `MalformedResponse`."""
-    corner.moved(corner.ask([ReadRequest(), Send(sent), Close()]), "MalformedResponse", "NoResponse", billed=True)
+    bench.moved(bench.ask([ReadRequest(), Send(sent), Close()]), "MalformedResponse", "NoResponse", billed=True)

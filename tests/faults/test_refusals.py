@@ -182,10 +182,10 @@ MOVING: list[tuple[int, JSON | str, str]] = [
 @pytest.mark.parametrize(
     ("status", "body", "kind"), MOVING, ids=[f"{status}-{kind}-{at}" for at, (status, _, kind) in enumerate(MOVING)]
 )
-def test_rows_70_to_75_and_79_what_moves_at_once(corner: Bench, status: int, body: JSON | str, kind: str) -> None:
+def test_rows_70_to_75_and_79_what_moves_at_once(bench: Bench, status: int, body: JSON | str, kind: str) -> None:
     """By code, by words or by status: each of these is another target's chance, after one try at this one."""
-    outcome = corner.ask(refusing(status, body))
-    corner.moved(outcome, kind, billed=False, closed=False)
+    outcome = bench.ask(refusing(status, body))
+    bench.moved(outcome, kind, billed=False, closed=False)
     assert status == outcome.attempts[0].status
     assert outcome.seconds < 1
 
@@ -226,9 +226,9 @@ RAISED = [
 
 
 @pytest.mark.parametrize(("status", "body", "kind"), RAISED, ids=[f"{row[0]}-{row[2]}" for row in RAISED])
-def test_rows_75_and_77_what_is_raised(corner: Bench, status: int, body: JSON | str, kind: str) -> None:
+def test_rows_75_and_77_what_is_raised(bench: Bench, status: int, body: JSON | str, kind: str) -> None:
     """What every target would refuse is raised after one attempt, and nobody else is sent the prompt."""
-    failed = corner.raised(corner.ask(refusing(status, body)), kind)
+    failed = bench.raised(bench.ask(refusing(status, body)), kind)
     assert (status, False) == (failed.status, failed.possibly_billed)
 
 
@@ -273,12 +273,12 @@ AGAIN = [408, 409, 425, 499, 500, 502, 504, 520, 521, 522, 523, 524]
 
 
 @pytest.mark.parametrize("status", AGAIN)
-def test_rows_78_and_79_one_more_try(corner: Bench, status: int) -> None:
+def test_rows_78_and_79_one_more_try(bench: Bench, status: int) -> None:
     """A failure that passes by itself is tried once more, within 50 ms, and then moves."""
-    outcome = corner.ask(refusing(status, error("internal")))
-    corner.moved(outcome, "ServerError", billed=None, tries=2, closed=False)
+    outcome = bench.ask(refusing(status, error("internal")))
+    bench.moved(outcome, "ServerError", billed=None, tries=2, closed=False)
     assert ["first", "retry", "fallback"] == [attempt.kind for attempt in outcome.attempts]
-    first, second = corner.t1.requests
+    first, second = bench.t1.requests
     assert second.time - first.time < 0.5
 
 
@@ -396,11 +396,11 @@ def moved_on(*locations: str, status: int = 308) -> Script:
 
 @pytest.mark.parametrize("status", [307, 308])
 @pytest.mark.parametrize("hops", [1, 3])
-def test_row_81_a_redirect_on_the_same_origin(corner: Bench, status: int, hops: int) -> None:
+def test_row_81_a_redirect_on_the_same_origin(bench: Bench, status: int, hops: int) -> None:
     """Where that is allowed, a 307 or 308 that stays at its origin is followed, with body and key, in one attempt."""
-    outcome = corner.ask(moved_on(*(f"/v2/{hop}?a=b" for hop in range(hops)), status=status), providers=FOLLOWING)
+    outcome = bench.ask(moved_on(*(f"/v2/{hop}?a=b" for hop in range(hops)), status=status), providers=FOLLOWING)
     assert ([("t1:m", None)], "from T1") == (outcome.trail, outcome.text)
-    sent = corner.t1.requests
+    sent = bench.t1.requests
     assert ["/chat/completions", *(f"/v2/{hop}?a=b" for hop in range(hops))] == [request.path for request in sent]
     assert 1 == len({(request.body, request.headers["authorization"]) for request in sent})
 

@@ -51,35 +51,35 @@ def timed(off: float) -> Script:
 
 
 @pytest.mark.parametrize("off", [600.0, -600.0, 86_400.0])
-def test_row_83_a_clock_that_is_off(corner: Bench, off: float) -> None:
+def test_row_83_a_clock_that_is_off(bench: Bench, off: float) -> None:
     """One repetition with the vendor's own time; the calls after it are signed by that at once."""
-    corner.open(timed(off), providers={"t1": TIMED})
-    first = corner.ask()
+    bench.open(timed(off), providers={"t1": TIMED})
+    first = bench.ask()
     assert [("t1:m", "AuthInvalid"), ("t1:m", None)] == first.trail
     assert "clock" in (first.attempts[0].message or "")
-    assert [("t1:m", None)] == corner.ask().trail
+    assert [("t1:m", None)] == bench.ask().trail
 
 
-def test_row_83_a_clock_is_no_excuse_for_a_wrong_key(corner: Bench) -> None:
+def test_row_83_a_clock_is_no_excuse_for_a_wrong_key(bench: Bench) -> None:
     """Refused by the vendor's own time too: AuthInvalid that names the skew, and the account is out."""
 
     def refuse(request: Received) -> bytes:
         headers = {"date": formatdate(time.time() + 600, usegmt=True), "content-type": "application/json"}
         return response(401, {"error": {"message": "no such key"}}, headers)
 
-    corner.open([ReadRequest(), Respond(refuse)], providers={"t1": TIMED})
-    outcome = corner.ask()
-    corner.moved(outcome, "AuthInvalid", billed=False, tries=2, closed=False)
+    bench.open([ReadRequest(), Respond(refuse)], providers={"t1": TIMED})
+    outcome = bench.ask()
+    bench.moved(outcome, "AuthInvalid", billed=False, tries=2, closed=False)
     assert re.search("clock of this machine is off by -(599|600) s", outcome.attempts[1].message or "")
-    assert [("t1:m", "AuthInvalid"), ("t2:m", None)] == corner.ask().trail
-    assert 2 == len(corner.t1.requests)
+    assert [("t1:m", "AuthInvalid"), ("t2:m", None)] == bench.ask().trail
+    assert 2 == len(bench.t1.requests)
 
 
-def test_row_83_a_right_clock_is_not_touched(corner: Bench) -> None:
+def test_row_83_a_right_clock_is_not_touched(bench: Bench) -> None:
     """401 with a Date that agrees with ours is not repeated."""
     refusal = response(401, {"error": {"message": "no"}}, {"date": formatdate(usegmt=True)})
-    corner.open([ReadRequest(), Respond(lambda _: refusal)], providers={"t1": TIMED})
-    corner.moved(corner.ask(), "AuthInvalid", billed=False, closed=False)
+    bench.open([ReadRequest(), Respond(lambda _: refusal)], providers={"t1": TIMED})
+    bench.moved(bench.ask(), "AuthInvalid", billed=False, closed=False)
 
 
 class Vendor:
@@ -149,22 +149,22 @@ def test_row_84_one_token_for_all(whole: Bench, calls: int) -> None:
     assert TOKEN not in repr([each.attempts for each in done])
 
 
-def test_row_84_a_token_that_ended_early(corner: Bench) -> None:
+def test_row_84_a_token_that_ended_early(bench: Bench) -> None:
     """A 401 in spite of a token that should hold: one new token, one repetition."""
     vendor = Vendor()
-    corner.open(vendor.script, providers={"t1": FETCHED})
-    assert [("t1:m", None)] == corner.ask().trail
+    bench.open(vendor.script, providers={"t1": FETCHED})
+    assert [("t1:m", None)] == bench.ask().trail
     vendor.given += 1  # the vendor takes the old one no longer
-    assert [("t1:m", "AuthInvalid"), ("t1:m", None)] == corner.ask().trail
-    assert [("t1:m", None)] == corner.ask().trail
+    assert [("t1:m", "AuthInvalid"), ("t1:m", None)] == bench.ask().trail
+    assert [("t1:m", None)] == bench.ask().trail
 
 
-def test_row_84_a_token_that_has_ended(corner: Bench) -> None:
+def test_row_84_a_token_that_has_ended(bench: Bench) -> None:
     """A token is replaced when its time is over, before anything is sent with it."""
     vendor = Vendor(seconds=0.0)
-    corner.open(vendor.script, providers={"t1": FETCHED})
+    bench.open(vendor.script, providers={"t1": FETCHED})
     for number in (1, 2):
-        assert [("t1:m", None)] == corner.ask().trail
+        assert [("t1:m", None)] == bench.ask().trail
         assert number == vendor.given
 
 
@@ -180,23 +180,23 @@ def test_row_84_no_token(whole: Bench, calls: int) -> None:
 
 
 @pytest.mark.parametrize("fault", ["refused", "reset", "html"])
-def test_row_84_the_token_cannot_be_fetched(corner: Bench, fault: str) -> None:
+def test_row_84_the_token_cannot_be_fetched(bench: Bench, fault: str) -> None:
     """What goes wrong on the way to a token is the target's failure, and the next one answers."""
     if fault == "refused":
-        server = corner.serve([])
+        server = bench.serve([])
         server.close()
-        corner.open(at=server.url, providers={"t1": FETCHED})
+        bench.open(at=server.url, providers={"t1": FETCHED})
         expected = "ConnectFailed"
     elif fault == "reset":
         from llmswitch.testing.fault_server import Reset
 
-        corner.open([ReadRequest(), Reset()], providers={"t1": FETCHED})
+        bench.open([ReadRequest(), Reset()], providers={"t1": FETCHED})
         expected = "NoResponse"
     else:
         page = response(502, b"<html>bad gateway</html>", {"content-type": "text/html"})
-        corner.open([ReadRequest(), Respond(lambda _: page)], providers={"t1": FETCHED})
+        bench.open([ReadRequest(), Respond(lambda _: page)], providers={"t1": FETCHED})
         expected = "ServerError"
-    outcome = corner.ask()
+    outcome = bench.ask()
     assert (expected, "t2") == (outcome.attempts[0].error, outcome.answered.provider)
 
 

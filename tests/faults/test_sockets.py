@@ -220,37 +220,37 @@ def test_row_92_a_race_that_is_cancelled() -> None:
 
 
 @pytest.mark.parametrize("apart", [0.0, 0.02], ids=["at-once", "later"])
-def test_row_62_behind_an_answer_over_tls(corner: Bench, authority: trustme.CA, ca_file: str, apart: float) -> None:
+def test_row_62_behind_an_answer_over_tls(bench: Bench, authority: trustme.CA, ca_file: str, apart: float) -> None:
     """A second answer in a TLS record of its own, which the socket itself does not show, is nobody's too."""
-    corner.ca_file = ca_file
+    bench.ca_file = ca_file
     whole = response(200, completion("first")), response(200, completion("FOREIGN"))
-    first, foreign = (sse(streamed("first")), sse(streamed("FOREIGN"))) if corner.way.stream else whole
+    first, foreign = (sse(streamed("first")), sse(streamed("FOREIGN"))) if bench.way.stream else whole
     script = [ReadRequest(), Send(first), *([Pause(apart)] if apart else []), Send(foreign)]
-    corner.open(script, answering("second"), tls=certified(authority))
-    assert "first" == corner.ask().text
+    bench.open(script, answering("second"), tls=certified(authority))
+    assert "first" == bench.ask().text
     time.sleep(0.05)
-    corner.settle()
-    assert "second" == corner.ask().text
-    assert 2 == corner.t1.accepted
+    bench.settle()
+    assert "second" == bench.ask().text
+    assert 2 == bench.t1.accepted
 
 
-def test_row_62_with_a_client_brought_along(corner: Bench) -> None:
+def test_row_62_with_a_client_brought_along(bench: Bench) -> None:
     """Nor is one that came by the connection of a client of the caller's own."""
     import httpx
 
-    engine: Any = httpx.Client(trust_env=False) if corner.way.sync else httpx.AsyncClient(trust_env=False)
+    engine: Any = httpx.Client(trust_env=False) if bench.way.sync else httpx.AsyncClient(trust_env=False)
     first, foreign = (
         (sse(streamed("first")), sse(streamed("FOREIGN")))
-        if corner.way.stream
+        if bench.way.stream
         else (response(200, completion("first")), response(200, completion("FOREIGN")))
     )
-    corner.open([ReadRequest(), Send(first + foreign)], answering("second"), http_client=engine)
-    assert "first" == corner.ask().text
-    assert "second" == corner.ask().text
-    if corner.way.sync:
+    bench.open([ReadRequest(), Send(first + foreign)], answering("second"), http_client=engine)
+    assert "first" == bench.ask().text
+    assert "second" == bench.ask().text
+    if bench.way.sync:
         engine.close()
     else:
-        corner.run(engine.aclose())
+        bench.run(engine.aclose())
 
 
 # Proxies
@@ -308,49 +308,49 @@ def proxy(tls: ssl.SSLContext | None) -> Iterator[tuple[str, list[int]]]:
 
 @pytest.mark.parametrize("over_tls", [False, True], ids=["plain", "over-tls"])
 def test_row_17_a_proxy_to_a_vendor_over_tls(
-    corner: Bench, authority: trustme.CA, ca_file: str, over_tls: bool
+    bench: Bench, authority: trustme.CA, ca_file: str, over_tls: bool
 ) -> None:
     """A proxy, be it spoken to over TLS itself, lets a TLS connection through; both are trusted by the same roots."""
-    corner.ca_file = ca_file
-    vendor = corner.serve(answering("from T1"), tls=certified(authority))
-    url, came = corner.stack.enter_context(proxy(certified(authority) if over_tls else None))
-    outcome = corner.ask(at=vendor.url, providers={"t1": {"proxy": url}})
+    bench.ca_file = ca_file
+    vendor = bench.serve(answering("from T1"), tls=certified(authority))
+    url, came = bench.stack.enter_context(proxy(certified(authority) if over_tls else None))
+    outcome = bench.ask(at=vendor.url, providers={"t1": {"proxy": url}})
     assert "from T1" == outcome.text
-    assert "from T1" == corner.ask().text
+    assert "from T1" == bench.ask().text
     assert (1, 1) == (came[0], vendor.accepted)
 
 
 @pytest.mark.parametrize("over_tls", [False, True], ids=["plain", "over-tls"])
-def test_row_17_a_proxy_that_is_silent(corner: Bench, authority: trustme.CA, ca_file: str, over_tls: bool) -> None:
+def test_row_17_a_proxy_that_is_silent(bench: Bench, authority: trustme.CA, ca_file: str, over_tls: bool) -> None:
     """The limit on connecting covers the way through a proxy."""
-    corner.ca_file = ca_file
-    corner.t1 = silent = corner.serve([Hang()], tls=certified(authority) if over_tls else None)
+    bench.ca_file = ca_file
+    bench.t1 = silent = bench.serve([Hang()], tls=certified(authority) if over_tls else None)
     limits = {**PATIENT, "connect_timeout": 0.3}
     url = silent.url.removesuffix("/v1")
-    outcome = corner.ask(at="https://10.1.2.3:9/v1", providers={"t1": {"proxy": url}}, limits=limits)
-    corner.moved(outcome, "ConnectFailed", billed=False, within=2.0)
+    outcome = bench.ask(at="https://10.1.2.3:9/v1", providers={"t1": {"proxy": url}}, limits=limits)
+    bench.moved(outcome, "ConnectFailed", billed=False, within=2.0)
     assert f"127.0.0.1:{silent.port}" in (outcome.attempts[0].message or "")
 
 
-def test_row_17_a_proxy_over_tls_that_is_not_to_be_trusted(corner: Bench, authority: trustme.CA, ca_file: str) -> None:
+def test_row_17_a_proxy_over_tls_that_is_not_to_be_trusted(bench: Bench, authority: trustme.CA, ca_file: str) -> None:
     """A proxy's certificate is checked as a vendor's is."""
-    corner.ca_file = ca_file
-    url, _ = corner.stack.enter_context(proxy(certified(authority, "proxy.example.org")))
-    outcome = corner.ask(at="https://10.1.2.3:9/v1", providers={"t1": {"proxy": url}})
-    corner.moved(outcome, "TLSInvalid", billed=False)
+    bench.ca_file = ca_file
+    url, _ = bench.stack.enter_context(proxy(certified(authority, "proxy.example.org")))
+    outcome = bench.ask(at="https://10.1.2.3:9/v1", providers={"t1": {"proxy": url}})
+    bench.moved(outcome, "TLSInvalid", billed=False)
 
 
-def test_row_6_a_wrong_certificate_behind_a_proxy_over_tls(corner: Bench, authority: trustme.CA, ca_file: str) -> None:
+def test_row_6_a_wrong_certificate_behind_a_proxy_over_tls(bench: Bench, authority: trustme.CA, ca_file: str) -> None:
     """And so is the vendor's behind it."""
-    corner.ca_file = ca_file
-    url, _ = corner.stack.enter_context(proxy(certified(authority)))
-    corner.t1 = vendor = corner.serve(answering(), tls=certified(authority, "api.example.org"))
-    outcome = corner.ask(at=vendor.url, providers={"t1": {"proxy": url}})
-    corner.moved(outcome, "TLSInvalid", billed=False)
+    bench.ca_file = ca_file
+    url, _ = bench.stack.enter_context(proxy(certified(authority)))
+    bench.t1 = vendor = bench.serve(answering(), tls=certified(authority, "api.example.org"))
+    outcome = bench.ask(at=vendor.url, providers={"t1": {"proxy": url}})
+    bench.moved(outcome, "TLSInvalid", billed=False)
     assert [] == vendor.requests
 
 
-def test_row_7_a_handshake_that_drips(corner: Bench, authority: trustme.CA, ca_file: str) -> None:
+def test_row_7_a_handshake_that_drips(bench: Bench, authority: trustme.CA, ca_file: str) -> None:
     """A handshake that comes a byte at a time has the time of connecting, and no more."""
 
     class Drip(Step):
@@ -360,26 +360,26 @@ def test_row_7_a_handshake_that_drips(corner: Bench, authority: trustme.CA, ca_f
                 connection.socket.sendall(b"\x16\x03\x03\x3f\xff"[:1])
                 connection.idle(0.03)
 
-    corner.ca_file = ca_file
-    corner.t1 = corner.serve([Drip()])
-    at = corner.t1.url.replace("http:", "https:")
-    outcome = corner.ask(at=at, limits={**PATIENT, "connect_timeout": 0.4})
-    corner.moved(outcome, "ConnectFailed", "TLSInvalid", billed=False, within=1.5)
+    bench.ca_file = ca_file
+    bench.t1 = bench.serve([Drip()])
+    at = bench.t1.url.replace("http:", "https:")
+    outcome = bench.ask(at=at, limits={**PATIENT, "connect_timeout": 0.4})
+    bench.moved(outcome, "ConnectFailed", "TLSInvalid", billed=False, within=1.5)
 
 
-def test_tls_carries_long_requests_and_answers(corner: Bench, authority: trustme.CA, ca_file: str) -> None:
+def test_tls_carries_long_requests_and_answers(bench: Bench, authority: trustme.CA, ca_file: str) -> None:
     """A megabyte in both directions comes through whole, also by way of a proxy over TLS."""
-    corner.ca_file = ca_file
+    bench.ca_file = ca_file
     content = "0123456789abcdef" * 60_000
-    url, _ = corner.stack.enter_context(proxy(certified(authority)))
-    vendor = corner.serve(answering(content), tls=certified(authority))
-    config = corner.config(vendor.url, limits=PATIENT, providers={"t1": {"proxy": url}})
-    corner.client = corner.client_of(config)
-    assert content == corner.ask(prompt=content).text
+    url, _ = bench.stack.enter_context(proxy(certified(authority)))
+    vendor = bench.serve(answering(content), tls=certified(authority))
+    config = bench.config(vendor.url, limits=PATIENT, providers={"t1": {"proxy": url}})
+    bench.client = bench.client_of(config)
+    assert content == bench.ask(prompt=content).text
     assert content == vendor.requests[0].json()["messages"][0]["content"]
 
 
-def test_a_request_goes_out_in_one_piece(corner: Bench) -> None:
+def test_a_request_goes_out_in_one_piece(bench: Bench) -> None:
     """Head and body of an ordinary request are one packet, not two."""
     came: list[bytes] = []
 
@@ -388,7 +388,7 @@ def test_a_request_goes_out_in_one_piece(corner: Bench) -> None:
             came.append(connection.socket.recv(65_536))
             connection.send(response(200, completion("from T1")))
 
-    corner.ask([Note()], alone=True)
+    bench.ask([Note()], alone=True)
     head, _, body = came[0].partition(b"\r\n\r\n")
     assert head.startswith(b"POST ")
     assert body.endswith(b"}")

@@ -106,11 +106,11 @@ def test_row_47_a_second_mark_is_text(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x00"], ids=repr)
-def test_row_48_what_other_splitters_split_at(corner: Bench, mark: str) -> None:
+def test_row_48_what_other_splitters_split_at(bench: Bench, mark: str) -> None:
     """What a line splitter of Python takes for a line break is text, as itself (where JSON allows it) and escaped."""
     escaped = event_bytes(text(f"a{mark}b"))
     sent = (raw(text(f"a{mark}b")) if mark in "\u2028\u2029\x85" else escaped) + escaped
-    assert f"a{mark}b" * 2 == heard(corner, chunked(sent, raw(STOP)))
+    assert f"a{mark}b" * 2 == heard(bench, chunked(sent, raw(STOP)))
 
 
 FIELDS = {
@@ -141,9 +141,9 @@ INVALID = {"lone-byte": b"\xff", "cut-character": b"\xe4\xbd", "overlong": b"\xc
 
 
 @pytest.mark.parametrize("damage", INVALID.values(), ids=INVALID)
-def test_row_50_invalid_utf_8(corner: Bench, damage: bytes) -> None:
+def test_row_50_invalid_utf_8(bench: Bench, damage: bytes) -> None:
     """Bytes that are no UTF-8 become U+FFFD, and the reply says so; nothing else is lost."""
-    outcome = corner.ask(saying(corner, b"a@b".replace(b"@", damage)))
+    outcome = bench.ask(saying(bench, b"a@b".replace(b"@", damage)))
     assert ([("t1:m", None)], "a\ufffdb") == (outcome.trail, outcome.text)
     assert ["damaged_text"] == [warning.code for warning in outcome.answered.warnings]
 
@@ -317,18 +317,18 @@ def test_row_54_what_is_accepted(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, br", "x-unknown"])
-def test_row_55_an_unknown_encoding(corner: Bench, encoding: str) -> None:
+def test_row_55_an_unknown_encoding(bench: Bench, encoding: str) -> None:
     """A body in an encoding that was not asked for can't be read: moves."""
     sent = compressed(b"whatever", "application/json", encoding)
-    corner.moved(corner.ask([ReadRequest(), Send(sent)]), "MalformedResponse", billed=True, closed=False)
+    bench.moved(bench.ask([ReadRequest(), Send(sent)]), "MalformedResponse", billed=True, closed=False)
 
 
 @pytest.mark.parametrize("body", [b"{}", b"\x1f\x8b\x08\x00broken", gzip.compress(b"x" * 99, mtime=0)[:-12]])
-def test_row_55_a_false_encoding(corner: Bench, body: bytes) -> None:
+def test_row_55_a_false_encoding(bench: Bench, body: bytes) -> None:
     """So is one that is not in the encoding that it says, or is cut."""
-    kind = "text/event-stream" if corner.way.stream else "application/json"
-    outcome = corner.ask([ReadRequest(), Send(compressed(body, kind))])
-    corner.moved(outcome, "MalformedResponse", billed=True, closed=False)
+    kind = "text/event-stream" if bench.way.stream else "application/json"
+    outcome = bench.ask([ReadRequest(), Send(compressed(body, kind))])
+    bench.moved(outcome, "MalformedResponse", billed=True, closed=False)
 
 
 @pytest.mark.parametrize("encoding", ["br", "gzip"])

@@ -271,9 +271,9 @@ def with_usage(bench: Bench, usage: Any) -> Script:
 
 
 @pytest.mark.parametrize("usage", NO_USAGE.values(), ids=NO_USAGE)
-def test_row_37_no_valid_usage(corner: Bench, usage: Any) -> None:
+def test_row_37_no_valid_usage(bench: Bench, usage: Any) -> None:
     """Numbers that can't be are no numbers; the answer stands."""
-    outcome = corner.ask(with_usage(corner, usage))
+    outcome = bench.ask(with_usage(bench, usage))
     assert ([("t1:m", None)], "hi") == (outcome.trail, outcome.text)
     assert outcome.answered.usage.input_tokens is None or outcome.answered.usage.estimated
 

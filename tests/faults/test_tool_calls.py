@@ -69,29 +69,29 @@ def test_row_41_the_token_limit_in_the_arguments(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("arguments", ['{"city": }', "[1, 2]", '"Paris"', "null", "7", "NaN", '{"a": 1} {"b": 2}'])
-def test_row_42_arguments_that_are_no_object(corner: Bench, arguments: str) -> None:
+def test_row_42_arguments_that_are_no_object(bench: Bench, arguments: str) -> None:
     """Arguments that are not a JSON object are `ToolArgumentsInvalid`, with the vendor's text; nothing is run."""
-    outcome = ask(corner, arguments, "tool_calls")
-    error = corner.raised(outcome, "ToolArgumentsInvalid")
+    outcome = ask(bench, arguments, "tool_calls")
+    error = bench.raised(outcome, "ToolArgumentsInvalid")
     assert isinstance(error, ToolArgumentsInvalid)
     assert arguments == error.raw_arguments
     assert [] == finished(outcome)
 
 
 @pytest.mark.parametrize("depth", [300, 900, 1010, 5_000])
-def test_rows_42_and_63_arguments_without_bottom(corner: Bench, depth: int) -> None:
+def test_rows_42_and_63_arguments_without_bottom(bench: Bench, depth: int) -> None:
     """Arguments nested however deeply, as text or as an object, raise nothing but errors of llmswitch."""
     nested = "[" * depth + "]" * depth
     whole = '{"a": ' + nested + "}"
     for arguments in (json.dumps(whole), whole):
-        if corner.way.stream:
+        if bench.way.stream:
             chunk = json.dumps(calls(piece("ARGUMENTS", id="call_1", name="look"))).replace('"ARGUMENTS"', arguments)
             script: Script = [ReadRequest(), Send(sse([chunk, CALLED, DONE]))]
         else:
             call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "ARGUMENTS"}}
             body = json.dumps(completion(None, "tool_calls", tool_calls=[call])).replace('"ARGUMENTS"', arguments)
             script = [ReadRequest(), Send(response(200, body, {"content-type": "application/json"}))]
-        outcome = corner.ask(script, options=TOOLS)
+        outcome = bench.ask(script, options=TOOLS)
         assert outcome.reply is not None or isinstance(outcome.error, LLMSwitchError)
 
 

@@ -67,21 +67,21 @@ def tencent(off: float = 0.0) -> Script:
 
 
 @pytest.mark.parametrize("off", [600.0, -86_400.0])
-def test_row_83_tencent(corner: Bench, off: float) -> None:
+def test_row_83_tencent(bench: Bench, off: float) -> None:
     """A clock that is off is found by the Date of a refusal with the status 200; the next calls are signed by it."""
-    corner.open(tencent(off), providers={"t1": TENCENT})
-    first = corner.ask()
+    bench.open(tencent(off), providers={"t1": TENCENT})
+    first = bench.ask()
     assert [("t1:m", "AuthInvalid"), ("t1:m", None)] == first.trail
     assert HEALTHY == first.text
     assert "the clock of this machine is off by" in (first.attempts[0].message or "")
-    assert [("t1:m", None)] == corner.ask().trail
+    assert [("t1:m", None)] == bench.ask().trail
 
 
-def test_row_83_tencent_knows_a_wrong_key(corner: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_83_tencent_knows_a_wrong_key(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong key under a right clock is refused once, and the next target answers."""
     monkeypatch.setenv("T1_KEY", f"{KEY}-of-somebody-else")
-    corner.open(tencent(), providers={"t1": TENCENT})
-    outcome = corner.ask()
+    bench.open(tencent(), providers={"t1": TENCENT})
+    outcome = bench.ask()
     assert [("t1:m", "AuthInvalid"), ("t2:m", None)] == outcome.trail
     assert "AuthFailure.SignatureFailure" == outcome.attempts[0].code
 
@@ -182,7 +182,7 @@ def test_row_84_a_vendor_that_can_not_give_tokens(whole: Bench) -> None:
     assert 0 == vendor.given
 
 
-def test_row_83_a_token_is_asked_for_by_the_vendors_clock(corner: Bench) -> None:
+def test_row_83_a_token_is_asked_for_by_the_vendors_clock(bench: Bench) -> None:
     """Where the request for a token is signed, a clock that is off is found there."""
     off = 3600.0
     asked: list[float] = []
@@ -208,15 +208,15 @@ def test_row_83_a_token_is_asked_for_by_the_vendors_clock(corner: Bench) -> None
         times = {"createTime": "2023-11-14T22:13:20Z", "expireTime": "2023-11-15T10:13:20Z"}
         return response(200, {"token": "bce-v3/minted-0123456789", **times}, date)
 
-    server = corner.serve([ReadRequest(), Respond(judge)])
+    server = bench.serve([ReadRequest(), Respond(judge)])
     signer = "llmswitch.providers.qianfan_token:MintedKey"
     own: JSON = {
         "auth": {"signer": signer, "options": {"host": server.url}},
         "credentials": {"access_key": {"env": "CLOUD_ID"}, "secret_key": {"env": "T1_KEY"}},
     }
-    corner.open(at=server.url, alone=True, providers={"t1": own})
-    assert [("t1:m", None)] == corner.ask(prompt=PROMPT).trail
+    bench.open(at=server.url, alone=True, providers={"t1": own})
+    assert [("t1:m", None)] == bench.ask(prompt=PROMPT).trail
     assert 2 == len(asked)
     assert abs(asked[1] - asked[0] - off) < 5
-    assert [("t1:m", None)] == corner.ask().trail
+    assert [("t1:m", None)] == bench.ask().trail
     assert 2 == len(asked)
