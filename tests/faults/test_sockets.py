@@ -307,9 +307,7 @@ def proxy(tls: ssl.SSLContext | None) -> Iterator[tuple[str, list[int]]]:
 
 
 @pytest.mark.parametrize("over_tls", [False, True], ids=["plain", "over-tls"])
-def test_row_17_a_proxy_to_a_vendor_over_tls(
-    bench: Bench, authority: trustme.CA, ca_file: str, over_tls: bool
-) -> None:
+def test_row_17_a_proxy_to_a_vendor_over_tls(bench: Bench, authority: trustme.CA, ca_file: str, over_tls: bool) -> None:
     """A proxy, be it spoken to over TLS itself, lets a TLS connection through; both are trusted by the same roots."""
     bench.ca_file = ca_file
     vendor = bench.serve(answering("from T1"), tls=certified(authority))
