@@ -238,10 +238,10 @@ _OUTAGES = {"everyday": ["server_error", "rate_limited"], "slow": sorted(BEFORE)
 
 
 def amplification(condition: str, size: int) -> float:
-    """Requests for each call after ten minutes in which nobody has answered, at two calls a second."""
+    """Requests for each call after ten minutes in which nobody has answered, at a call a second."""
     names = [f"{letter}-x:m" for letter in "abcde"[:size]]
     world = World(chain(*names), dict.fromkeys(names, always(condition)), seed=size)
-    played = world.calls((1000.0 + 0.5 * number, number % 2 == 0, None) for number in range(1400))
+    played = world.calls((1000.0 + number, number % 2 == 0, None) for number in range(700))
     assert all(one.reply is None for one in played)
     steady = [one for one in played if one.started >= 1600.0]
     return sum(len(one.served) for one in steady) / len(steady)
