@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
 
+from ._cache_folder import cache_folder
 from ._cache_key import SCHEMA
 from ._config import CacheConfig
 from ._errors import ConfigError
@@ -163,24 +163,10 @@ def disk_opener(config: CacheConfig, where: str) -> Callable[[], AnswerStore]:
         import sqlite3  # noqa: F401 - some builds of Python lack it
     except ImportError:
         raise ConfigError(f'{where}: this Python has no sqlite3; choose kind = "memory" or "redis"') from None
-    folder = Path(config.path).expanduser() if config.path is not None else _usual_folder()
+    usual = cache_folder()
+    folder = Path(config.path).expanduser() if config.path is not None else usual and usual / "answers"
     if folder is None:
         raise ConfigError(f"{where}: there is no home folder to keep answers in: set path")
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{where}.path: is the folder to keep answers in; what is there is a file")
     return lambda: DiskAnswers(folder, config.ttl, config.max_bytes)
-
-
-def _usual_folder() -> Path | None:
-    """Below the user's folder for caches; `None` for a user without a home."""
-    try:
-        if sys.platform == "win32":
-            base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-        elif sys.platform == "darwin":
-            base = Path.home() / "Library" / "Caches"
-        else:
-            base = Path(os.environ.get("XDG_CACHE_HOME") or "")
-            base = base if base.is_absolute() else Path.home() / ".cache"
-    except RuntimeError:  # what Path.home raises without a home
-        return None
-    return base / "llmswitch" / "answers"

@@ -21,6 +21,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from llmswitch._cache_folder import cache_folder
+
 __all__ = [
     "MODEL_NAME",
     "WeightsError",
@@ -118,18 +120,8 @@ def install_weights(progress: Progress | None = None) -> Path:
 
 def _cache_folder() -> Path | None:
     """The folder of the models below the user's cache folder; None for a user without a home."""
-    try:
-        if sys.platform == "win32":
-            base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-        elif sys.platform == "darwin":
-            base = Path.home() / "Library" / "Caches"
-        else:
-            base = Path(os.environ.get("XDG_CACHE_HOME") or "")
-            # The XDG base directory specification: a relative path is invalid and ignored.
-            base = base if base.is_absolute() else Path.home() / ".cache"
-    except RuntimeError:  # what Path.home raises without a home
-        return None
-    return base / "llmswitch" / "models"
+    base = cache_folder()
+    return None if base is None else base / "models"
 
 
 def _is_whole(path: Path) -> bool:
