@@ -22,6 +22,7 @@ from llmswitch._reply import Attempt, ChatReply
 from llmswitch.doors.chat_completions import ChatCompletionsDoor
 
 from ._meter import Meter
+from ._options import ConfigOption, ModelOption
 from ._summary import as_json, attempts_as_json
 from ._terminal import CONFIGURATION, INTERRUPTED, complain, failures, one_line, stderr
 
@@ -40,10 +41,7 @@ def batch(
     results: Annotated[
         Path, typer.Argument(metavar="OUT", dir_okay=False, help="Where results go; one that exists is gone on with.")
     ],
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", help="A chain, provider:model, or several targets joined by commas."),
-    ] = None,
+    model: ModelOption = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Calls in flight, at most.")] = 16,
     patience: Annotated[
         float, typer.Option(min=0, help="Seconds that a request may wait while all its targets are throttled or out.")
@@ -55,9 +53,7 @@ def batch(
         bool, typer.Option("--retry-failed", help="Ask again what has failed in a run before.")
     ] = False,
     timeout: Annotated[float | None, typer.Option(help="Seconds for a whole call, all targets together.")] = None,
-    config: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="The configuration, in place of the one found.")
-    ] = None,
+    config: ConfigOption = None,
 ) -> None:
     """Ask every request of a file, and write each result down as it comes; run again, it asks what is left."""
     console = stderr()

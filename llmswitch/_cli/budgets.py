@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +12,7 @@ from rich.text import Text
 from llmswitch._allowance_state import AllowanceState
 from llmswitch._client import Client
 
+from ._options import ConfigOption
 from ._terminal import failures, stderr
 from .chat import open_client
 from .providers import print_table
@@ -22,9 +22,7 @@ __all__ = ["budgets"]
 
 def budgets(
     json_: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
-    config: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="The configuration, in place of the one found.")
-    ] = None,
+    config: ConfigOption = None,
 ) -> None:
     """List the limits, budgets and grants: how much of each is spent, what is left, and when it begins anew."""
     with failures(), open_client(None, config) as client:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
 from llmswitch._between_calls import cache_of
 from llmswitch._config_file import Loaded
 from llmswitch._discovery import discover
 
+from ._options import ConfigOption
 from ._terminal import failures
 
 __all__ = ["app"]
@@ -25,9 +23,7 @@ def _of_several() -> None:
 
 @app.command()
 def clear(
-    config: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="The configuration, in place of the one found.")
-    ] = None,
+    config: ConfigOption = None,
 ) -> None:
     """Forget every answer on this disk, or under the prefix in Redis. What processes have in memory ends with them."""
     with failures():

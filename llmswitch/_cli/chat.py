@@ -16,6 +16,7 @@ from llmswitch._endpoint import Address
 from llmswitch._events import ReasoningDelta, StreamReset, TextDelta
 from llmswitch._reply import ChatReply
 
+from ._options import ConfigOption, MaxTokensOption, ModelOption, SystemOption, TagsOption, TimeoutOption
 from ._summary import as_json, print_summary
 from ._terminal import failures, plain, stderr, warn
 
@@ -26,23 +27,16 @@ _STARTING = "starting the local model"
 
 def chat(
     question: Annotated[str, typer.Argument(help="What to ask; - reads it from stdin.")],
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", help="A chain, provider:model, or several targets joined by commas."),
-    ] = None,
-    system: Annotated[str | None, typer.Option(help="Instructions that stand before the question.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens of the answer, at most.")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds for the whole call, all targets together.")] = None,
-    tags: Annotated[
-        list[str] | None, typer.Option("--tag", help="A tag that budgets may go by; may be given again.")
-    ] = None,
+    model: ModelOption = None,
+    system: SystemOption = None,
+    max_tokens: MaxTokensOption = None,
+    timeout: TimeoutOption = None,
+    tags: TagsOption = None,
     no_stream: Annotated[bool, typer.Option("--no-stream", help="Print the answer once it is whole.")] = False,
     json_: Annotated[
         bool, typer.Option("--json", help="Print one JSON object once the answer is whole, and no summary.")
     ] = False,
-    config: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="The configuration, in place of the one found.")
-    ] = None,
+    config: ConfigOption = None,
 ) -> None:
     """Ask, stream the answer to stdout, and say on stderr who answered, after whom, and at what cost."""
     messages = [{"role": "system", "content": system}] if system else []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from llmswitch._doctor.report import Check, Report, State
 
+from ._options import ConfigOption
 from ._terminal import failures, one_line, stderr
 from .providers import print_table
 
@@ -34,9 +34,7 @@ def doctor(
     providers: Annotated[
         list[str] | None, typer.Option("--provider", help="Only this provider; may be given again.")
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="The configuration, in place of the one found.")
-    ] = None,
+    config: ConfigOption = None,
 ) -> None:
     """
     Look at every provider in the configuration or the environment: key, site, host, clock, models, balance.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +16,7 @@ from llmswitch._catalog_words import tokens_in_words
 from llmswitch._client import Client
 from llmswitch._plan import Plan, PlannedTarget, in_short
 
+from ._options import ConfigOption, MaxTokensOption, ModelOption, SystemOption, TagsOption, TimeoutOption
 from ._terminal import complain, failures, plain, stderr, warn
 from .chat import open_client, read_question
 from .providers import print_table
@@ -39,22 +39,15 @@ _ADVICE = {
 
 def explain(
     question: Annotated[str, typer.Argument(help="What would be asked; - reads it from stdin.")],
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", help="A chain, provider:model, or several targets joined by commas."),
-    ] = None,
-    system: Annotated[str | None, typer.Option(help="Instructions that stand before the question.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens of the answer, at most.")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds for the whole call, all targets together.")] = None,
+    model: ModelOption = None,
+    system: SystemOption = None,
+    max_tokens: MaxTokensOption = None,
+    timeout: TimeoutOption = None,
     stream: Annotated[bool, typer.Option("--stream", help="As a stream, which may take longer.")] = False,
     degrade: Annotated[bool, typer.Option("--degrade", help="Go on without what a target lacks.")] = False,
-    tags: Annotated[
-        list[str] | None, typer.Option("--tag", help="A tag that budgets may go by; may be given again.")
-    ] = None,
+    tags: TagsOption = None,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
-    config: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="The configuration, in place of the one found.")
-    ] = None,
+    config: ConfigOption = None,
 ) -> None:
     """Say who would be asked, in which order, who would be passed over and why, and what it may cost. Ask nobody."""
     messages = [{"role": "system", "content": system}] if system else []

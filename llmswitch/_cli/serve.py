@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from llmswitch._config_file import Loaded
 from llmswitch._discovery import discover
 from llmswitch._errors import ConfigError
 
+from ._options import ConfigOption
 from ._terminal import failures, stderr
 
 __all__ = ["app"]
@@ -22,9 +22,7 @@ app = typer.Typer(help="Serve the chains over HTTP, to the SDKs that people alre
 @app.callback(invoke_without_command=True)
 def serve(
     ctx: typer.Context,
-    config: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="The configuration, in place of the one found.")
-    ] = None,
+    config: ConfigOption = None,
     host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="The port for clients.")] = None,
     admin_host: Annotated[str | None, typer.Option(help="The address of the administration.")] = None,
