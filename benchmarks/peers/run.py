@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import queue
-import subprocess
-import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import IO, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 from benchmarks.wire import answering
+from benchmarks.worker_process import Gone, WorkerProcess
 from llmswitch.testing.fault_server import FaultServer, Received
 
 from .asking import PROMPT, key
@@ -21,13 +16,6 @@ from .faults import Fault, port_of
 from .judge import GOOD, Seen, Verdict, judge
 
 __all__ = ["Cell", "Gone", "Limits", "Worker", "play", "warm_up", "workers"]
-
-ROOT = Path(__file__).parents[2]
-_HELLO_SECONDS = 120.0
-
-
-class Gone(Exception):
-    """The worker ended, or said nothing for too long and was ended."""
 
 
 @dataclass(frozen=True)
@@ -61,96 +49,15 @@ class Cell:
         return self.verdict in GOOD
 
 
-@dataclass
-class Worker:
+class Worker(WorkerProcess):
     """The process in which one library is asked."""
 
-    python: str
-    module: str
-    hello: dict[str, Any] = field(default_factory=dict)
-    _process: subprocess.Popen[str] | None = None
-    _lines: queue.Queue[str] = field(default_factory=queue.Queue)
-    _said: IO[str] | None = None
-
-    @property
-    def name(self) -> str:
-        """What the library is called."""
-        return str(self.hello.get("name", self.module))
-
-    @property
-    def missing(self) -> str | None:
-        """Why it can't be asked, or `None`."""
-        return self.hello.get("missing")
-
-    def start(self) -> None:
-        """Start it, or start it anew. Raises `Gone`."""
-        self.stop()
-        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - `stop` closes it
-        self._lines = queue.Queue()
-        self._process = subprocess.Popen(
-            [self.python, "-m", "benchmarks.peers.worker", self.module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._said,
-            text=True,
-            cwd=ROOT,
-        )
-        threading.Thread(target=self._listen, args=(self._process, self._lines), daemon=True).start()
-        self.hello = self._answer(_HELLO_SECONDS)
-
-    def do(self, task: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Have it do a task. Raises `Gone` where no answer comes within so many seconds."""
-        if self._process is None or self._process.poll() is not None:
-            self.start()
-        assert self._process is not None
-        assert self._process.stdin is not None
-        try:
-            print(json.dumps(task), file=self._process.stdin, flush=True)
-        except BrokenPipeError:
-            raise Gone from None
-        return self._answer(seconds)
+    program = "benchmarks.peers.worker"
 
     def leaked(self) -> bool:
         """Whether a key or the prompt is in what it has written to its log so far."""
-        if self._said is None:
-            return False
-        self._said.seek(0)
-        said = self._said.read()
+        said = self.said()
         return PROMPT in said or key(1) in said or key(2) in said
-
-    def stop(self) -> None:
-        """End it."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
-                assert pipe is not None
-                pipe.close()
-            self._process = None
-        if self._said is not None:
-            self._said.close()
-            self._said = None
-
-    def _answer(self, seconds: float) -> dict[str, Any]:
-        try:
-            line = self._lines.get(timeout=seconds)
-        except queue.Empty:
-            line = ""
-        if not line:
-            self.stop()
-            raise Gone
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    @staticmethod
-    def _listen(process: subprocess.Popen[str], lines: queue.Queue[str]) -> None:
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                lines.put(line)
-        except ValueError:
-            pass  # it was closed meanwhile
-        lines.put("")  # no more will come
 
 
 @contextmanager
@@ -188,7 +95,7 @@ def _task(urls: Sequence[str], limits: Limits, *, stream: bool, calls: int = 1, 
 
 def play(worker: Worker, fault: Fault, limits: Limits, *, stream: bool) -> Cell:
     """Play one fault to one library."""
-    if fault.heavy or worker._process is None:
+    if fault.heavy or not worker.running:
         # what an earlier call has left in memory would hide what this one takes
         worker.start()
         warm_up(worker)

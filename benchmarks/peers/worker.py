@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import traceback
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from benchmarks.peers.asking import GIVEN_UP, PROMPT, Asking, Given
+from benchmarks.worker import asker, introduce, tell
 
 __all__ = ["main"]
 
@@ -91,13 +89,6 @@ def _forget_peak() -> int:
     return _peak()
 
 
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "not installed"
-
-
 async def _serve(asker_of: Any, answers: Any) -> None:
     """In one event loop, as a server would: libraries keep clients by loop."""
     loop = asyncio.get_running_loop()
@@ -106,22 +97,15 @@ async def _serve(asker_of: Any, answers: Any) -> None:
             answer = await _task(asker_of, json.loads(line))
         except Exception as problem:  # noqa: BLE001 - the asker could not even be made
             answer = {"failed": "".join(traceback.format_exception(problem))[-2000:]}
-        print(json.dumps(answer), file=answers, flush=True)
+        tell(answers, answer)
 
 
 def main() -> None:
     """Say who is asked here, then do the tasks."""
-    # What a library prints is not an answer: our own line to the parent is a copy of standard output.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    try:
-        module = import_module(f"benchmarks.peers.askers.{sys.argv[1]}")
-    except ImportError as problem:
-        print(json.dumps({"missing": f"{type(problem).__name__}: {problem}"}), file=answers, flush=True)
+    module, answers = asker("benchmarks.peers.askers")
+    if module is None:
         return
-    versions = {name: _version(name) for name in module.DISTRIBUTIONS}
-    hello = {"name": module.NAME, "settings": module.SETTINGS, "versions": versions, "python": sys.version.split()[0]}
-    print(json.dumps(hello), file=answers, flush=True)
+    introduce(answers, module, settings=module.SETTINGS, python=sys.version.split()[0])
     asyncio.run(_serve(module.Asker, answers))
 
 

@@ -14,7 +14,7 @@ import llmswitch
 from . import chains, costs, gateway, imports
 from .measures import MEASURES
 from .vendor import serving
-from .worker_process import Missing, Worker
+from .worker_process import Worker
 
 __all__ = ["main"]
 
@@ -64,17 +64,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(chains.table(told, judged=not given.quick), end="\n\n", flush=True)
     finally:
         for worker in workers:
-            worker.close()
+            worker.stop()
 
 
 def _workers(peers_python: str, *, peers: bool) -> list[Worker]:
     """Raw httpx first, then llmswitch, then those peers that are there."""
     workers = []
     for module in (*_OURS, *(_PEERS if peers else ())):
-        try:
-            workers.append(Worker(sys.executable if module in _OURS else peers_python, module))
-        except Missing as problem:
-            print(f"without {module}: {problem}\n")
+        worker = Worker(sys.executable if module in _OURS else peers_python, module)
+        worker.start()
+        if worker.missing is None:
+            workers.append(worker)
+        else:
+            worker.stop()
+            print(f"without {module}: {worker.missing}\n")
     return workers
 
 

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import process_time
 from typing import Any
 
 from benchmarks.speed.asking import MESSAGES, Asking, large, tools
 from benchmarks.speed.vendor import BURST, PACED
+from benchmarks.worker import asker, introduce, tell
 
 __all__ = ["main"]
 
@@ -133,29 +131,16 @@ async def _serve(asker_of: Any, answers: Any) -> None:
             answer: dict[str, Any] = await _task(asker, task)
         except Exception as problem:  # noqa: BLE001 - what a library can't do is a line of the table
             answer = {"failed": "".join(traceback.format_exception(problem))[-1500:]}
-        print(json.dumps(answer), file=answers, flush=True)
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "not installed"
+        tell(answers, answer)
 
 
 def main() -> None:
     """Say who is measured here, then do the tasks."""
-    answers = os.fdopen(os.dup(1), "w")  # what a library prints is not an answer
-    os.dup2(2, 1)
-    try:
-        module = import_module(f"benchmarks.speed.askers.{sys.argv[1]}")
-    except ImportError as problem:
-        print(json.dumps({"missing": f"{type(problem).__name__}: {problem}"}), file=answers, flush=True)
+    module, answers = asker("benchmarks.speed.askers")
+    if module is None:
         return
-    versions = {name: _version(name) for name in module.DISTRIBUTIONS}
     able = [name for name in ("call", "stream", "acall", "astream", "aopen") if hasattr(module.Asker, name)]
-    hello = {"name": module.NAME, "versions": versions, "able": able, "import": module.IMPORT}
-    print(json.dumps(hello), file=answers, flush=True)
+    introduce(answers, module, able=able, imports=module.IMPORT)
     asyncio.run(_serve(module.Asker, answers))
 
 

@@ -10,19 +10,12 @@ from benchmarks.speed.measures import MEASURES
 from benchmarks.speed.worker_process import Worker
 
 
-class Named(Worker):
-    """A library that nobody measures here."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
 def test_the_table_says_what_is_missed():
     """The median of the ratios of the rounds; a goal that is missed stands out, in a run that is one."""
     sync = next(measure for measure in MEASURES if measure.name == "sync")
     costs = Costs({"sync": {"httpx": [100.0, 200.0, 100.0], "llmswitch": [130.0, 220.0, 120.0], "openai": [1000.0]}})
     costs.failed["async", "openai"] = "TypeError: it can't"
-    workers = [Named("httpx"), Named("llmswitch"), Named("openai")]
+    workers = [Worker("python", name) for name in ("httpx", "llmswitch", "openai")]
     assert 1.2 == costs.ratio(sync, "llmswitch")
     shown = table(costs, workers, judged=True)
     assert "| sync call | 100.0 | **1.20** | 10.00 | 1.1, 0.6 |" in shown
