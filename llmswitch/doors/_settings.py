@@ -1,4 +1,4 @@
-"""Settings that OpenAI's two protocols say alike: sampling, effort, and the choice among tools."""
+"""Settings that OpenAI's two protocols say alike: sampling, effort, form, and the choice among tools."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from llmswitch._request import ChatOptions, ReasoningLevel
 
 from ._fields import Fields, refuse
 
-__all__ = ["read_choice", "read_effort", "read_sampling", "read_session"]
+__all__ = ["read_choice", "read_effort", "read_form", "read_sampling", "read_session"]
 
 _EFFORTS: Mapping[str, ReasoningLevel] = {
     "none": "off",
@@ -65,3 +65,21 @@ def read_choice(fields: Fields, options: ChatOptions, named: Callable[[Fields], 
         refuse("tool_choice", "must be auto, none, required, or a function by its name")
     elif choice is not None and (offered or choice == "required"):  # without tools the others change nothing
         options["tool_choice"] = choice
+
+
+def read_form(form: Fields, options: ChatOptions, described: Callable[[Fields], Fields]) -> None:
+    """The form of the answer. `described` gives the fields that describe a schema, which may be the form's own."""
+    match form.need("type", str):
+        case "text":
+            pass
+        case "json_object":
+            options["response_format"] = "json"
+        case "json_schema":
+            schema = described(form)
+            options["response_format"] = schema.need("schema", dict)
+            schema.ignore("name", "strict", "description")
+            if schema is not form:
+                schema.done("is no field of a schema's form")
+        case _:
+            refuse(form.at("type"), "must be text, json_object or json_schema")
+    form.done("is no field of a form")

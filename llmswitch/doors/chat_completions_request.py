@@ -18,7 +18,7 @@ from ._door import Asked
 from ._envelope import Envelopes
 from ._fields import Fields, objects, refuse
 from ._ledger import restore
-from ._settings import read_choice, read_effort, read_sampling, read_session
+from ._settings import read_choice, read_effort, read_form, read_sampling, read_session
 
 __all__ = ["ENVELOPE", "read_request"]
 
@@ -145,16 +145,4 @@ def _tool(tool: Fields, where: str) -> Tool:
 
 def _form(fields: Fields, options: ChatOptions) -> None:
     form = Fields(fields.take("response_format", dict) or {"type": "text"}, "response_format")
-    match form.need("type", str):
-        case "text":
-            pass
-        case "json_object":
-            options["response_format"] = "json"
-        case "json_schema":
-            named = Fields(form.need("json_schema", dict), "response_format.json_schema")
-            options["response_format"] = named.need("schema", dict)
-            named.ignore("name", "strict", "description")
-            named.done("is no field of a schema's form")
-        case _:
-            refuse("response_format.type", "must be text, json_object or json_schema")
-    form.done("is no field of a form")
+    read_form(form, options, lambda form: Fields(form.need("json_schema", dict), form.at("json_schema")))

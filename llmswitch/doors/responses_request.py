@@ -15,7 +15,7 @@ from llmswitch._tools import Tool
 from ._door import Asked
 from ._envelope import Envelopes
 from ._fields import Fields, objects, refuse
-from ._settings import read_choice, read_effort, read_sampling, read_session
+from ._settings import read_choice, read_effort, read_form, read_sampling, read_session
 from .responses_input import read_input
 
 __all__ = ["read_request"]
@@ -98,17 +98,7 @@ def _output(fields: Fields, options: ChatOptions) -> None:
         refuse("text.verbosity", "can't be said to the targets behind this address; leave it out")
     form = Fields(text.take("format", dict) or {"type": "text"}, "text.format")
     text.done()
-    match form.need("type", str):
-        case "text":
-            pass
-        case "json_object":
-            options["response_format"] = "json"
-        case "json_schema":
-            options["response_format"] = form.need("schema", dict)
-            form.ignore("name", "strict", "description")
-        case _:
-            refuse("text.format.type", "must be text, json_object or json_schema")
-    form.done("is no field of a form")
+    read_form(form, options, lambda form: form)
     reasoning = Fields(fields.take("reasoning", dict) or {}, "reasoning")
     read_effort(reasoning, "effort", options)
     reasoning.ignore("summary", "generate_summary")

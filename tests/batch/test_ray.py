@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -19,7 +18,7 @@ import pytest
 from llmswitch import InvalidRequest
 from llmswitch.ray import ChatStage
 from llmswitch.testing import FakeVendor
-from tests.store.redis_server import RedisServer
+from tests.store.redis_server import redis_server_in
 
 CONFIG = {"providers": {"own": {"dialect": "openai", "base_url": "https://vendor.invalid/v1"}}}
 
@@ -98,9 +97,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What Ray itself made of two runs with two workers: a plain one, and one with a budget in a Redis."""
     pytest.importorskip("ray")
     folder = tmp_path_factory.mktemp("ray")
-    if shutil.which("redis-server") is None:
-        pytest.skip("redis-server is not installed")
-    redis = RedisServer(folder)
+    redis = redis_server_in(folder)
     redis.start()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()

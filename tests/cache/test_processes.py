@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from llmswitch import AsyncClient, Client, _stored_answers
 from llmswitch._disk_answers import FILE, DiskAnswers
 from tests.cache.test_calls import config, vendor
 from tests.cache.worker import answer
-from tests.store.redis_server import ROOT, RedisServer
+from tests.store.redis_server import ROOT, RedisServer, redis_server_in
 
 pytestmark = pytest.mark.slow
 
@@ -81,9 +80,7 @@ def test_a_short_program_leaves_its_answer(tmp_path):
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis of the test's own."""
-    if shutil.which("redis-server") is None:
-        pytest.skip("redis-server is not installed")
-    server = RedisServer(tmp_path)
+    server = redis_server_in(tmp_path)
     server.start()
     yield server
     server.kill()

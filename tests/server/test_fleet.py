@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from tests.cli.conftest import USAGE, Vendor, alone, spawn, vendor
 from tests.server.loopback import vendor as spare
-from tests.store.redis_server import RedisServer
+from tests.store.redis_server import redis_server_in
 
 __all__ = ["Vendor", "alone", "spawn", "vendor"]
 
@@ -23,9 +22,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def redis(tmp_path: Path):
     """A Redis of the test's own."""
-    if shutil.which("redis-server") is None:
-        pytest.skip("redis-server is not installed")
-    server = RedisServer(tmp_path)
+    server = redis_server_in(tmp_path)
     server.start()
     yield server
     server.kill()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.store.play import Clock, MemoryStore, Process
-from tests.store.redis_server import RedisServer, Worker
+from tests.store.redis_server import RedisServer, Worker, redis_server_in
 
 
 @pytest.fixture
@@ -38,9 +37,7 @@ def process(store: MemoryStore, clock: Clock) -> Callable[..., Process]:
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis of the test's own, with nothing in it; not yet started."""
-    if shutil.which("redis-server") is None:
-        pytest.skip("redis-server is not installed")
-    server = RedisServer(tmp_path)
+    server = redis_server_in(tmp_path)
     yield server
     server.kill()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +13,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
+
+
+def redis_server_in(folder: Path) -> RedisServer:
+    """One that is not yet started, for a test that is skipped where none is installed."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed")
+    return RedisServer(folder)
 
 
 class RedisServer:
