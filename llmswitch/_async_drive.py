@@ -127,6 +127,7 @@ class AsyncDriver:
             request = make_request(pool.engine, action, endpoint, address)
             self._response = await pool.transport.handle_async_request(request)
             self._chunks, self._whole = aiter(self._response.stream), False
+            pool.engine.gather(self._response)
             return opened(self._response, clock)
         except LLMSwitchError as problem:  # a server of our own that would not start
             return Fault("connect", problem.message, lasting=True)

@@ -107,6 +107,7 @@ class SyncDriver:
                 return CLOSED
             self._response = pool.transport.handle_request(make_request(pool.engine, action, endpoint, address))
             self._chunks, self._whole = iter(self._response.stream), False
+            pool.engine.gather(self._response)
             return opened(self._response, clock)
         except LLMSwitchError as problem:  # a server of our own that would not start
             return Fault("connect", problem.message, lasting=True)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from ._errors import ConfigError
+from ._gathering import gather
 from ._wire import Content, FaultKind
 
 __all__ = ["Engine", "engine_named", "engine_of"]
@@ -129,18 +130,29 @@ class Engine:
     @staticmethod
     def unread(response: Any) -> bool | None:
         """Whether bytes came behind the answer, which are nobody's; `None` where that can't be known."""
-        at = response.stream
-        for _ in range(8):
-            state = getattr(at, "_h11_state", None)
-            if state is not None:
-                return bool(state.trailing_data[0])
-            for name in ("_httpcore_stream", "_stream", "_connection"):
-                if hasattr(at, name):
-                    at = getattr(at, name)
-                    break
-            else:
-                return None
-        return None
+        connection = _h11(response)
+        return None if connection is None else bool(connection.trailing_data[0])
+
+    @staticmethod
+    def gather(response: Any) -> None:
+        """Have what comes together of the body read together, where that can be had."""
+        gather(_h11(response))
+
+
+def _h11(response: Any) -> Any:
+    """The connection's protocol, several layers beneath an answer; `None` where it is not found."""
+    at = response.stream
+    for _ in range(8):
+        state = getattr(at, "_h11_state", None)
+        if state is not None:
+            return state
+        for name in ("_httpcore_stream", "_stream", "_connection"):
+            if hasattr(at, name):
+                at = getattr(at, name)
+                break
+        else:
+            return None
+    return None
 
 
 @lru_cache(maxsize=4096)

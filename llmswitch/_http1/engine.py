@@ -45,3 +45,7 @@ class HTTPToolsEngine(Engine):
         """Whether bytes came behind the answer."""
         unread: bool = response.answer.unread
         return unread
+
+    @staticmethod
+    def gather(response: Any) -> None:
+        """It does without being told."""
