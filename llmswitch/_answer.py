@@ -107,7 +107,7 @@ def _refusal(reading: Reading, opened: Opened) -> _Steps:
 
 def _refusal_body(reading: Reading, opened: Opened) -> Generator[Action, Outcome, bytes]:
     """Its beginning, as far as it can be read: the status is known, and the body is worth no failure of its own."""
-    by = min(reading.clocks.attempt, reading.clocks.now() + _ERROR_SECONDS)
+    by = min(reading.clocks.first_token, reading.clocks.attempt, reading.clocks.now() + _ERROR_SECONDS)
     body = bytearray()
     try:
         inflater = Inflater(opened.headers.get("content-encoding", ""), max_decoded_bytes=_BODY_BYTES)
@@ -132,9 +132,10 @@ def _is_page(body: bytes | bytearray) -> bool:
 
 
 def _whole(reading: Reading, opened: Opened, inflater: Inflater) -> _Steps:
-    body = bytearray()
+    body, clocks = bytearray(), reading.clocks
+    wait = Read(min(clocks.first_token, clocks.attempt))
     while True:
-        chunk = yield Read(reading.clocks.attempt)
+        chunk = yield wait
         if isinstance(chunk, Fault):
             raise broke_off(reading, chunk, NoResponse if body else StreamInterrupted)
         assert isinstance(chunk, bytes)
@@ -146,6 +147,8 @@ def _whole(reading: Reading, opened: Opened, inflater: Inflater) -> _Steps:
                 body += piece
         except FramingError as problem:
             raise reading.problem(MalformedResponse, f"the answer can't be read: {problem}") from None
+        if reading.stream:  # that it came in one piece gives it no more time to be silent
+            wait.by = min(clocks.now() + clocks.idle, clocks.attempt)
     adapter = reading.target.adapter
     try:
         if not body.strip():

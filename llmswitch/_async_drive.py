@@ -17,7 +17,7 @@ from ._endpoint import Endpoint
 from ._engine import Engine
 from ._errors import LLMSwitchError
 from ._faults import fault_of
-from ._http_message import make_request, opened, tainted
+from ._http_message import body, make_request, opened, tainted
 from ._network import Clock, current_clock
 from ._pools import Pool, Registry
 from ._racing import race_in_tasks
@@ -126,8 +126,7 @@ class AsyncDriver:
                 return CLOSED
             request = make_request(pool.engine, action, endpoint, address)
             self._response = await pool.transport.handle_async_request(request)
-            self._chunks, self._whole = aiter(self._response.stream), False
-            pool.engine.gather(self._response)
+            self._chunks, self._whole = body(pool, self._response, sync=False), False
             return opened(self._response, clock)
         except LLMSwitchError as problem:  # a server of our own that would not start
             return Fault("connect", problem.message, lasting=True)

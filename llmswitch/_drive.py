@@ -15,7 +15,7 @@ from ._drill import Drill, Rehearsal
 from ._endpoint import Endpoint
 from ._errors import LLMSwitchError
 from ._faults import fault_of
-from ._http_message import make_request, opened, tainted
+from ._http_message import body, make_request, opened, tainted
 from ._network import Clock, current_clock
 from ._pools import Pool, Registry
 from ._racing import race_in_threads
@@ -106,8 +106,9 @@ class SyncDriver:
             if clock.over or self.abandoned:
                 return CLOSED
             self._response = pool.transport.handle_request(make_request(pool.engine, action, endpoint, address))
-            self._chunks, self._whole = iter(self._response.stream), False
-            pool.engine.gather(self._response)
+            self._chunks, self._whole = body(pool, self._response, sync=True), False
+            if clock.stream is not None:
+                clock.stream.clock = clock
             return opened(self._response, clock)
         except LLMSwitchError as problem:  # a server of our own that would not start
             return Fault("connect", problem.message, lasting=True)
@@ -120,7 +121,8 @@ class SyncDriver:
         clock, pool = self._clock, self._pool
         assert pool is not None
         clock.by = action.by
-        token = current_clock.set(clock)
+        # a connection that knows its clock need not look for it
+        token = current_clock.set(clock) if clock.stream is None else None
         try:
             for chunk in self._chunks:
                 if chunk:
@@ -130,7 +132,8 @@ class SyncDriver:
         except Exception as problem:  # noqa: BLE001 - told, or raised again
             return CLOSED if clock.over else fault_of(problem, pool.engine, clock)
         finally:
-            current_clock.reset(token)
+            if token is not None:
+                current_clock.reset(token)
 
     def _race(self, action: Race) -> Raced:
         raced, winner = race_in_threads(action, self._another)
@@ -153,6 +156,8 @@ class SyncDriver:
         self._response, self._chunks = None, iter(())
         if pool is None:
             return
+        if self._clock.stream is not None:
+            self._clock.stream.clock = None  # the next answer has its own
         if self._registry is not None and self._registry.pid != os.getpid():
             INHERITED.append((response, chunks))
             return

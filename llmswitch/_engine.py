@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from ._errors import ConfigError
-from ._gathering import gather
+from ._h11_body import AsyncBody, Body, connection_of
 from ._wire import Content, FaultKind
 
 __all__ = ["Engine", "engine_named", "engine_of"]
@@ -130,29 +130,15 @@ class Engine:
     @staticmethod
     def unread(response: Any) -> bool | None:
         """Whether bytes came behind the answer, which are nobody's; `None` where that can't be known."""
-        connection = _h11(response)
-        return None if connection is None else bool(connection.trailing_data[0])
+        connection = connection_of(response)
+        return None if connection is None else bool(connection._h11_state.trailing_data[0])  # noqa: SLF001
 
-    @staticmethod
-    def gather(response: Any) -> None:
-        """Have what comes together of the body read together, where that can be had."""
-        gather(_h11(response))
-
-
-def _h11(response: Any) -> Any:
-    """The connection's protocol, several layers beneath an answer; `None` where it is not found."""
-    at = response.stream
-    for _ in range(8):
-        state = getattr(at, "_h11_state", None)
-        if state is not None:
-            return state
-        for name in ("_httpcore_stream", "_stream", "_connection"):
-            if hasattr(at, name):
-                at = getattr(at, name)
-                break
-        else:
-            return None
-    return None
+    def body(self, response: Any, *, sync: bool) -> Any:
+        """The pieces of the body as they come, of an answer by a transport that was made here."""
+        connection = connection_of(response)
+        if connection is not None:
+            return (Body if sync else AsyncBody)(self.http, self.core, connection)
+        return iter(response.stream) if sync else aiter(response.stream)
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ from ._pools import Pool
 from ._version import __version__
 from ._wire import Open, Opened
 
-__all__ = ["make_request", "opened", "tainted"]
+__all__ = ["body", "make_request", "opened", "tainted"]
 
 _USER_AGENT = f"llmswitch/{__version__}"
 
@@ -55,6 +55,13 @@ def opened(response: Any, clock: Clock) -> Opened:
         size += len(name) + len(value)
         count += 1
     return Opened(response.status_code, headers, clock.connect_ms, size, count)
+
+
+def body(pool: Pool, response: Any, *, sync: bool) -> Any:
+    """The pieces of the body. What somebody else's client makes of it on the way is his."""
+    if pool.ours:
+        return pool.engine.body(response, sync=sync)
+    return iter(response.stream) if sync else aiter(response.stream)
 
 
 def tainted(pool: Pool, response: Any, *, whole: bool) -> Any:

@@ -13,6 +13,7 @@ except ImportError:  # the extra `fast`
 
 __all__ = ["JSONInvalid", "dumps", "loads"]
 
+_fast = orjson is not None
 _DEEPEST = 200
 _LONE = re.compile(r"[\ud800-\udfff]")
 
@@ -43,7 +44,14 @@ def loads(text: bytes | str, *, unique: bool = False) -> Any:
     Raises `JSONInvalid` for anything else that is not strict JSON, NaN and nesting deeper than 200 included. `unique`:
     also for a key that stands twice in one object, which leaves open what is meant; that takes the slower parser.
     """
-    value, exact = _read(text, unique=unique)
+    exact = _fast and not unique  # no lone surrogate is in what orjson reads
+    if exact:
+        try:
+            value = orjson.loads(text)
+        except ValueError:
+            exact = False  # it refuses lone surrogates and long integers, which are legal JSON
+    if not exact:
+        value = _read(text, unique=unique)
     brackets = text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
     if brackets > _DEEPEST and _deeper_than(value, _DEEPEST):
         raise JSONInvalid("JSON nested too deeply")
@@ -75,17 +83,11 @@ def _deeper_than(value: Any, limit: int) -> bool:
     return True
 
 
-def _read(text: bytes | str, *, unique: bool) -> tuple[Any, bool]:
-    """The value, and whether it is certain that no lone surrogate is in it."""
-    fast = None if unique else orjson
-    if fast is not None:
-        try:
-            return fast.loads(text), True
-        except ValueError:
-            pass  # it refuses lone surrogates and long integers, which are legal JSON: ask the standard library
+def _read(text: bytes | str, *, unique: bool) -> Any:
+    """The value by the standard library, which lets lone surrogates through."""
     decoder = _strict_decoder if unique else _decoder
     try:
-        return decoder.decode(text if isinstance(text, str) else text.decode("utf-8-sig", errors="replace")), False
+        return decoder.decode(text if isinstance(text, str) else text.decode("utf-8-sig", errors="replace"))
     except RecursionError:
         raise JSONInvalid("JSON nested too deeply") from None
     except json.JSONDecodeError as problem:

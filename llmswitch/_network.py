@@ -28,6 +28,8 @@ PIECE = 262_144
 HELD = 65_536
 """A head waits for a body that is no larger than this, together with it."""
 
+_NEAR = 0.005  # seconds that a wait may last too long
+
 
 class Clock:
     """
@@ -83,14 +85,15 @@ class Stream:
         self._core = core
         self._socket: Any = made
         self._started, self._by, self._layers = started, by, layers
+        self._set = -1.0  # the socket's own time limit
+        self.clock: Clock | None = None  # of the answer that comes by it, where that is known
         self._inside = threading.Lock()  # a thread is in the socket
         self._ending = threading.RLock()
         self._over = False
         self._held = b""  # a head waits for its body, and goes out in one packet with it
         self._held_for: float | None = None
 
-    def _left(self, late: type[Exception], timeout: float | None) -> float | None:
-        clock = current_clock.get()
+    def _left(self, clock: Clock | None, late: type[Exception], timeout: float | None) -> float | None:
         if clock is not None:
             clock.stream = self  # before it is asked whether all is over
             timeout = clock.left(late, timeout)
@@ -108,12 +111,14 @@ class Stream:
                 self._flush()
             except core.WriteError:
                 pass  # there may be an answer all the same
-        left = self._left(core.ReadTimeout, timeout)
+        clock = self.clock or current_clock.get()
+        left = self._left(clock, core.ReadTimeout, timeout)
         with self._inside:
             if self._over:
                 raise core.ReadError("the connection was closed")
             try:
-                self._socket.settimeout(left)
+                if left is None or not left <= self._set < left + _NEAR:
+                    self._limit(left)
                 data: bytes = self._socket.recv(max_bytes)
             except TimeoutError:
                 raise (core.ConnectTimeout if self._layers else core.ReadTimeout) from None
@@ -121,10 +126,14 @@ class Stream:
                 raise core.ReadError(str(problem)) from problem
         if self._over:
             raise core.ReadError("the connection was closed")
-        clock = current_clock.get()
         if clock is not None:
             clock.received += len(data)
         return data
+
+    def _limit(self, seconds: float | None) -> None:
+        """The socket's time limit: a call of the system, which a few milliseconds more or less are not worth."""
+        self._socket.settimeout(seconds)
+        self._set = -1.0 if seconds is None else seconds
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._held_for = timeout
@@ -142,12 +151,12 @@ class Stream:
         core = self._core
         view = memoryview(buffer)
         while view:
-            left = self._left(core.WriteTimeout, timeout)
+            left = self._left(current_clock.get(), core.WriteTimeout, timeout)
             with self._inside:
                 if self._over:
                     raise core.WriteError("the connection was closed")
                 try:
-                    self._socket.settimeout(left)
+                    self._limit(left)
                     view = view[self._socket.send(view[:PIECE]) :]
                 except TimeoutError:
                     raise (core.ConnectTimeout if self._layers else core.WriteTimeout) from None

@@ -14,7 +14,7 @@ from ._reading import Reading, bad_arguments, broke_off
 from ._request import ChatRequest
 from ._wire import Action, Fault, Outcome, Read
 
-__all__ = ["read_pieces"]
+__all__ = ["Flow", "read_pieces"]
 
 _DRAIN_SECONDS = 0.25
 _HEARTBEATS = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
@@ -26,9 +26,8 @@ _Steps = Generator[Action, Outcome, ReplyAssembly]
 def read_pieces(reading: Reading, inflater: Inflater) -> _Steps:
     """The whole answer; on the way, lists of events for the caller. Raises as `read_answer` does."""
     clocks, holding = reading.clocks, reading.holding
-    pieces = _Pieces(reading)
-    assembly, decoder = pieces.assembly, pieces.decoder
-    wait = Read(clocks.first_token)
+    pieces = Flow(reading, inflater)
+    assembly, decoder, wait = pieces.assembly, pieces.decoder, pieces.wait
     body_ended = False
     while not decoder.ended:
         chunk = yield wait
@@ -37,8 +36,7 @@ def read_pieces(reading: Reading, inflater: Inflater) -> _Steps:
             if assembly.finish_reason is not None:
                 break  # the answer is whole; how the connection ended after that is no matter
             raise _too_slow(reading) or broke_off(reading, chunk)
-        events: list[ChatEvent] = []
-        error = pieces.read(chunk, inflater, events)
+        events, error = pieces.read(chunk)
         if events:
             if reading.stream:
                 ready = events if reading.direct else reading.ready(events)
@@ -56,6 +54,8 @@ def read_pieces(reading: Reading, inflater: Inflater) -> _Steps:
         wait.by = min(wait.by, clocks.call if reading.committed else clocks.attempt)
         if holding is not None and not reading.committed:
             wait.by = min(wait.by, holding.by() or wait.by)
+        if reading.direct and reading.stream and assembly.finish_reason is None:
+            wait.flow = pieces
     pieces.check_end(body_ended=body_ended)
     final = _last_events(reading)
     if reading.stream:
@@ -64,36 +64,68 @@ def read_pieces(reading: Reading, inflater: Inflater) -> _Steps:
     return assembly
 
 
-class _Pieces:
+class Flow:
     """
     The bytes of one stream, to events. `cut`: they can't be read on, but the answer was whole before that.
 
     What comes before the first event that means something is bounded (heart-beats aside), and means nothing.
+
+    Where nothing of the answer is kept from the caller any more, a piece can pass by the exchange: `again()` is what to
+    wait for, `take()` what came of it. Whatever is not simply more of the answer is for the exchange.
     """
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, inflater: Inflater) -> None:
         adapter, request = reading.target.adapter, reading.request
         assert isinstance(request, ChatRequest)
         self.decoder = adapter.decoder(request)
         self.assembly = reading.assembly = self.decoder.assembly
         self.cut = False
-        self._reading = reading
+        self.wait = Read(reading.clocks.first_token)
+        self._reading, self._inflater = reading, inflater
+        self._taken: tuple[list[ChatEvent], Exception | None] | None = None
         self._frames = framer(adapter.framing)
         self._most = (adapter.preamble_events, adapter.preamble_bytes)
         self._said_anything = False
         self._begun = False
         self._preamble = [0, 0]  # events, bytes
 
-    def read(self, chunk: bytes, inflater: Inflater, events: list[ChatEvent]) -> LLMSwitchError | None:
-        """Append the events of a chunk, which is empty at the end of the body; the error that followed them."""
+    def again(self) -> Read:
+        """The caller wants more: what is to be waited for."""
+        clocks, wait = self._reading.clocks, self.wait
+        wait.by = min(clocks.now() + clocks.idle, clocks.call)
+        return wait
+
+    def take(self, chunk: Outcome) -> list[ChatEvent] | None:
+        """The events of what came, to be handed over; `None` where the exchange is to be told what came."""
+        if type(chunk) is not bytes:
+            return None
+        events: list[ChatEvent] = []
+        try:
+            error: Exception | None = self._read(chunk, events)
+        except Exception as problem:  # noqa: BLE001 - raised by the exchange, which has to hear of it
+            error = problem
+        if error is None and events and chunk and not (self.cut or self.decoder.ended or self.assembly.finish_reason):
+            return self._reading.deliver(events)
+        self._taken = events, error
+        return None
+
+    def read(self, chunk: bytes) -> tuple[list[ChatEvent], Exception | None]:
+        """The events of a chunk, which is empty at the end of the body, and the error that followed them."""
+        taken, self._taken = self._taken, None
+        if taken is not None:
+            return taken
+        events: list[ChatEvent] = []
+        return events, self._read(chunk, events)
+
+    def _read(self, chunk: bytes, events: list[ChatEvent]) -> LLMSwitchError | None:
         try:
             if chunk:
-                for piece in inflater.feed(chunk):
+                for piece in self._inflater.feed(chunk):
                     self._decode(self._frames.feed(piece), events)
             else:
                 self._decode(self._frames.finish(), events)
                 events.extend(self.decoder.finish())
-                inflater.finish()
+                self._inflater.finish()
         except FramingError as problem:
             if self.assembly.finish_reason is None:
                 return self._unreadable(problem)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 from ._errors import InvalidRequest, LLMSwitchError
 from ._events import ChatEvent, TextDelta
 from ._reply import ChatReply
-from ._wire import Exchange
+from ._wire import Exchange, Read
 
 if TYPE_CHECKING:
     from ._async_drive import AsyncDriver
     from ._drive import SyncDriver
+    from ._pieces import Flow
 
 __all__ = ["AsyncChatStream", "ChatStream"]
 
@@ -26,6 +27,7 @@ class _Stream:
         self._exchange = exchange
         self._restarts = restarts
         self._pending: Iterator[ChatEvent] = iter(())
+        self._flow: Flow | None = None  # the answer is under way, and simply goes on
         self._reply: ChatReply | None = None
         self._ended = False
 
@@ -48,13 +50,20 @@ class _Stream:
             )
 
     def _advance(self, outcome: Any) -> Any:
-        """The next action of the exchange, or `None` at its end."""
+        """The next action, or `None` at the end. What is simply more of the answer passes the exchange by."""
+        flow = self._flow
+        if flow is not None:
+            action: Any = flow.again() if outcome is None else flow.take(outcome)
+            if action is not None:
+                return action
         try:
-            return self._exchange.send(outcome)
+            action = self._exchange.send(outcome)
         except StopIteration as stop:
             self._reply = stop.value
             self._ended = True
             return None
+        self._flow = action.flow if type(action) is Read else None
+        return action
 
 
 class ChatStream(_Stream):

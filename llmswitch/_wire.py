@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._allowances import Held, Refused, Reserve
     from ._cache import Finding
     from ._operation import Reply
+    from ._pieces import Flow
     from ._shared_sessions import Keep, Recall
 
 __all__ = [
@@ -84,9 +85,13 @@ class Opened:
 
 @dataclass(slots=True)
 class Read:
-    """Wait for more of the body, until `by`; empty bytes are its end."""
+    """
+    Wait for more of the body, until `by`; empty bytes are its end. `flow`, of a stream that is under way: makes events
+    of what came, for a driver that will not wake the whole exchange for every piece.
+    """
 
     by: float
+    flow: Flow | None = None
 
 
 @dataclass(slots=True)

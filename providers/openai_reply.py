@@ -222,7 +222,13 @@ class ChatCompletionsDecoder:
             assembly.served_model = chunk["model"]
         choices = chunk.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
-        self._usage(chunk, choice)
+        usage = chunk.get("usage")
+        if usage is None and isinstance(choice, dict):
+            usage = choice.get("usage")
+        if usage is None and self._options.extras_field:
+            usage = _inner(chunk, self._options.extras_field).get("usage")
+        if usage is not None:
+            self._count(usage)
         if not isinstance(choice, dict) or choice.get("index") not in (0, None):
             return []
         if choice.get("error"):
@@ -240,19 +246,13 @@ class ChatCompletionsDecoder:
             events.extend(self.end(str(word)))
         return events
 
-    def _usage(self, chunk: Mapping[str, Any], choice: Any) -> None:
+    def _count(self, usage: Any) -> None:
         """The last valid numbers count; they come in a last chunk, in every chunk, or inside the choice."""
-        found = chunk.get("usage")
-        if found is None and isinstance(choice, dict):
-            found = choice.get("usage")
-        if found is None and self._options.extras_field:
-            found = _inner(chunk, self._options.extras_field).get("usage")
-        if found is not None:
-            counted = convert_usage(found)
-            if counted is not None:
-                self.assembly.usage = counted
-            elif found:
-                self.assembly.warn("usage_unknown", "the vendor's count of tokens is not one")
+        counted = convert_usage(usage)
+        if counted is not None:
+            self.assembly.usage = counted
+        elif usage:
+            self.assembly.warn("usage_unknown", "the vendor's count of tokens is not one")
 
     def _delta(self, delta: Mapping[str, Any], events: list[ChatEvent]) -> None:
         assembly = self.assembly
@@ -277,7 +277,7 @@ class ChatCompletionsDecoder:
         if calls:
             self._calls(calls if isinstance(calls, list) else [calls], events)
         if len(events) > thoughts:
-            self._thought.spoken()
+            self._thought.spoken = True
 
     def _part(self, part: Mapping[str, Any], events: list[ChatEvent]) -> None:
         """A part of the content: a text, or a piece of a thought, which ends where a text begins."""

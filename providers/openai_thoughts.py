@@ -140,7 +140,8 @@ class Thought:
     """
     What an answer brings of thinking, as text or as parts, whose pieces belong together by index and type.
 
-    The parts are kept as they go back, with the first thought of the answer.
+    The parts are kept as they go back, with the first thought of the answer. `spoken`: something else came since then,
+    so what is thought from here on is another thought.
     """
 
     def __init__(self, identity: ModelIdentity, *, grows: bool) -> None:
@@ -149,17 +150,13 @@ class Thought:
         self._data: dict[str, Any] = {}
         self._parts: dict[object, dict[str, Any]] = {}
         self._growing: dict[object, GrowingThought] = {}
-        self._spoken = False
+        self.spoken = False
 
     @property
     def vendor(self) -> VendorData:
         """Whose the thought is that is being read, and what it came in."""
-        data = {} if self._spoken else self._data
+        data = {} if self.spoken else self._data
         return VendorData(self._identity.provider, self._identity.account, self._identity.model, data)
-
-    def spoken(self) -> None:
-        """What is thought from here on is another thought."""
-        self._spoken = True
 
     def read(self, message: Mapping[str, Any], fields: tuple[str, ...]) -> str | None:
         """The text that is new in a message or a delta, from the first field that has any; `None` without thinking."""

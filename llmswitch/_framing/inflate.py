@@ -46,9 +46,10 @@ class Inflater:
         To iterate does the work: do it to the end before the next `feed`. Raises `BodyTooLarge` past the
         limit, `FramingError` where the body isn't what its Content-Encoding says.
         """
-        if self._plain and 0 < len(chunk) <= _PIECE_BYTES:
-            return (self._counted(chunk),)
-        return self._pieces(chunk)
+        if not self._plain or not 0 < len(chunk) <= _PIECE_BYTES:
+            return self._pieces(chunk)
+        self._decoded += len(chunk)
+        return (chunk,) if self._decoded <= self._max_decoded_bytes else (self._counted(b""),)
 
     def _pieces(self, chunk: bytes) -> Iterator[bytes]:
         if self._plain:

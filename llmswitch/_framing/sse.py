@@ -45,6 +45,23 @@ class SSEDecoder(Decoder[ServerSentEvent]):
         self._data = bytearray()  # the event's data lines, each with its LF
         self._name = b""
 
+    def feed(self, chunk: bytes) -> list[ServerSentEvent]:
+        # what most chunks of a live stream are: one whole event of a `data` line, where none has begun
+        if (
+            chunk[:6] == b"data: "
+            and chunk.find(b"\n") == len(chunk) - 2
+            and chunk[-1:] == b"\n"
+            and b"\r" not in chunk
+            and not (self._line or self._data or self._name or self._first_line or self._after_cr)
+            and self._fault is None
+            and len(chunk) <= self._max_event_bytes
+        ):
+            try:
+                return [ServerSentEvent("", chunk[6:-2].decode())]
+            except UnicodeDecodeError:
+                pass  # as every other chunk
+        return super().feed(chunk)
+
     def _read(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
         if not chunk:
             return

@@ -14,7 +14,8 @@ _EMPTY = frozenset({204, 304})
 
 class Answer:
     """
-    Feed it what comes. `status` is 0 until the head is there; `whole` says that the answer is; `kept`, that its
+    Feed it what comes. `status` is 0 until the head is there; `pieces` are those of the body that `take()` would give
+    now; `whole` says that the answer is; `kept`, that its
     connection may be used again; `unread`, that bytes came behind it, which are nobody's.
 
     Raises `core.RemoteProtocolError` for what is no HTTP.
@@ -27,7 +28,7 @@ class Answer:
         self._core = core
         self._bodiless = bodiless
         self._parser = httptools.HttpResponseParser(self)
-        self._pieces: list[bytes] = []
+        self.pieces: list[bytes] = []
         self._size = 0
         self._bounded = False  # its length is said, in one way or the other
 
@@ -51,7 +52,7 @@ class Answer:
 
     def take(self) -> bytes:
         """What has come of the body since this was asked last."""
-        pieces = self._pieces
+        pieces = self.pieces
         if not pieces:
             return b""
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -94,7 +95,7 @@ class Answer:
         if self.unread or self._bodiless:
             self.unread = True
         else:
-            self._pieces.append(body)
+            self.pieces.append(body)
 
     def on_message_complete(self) -> None:
         if self.status:

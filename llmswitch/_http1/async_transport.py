@@ -19,7 +19,7 @@ class AsyncResponse(Begun):
 
     @property
     def stream(self) -> AsyncIterator[bytes]:
-        return _Body(self.answer, self._connection, self._request.read)
+        return _Body(self.answer, self._connection)
 
     async def aclose(self) -> None:
         """Let go of the connection."""
@@ -30,18 +30,16 @@ class AsyncResponse(Begun):
 class _Body(AsyncIterator[bytes]):
     """No generator: one that is left half way would be ended by the loop, in a task of its own."""
 
-    def __init__(self, answer: Answer, connection: AsyncStream, seconds: float) -> None:
-        self._answer, self._connection, self._seconds = answer, connection, seconds
+    def __init__(self, answer: Answer, connection: AsyncStream) -> None:
+        self._answer, self._connection = answer, connection
 
     async def __anext__(self) -> bytes:
         answer, connection = self._answer, self._connection
-        while True:
-            data = answer.take()
-            if data:
-                return data
+        while not answer.pieces:
             if answer.whole:
                 raise StopAsyncIteration
-            answer.feed(await connection.read(READ_BYTES, self._seconds))
+            answer.feed(await connection.read(READ_BYTES))
+        return answer.take()
 
 
 class AsyncTransport:

@@ -46,6 +46,6 @@ class HTTPToolsEngine(Engine):
         unread: bool = response.answer.unread
         return unread
 
-    @staticmethod
-    def gather(response: Any) -> None:
-        """It does without being told."""
+    def body(self, response: Any, *, sync: bool) -> Any:
+        """The pieces of the body as they come."""
+        return iter(response.stream) if sync else aiter(response.stream)

@@ -87,15 +87,15 @@ class Response(Begun):
         return self._body()
 
     def _body(self) -> Iterator[bytes]:
-        answer, connection, seconds = self.answer, self._connection, self._request.read
+        answer, connection = self.answer, self._connection
+        pieces = answer.pieces
         while True:
-            data = answer.take()
-            if data:
-                yield data
+            if pieces:
+                yield answer.take()
             elif answer.whole:
                 return
             else:
-                answer.feed(connection.read(READ_BYTES, seconds))
+                answer.feed(connection.read(READ_BYTES))
 
     def close(self) -> None:
         """Let go of the connection."""

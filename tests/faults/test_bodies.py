@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from llmswitch.testing.fault_server import Close, Pause, ReadRequest, Send, response, sse
+from llmswitch.testing.fault_server import Close, Hang, Pause, ReadRequest, Send, response, sse
 from tests.faults.bench import (
     DONE,
     HEALTHY,
     JSON,
+    PATIENT,
     STOP,
     Bench,
     Script,
@@ -129,6 +130,16 @@ def test_row_61_cut_json(bench: Bench, share: float) -> None:
     body = json.dumps(completion("a" * 500))
     sent = body[: int(len(body) * share)]
     bench.moved(bench.ask(answer(sent)), "MalformedResponse", billed=True, closed=False)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_body_that_stalls_where_a_stream_was_asked_for(streaming: Bench, share: float) -> None:
+    """One that comes in a piece has no more time to be silent than a stream: to begin, and then to go on."""
+    body = json.dumps(completion("a" * 500))
+    begun = response(200, body[: int(len(body) * share)], {**JSON_TYPE, "content-length": str(len(body))})
+    limits = {**PATIENT, "first_token_timeout": 0.4, "idle_timeout": 0.2}
+    outcome = streaming.ask([ReadRequest(), Send(begun), Hang()], limits=limits)
+    streaming.moved(outcome, "FirstTokenTimeout", billed=True, within=2.0)
 
 
 def test_row_62_a_length_that_is_too_long(whole: Bench) -> None:

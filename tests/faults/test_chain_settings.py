@@ -8,7 +8,19 @@ import pytest
 
 from llmswitch import ChatReply, ConfigError, StreamInterrupted
 from llmswitch._events import Finish, ReasoningDelta, StreamReset, TextDelta
-from llmswitch.testing.fault_server import Hang, Pause, ReadRequest, Reset, Send, Step, chunk, response, sse, sse_head
+from llmswitch.testing.fault_server import (
+    LAST_CHUNK,
+    Hang,
+    Pause,
+    ReadRequest,
+    Reset,
+    Send,
+    Step,
+    chunk,
+    response,
+    sse,
+    sse_head,
+)
 from llmswitch.testing.fault_server import event_bytes as event
 from tests.faults.bench import (
     DONE,
@@ -374,3 +386,17 @@ def test_rows_26_and_27_a_continuation_that_is_refused(streaming: Bench, status:
     assert error.partial is not None
     assert ("t1:m", spelled(20), spelled(20)) == (error.target, error.partial.text, outcome.text)
     assert ("t2:m", "BadRequest" if status == 400 else "ServerError") == outcome.trail[-1]
+
+
+# The limit between two pieces
+
+
+def test_a_silence_longer_than_that_before_the_first_piece(streaming: Bench) -> None:
+    """Between two pieces `idle_timeout` holds, also where it is longer than `first_token_timeout`; and then it ends."""
+    limits = {**PATIENT, "first_token_timeout": 0.3, "idle_timeout": 0.9}
+    rest = [Pause(0.5), Send(b"".join(chunk(event(each)) for each in (text("more"), STOP, DONE)) + LAST_CHUNK)]
+    outcome = streaming.ask(stream(*words(2), after=rest), limits=limits)
+    assert spelled(2) + "more" == outcome.answered.text
+    outcome = streaming.ask(stream(*words(2), after=[Hang()]), limits=limits)
+    streaming.raised(outcome, "StreamStalled")
+    assert 0.8 < outcome.seconds < 2.5

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from llmswitch import Client
 from llmswitch._drive import SyncDriver
-from llmswitch._gathering import gather
+from llmswitch._h11_body import gather
 from llmswitch.testing.fault_server import LAST_CHUNK, FaultServer, ReadRequest, Send, chunk, event_bytes, sse_head
 from tests.everyday import many
 from tests.faults.bench import DONE, ROLE, STOP, text
