@@ -54,8 +54,26 @@ class SyncDriver:
                 if played.wait:
                     nap.sleep(played.wait)
                 return played.outcome
-        if type(action) is Read:
-            return self._read(action)
+        if type(action) is not Read:
+            return self._do(action)
+        clock, pool = self._clock, self._pool
+        assert pool is not None
+        clock.by = action.by
+        # a connection that knows its clock need not look for it
+        token = current_clock.set(clock) if clock.stream is None else None
+        try:
+            for chunk in self._chunks:
+                if chunk:
+                    return chunk if clock.measured or monotonic() < action.by else LATE
+            self._whole = not clock.over
+            return CLOSED if clock.over else b""
+        except Exception as problem:  # noqa: BLE001 - told, or raised again
+            return CLOSED if clock.over else fault_of(problem, pool.engine, clock)
+        finally:
+            if token is not None:
+                current_clock.reset(token)
+
+    def _do(self, action: Any) -> Outcome:
         if type(action) is Open:
             return self._open(action)
         if type(action) is Sleep:
@@ -116,24 +134,6 @@ class SyncDriver:
             return CLOSED if clock.over else fault_of(problem, pool.engine, clock)
         finally:
             current_clock.reset(token)
-
-    def _read(self, action: Read) -> bytes | Fault:
-        clock, pool = self._clock, self._pool
-        assert pool is not None
-        clock.by = action.by
-        # a connection that knows its clock need not look for it
-        token = current_clock.set(clock) if clock.stream is None else None
-        try:
-            for chunk in self._chunks:
-                if chunk:
-                    return chunk if clock.measured or monotonic() < action.by else LATE
-            self._whole = not clock.over
-            return CLOSED if clock.over else b""
-        except Exception as problem:  # noqa: BLE001 - told, or raised again
-            return CLOSED if clock.over else fault_of(problem, pool.engine, clock)
-        finally:
-            if token is not None:
-                current_clock.reset(token)
 
     def _race(self, action: Race) -> Raced:
         raced, winner = race_in_threads(action, self._another)

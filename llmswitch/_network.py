@@ -96,7 +96,10 @@ class Stream:
     def _left(self, clock: Clock | None, late: type[Exception], timeout: float | None) -> float | None:
         if clock is not None:
             clock.stream = self  # before it is asked whether all is over
-            timeout = clock.left(late, timeout)
+            left = clock.by - monotonic()
+            if left <= 0 or clock.over:
+                raise late
+            timeout = left if timeout is None or timeout > left else timeout
         if self._layers:
             connecting = self._by - monotonic()
             if connecting <= 0:

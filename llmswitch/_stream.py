@@ -51,11 +51,12 @@ class _Stream:
 
     def _advance(self, outcome: Any) -> Any:
         """The next action, or `None` at the end. What is simply more of the answer passes the exchange by."""
-        flow = self._flow
-        if flow is not None:
-            action: Any = flow.again() if outcome is None else flow.take(outcome)
-            if action is not None:
-                return action
+        if self._ended:
+            return None
+        if self._flow is not None:
+            events = self._flow.take(outcome)
+            if events is not None:
+                return events
         try:
             action = self._exchange.send(outcome)
         except StopIteration as stop:
@@ -64,6 +65,11 @@ class _Stream:
             return None
         self._flow = action.flow if type(action) is Read else None
         return action
+
+    def _leave(self) -> None:
+        """No more is wanted of the exchange."""
+        self._ended, self._flow = True, None
+        self._exchange.close()
 
 
 class ChatStream(_Stream):
@@ -84,17 +90,16 @@ class ChatStream(_Stream):
     def __next__(self) -> ChatEvent:
         for event in self._pending:
             return event
-        outcome = None
         try:
-            while not self._ended:
-                action = self._advance(outcome)
+            action = self._advance(None) if self._flow is None else self._flow.again()
+            while action is not None:
                 if type(action) is list:
                     self._pending = iter(action)
                     for event in self._pending:
                         return event
-                    outcome = None
-                elif action is not None:
-                    outcome = self._driver.perform(action)
+                    action = self._advance(None)
+                else:
+                    action = self._advance(self._driver.perform(action))
         except BaseException:
             self.close()
             raise
@@ -109,8 +114,7 @@ class ChatStream(_Stream):
 
     def close(self) -> None:
         """Stop reading and let go of the connection."""
-        self._ended = True
-        self._exchange.close()
+        self._leave()
         self._finalizer()
 
     def __enter__(self) -> Self:
@@ -141,25 +145,23 @@ class AsyncChatStream(_Stream):
     async def __anext__(self) -> ChatEvent:
         for event in self._pending:
             return event
-        outcome = None
-        while not self._ended:
-            try:
-                action = self._advance(outcome)
+        try:
+            action = self._advance(None) if self._flow is None else self._flow.again()
+            while action is not None:
                 if type(action) is list:
                     self._pending = iter(action)
                     for event in self._pending:
                         return event
-                    outcome = None
-                elif action is not None:
-                    outcome = await self._driver.perform(action)
-            except GeneratorExit:  # what is thrown away itself can't wait
-                self._ended = True
-                self._exchange.close()
-                self._finalizer()
-                raise
-            except BaseException:
-                await self.aclose()
-                raise
+                    action = self._advance(None)
+                else:
+                    action = self._advance(await self._driver.perform(action))
+        except GeneratorExit:  # what is thrown away itself can't wait
+            self._leave()
+            self._finalizer()
+            raise
+        except BaseException:
+            await self.aclose()
+            raise
         await self.aclose()
         raise StopAsyncIteration
 
@@ -176,8 +178,7 @@ class AsyncChatStream(_Stream):
 
     async def aclose(self) -> None:
         """Stop reading and let go of the connection."""
-        self._ended = True
-        self._exchange.close()
+        self._leave()
         await self._driver.aclose()
         self._finalizer.detach()
 
