@@ -36,6 +36,7 @@ _SETTINGS = (
     (r"unfinished answer", ["capabilities.prefill"]),
     (r"results of tools may hold", ["capabilities.tool_result_images"]),
     (r"vectors are made", ["capabilities.embeddings"]),
+    (r"texts are for|length of vectors", ["capabilities.embedding_settings"]),
     (r"reasoning is wanted back", ["options.reasoning_replay"]),
     (r"repeated from its beginning", ["options.reasoning_grows"]),
     (r"usage in streams|asked for usage", ["options.stream_usage"]),

@@ -321,6 +321,9 @@ def test_vectors_come_back(serve):
     answered = served.ask("POST", "/v1/embeddings", key=KEY, json={"model": "b:m", "input": ["x", "y"]})
     assert (200, "b:m") == (answered.status_code, answered.headers["x-llmswitch-target"])
     assert [[0, 0.5], [1, 0.5]] == [each["embedding"] for each in said(answered)["data"]]
+    asked = {"model": "b:m", "input": "x", "input_type": "query"}
+    refused = served.ask("POST", "/v1/embeddings", key=KEY, json=asked)
+    assert (400, True) == (refused.status_code, "input_type: it can't" in said(refused)["error"]["message"])
 
 
 def test_tokens_are_counted(serve):
