@@ -32,6 +32,7 @@ _SETTINGS = (
     (r"max_completion_tokens", ["options.max_tokens_field"]),
     (r"think unasked|always think", ["capabilities.thinks_unasked"]),
     (r"stop thinking|effort|enable_thinking|thinking is switched(?! off for)", ["options.reasoning"]),
+    (r"thinking .{0,30}asked for", ["options.reasoning"]),
     (r"tool use and thinking", ["capabilities.thinking_excludes"]),
     (r"unfinished answer", ["capabilities.prefill"]),
     (r"results of tools may hold", ["capabilities.tool_result_images"]),

@@ -60,7 +60,7 @@ def read_count(body: Any, envelopes: Envelopes) -> Asked:
     fields = Fields(body)
     asked = _input(fields, fields.need("model", str), envelopes)
     fields.ignore("cache_control")
-    fields.done("is no field of a count")
+    fields.done("is no field of a count; leave it out")
     return asked
 
 
