@@ -182,8 +182,11 @@ def _abilities(spec: ProviderSpec) -> str:
         models.append(find_model(f"{spec.name}:any other model"))
     rows = [(f"`{model.id}`" if model.listed else "any other", *_able(model.capabilities)) for model in models]
     note = "Settings are those beside `max_tokens`. A request that asks for more is refused before it is sent."
-    if any(model.capabilities.embeddings for model in models):
-        note += " `client.embed()` is for its models that make vectors."
+    makers = [model.capabilities for model in models if model.capabilities.embeddings]
+    if makers:
+        taken = sorted({f"`{name}`" for able in makers for name in able.embedding_settings})
+        takes = f"; it takes {' and '.join(taken)} here" if taken else ""
+        note += f" [`client.embed()`](../vectors.md) is for its models that make vectors{takes}."
     note += "\n\n"
     return note + _table(("model", *ABLE), rows)
 

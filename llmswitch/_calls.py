@@ -95,6 +95,8 @@ class Calls:
             timeout, tags = given.pop("timeout", None), given.pop("tags", None)
             if not given.pop("same_model", None):
                 check_one_model(chain.targets)
+            if given.get("degrade") is None:
+                given["degrade"] = chain.degrade
             return self._new_call(
                 chain, EmbedRequest.read(texts, **given), EMBED, timeout, tags, stream=False, drill=drill
             )

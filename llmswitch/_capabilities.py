@@ -29,7 +29,8 @@ class Capabilities(BaseModel):
     nobody asked it to, so it may be silent for long before its first word. `thinking_excludes`: what can't be had while
     it reasons (`forced_tool`: a tool choice of `required` or a name; `prefill`: see there). `thinking_ignores`: what it
     takes then, to no effect. `embeddings`: whether vectors of texts can be had here, from the models that make them.
-    `token_counting`: whether the vendor counts the tokens of a request that is not to be answered.
+    `embedding_settings`: which of the options of `embed()` are taken. `token_counting`: whether the vendor counts the
+    tokens of a request that is not to be answered.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -55,6 +56,7 @@ class Capabilities(BaseModel):
     max_stop_bytes: int | None = None
     prefill: bool = False
     embeddings: bool = False
+    embedding_settings: frozenset[Literal["dimensions", "input_type"]] = frozenset({"dimensions"})
     token_counting: bool = False
     thinks_unasked: bool = False
     thinking_excludes: frozenset[Literal["forced_tool", "json_object", "json_schema", "prefill"]] = frozenset()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypedDict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, get_args
 
 from ._adapter import NotAnAnswer
 from ._assembly import ReplyAssembly
@@ -22,6 +22,7 @@ __all__ = [
     "EmbedOptions",
     "EmbedReply",
     "EmbedRequest",
+    "InputType",
     "VectorAssembly",
     "check_one_model",
     "fit_texts",
@@ -29,17 +30,24 @@ __all__ = [
 ]
 
 
+InputType: TypeAlias = Literal["query", "document"]
+
+
 class EmbedOptions(TypedDict, total=False):
     """
     What `embed()` takes beside the texts. Everything is optional.
 
     `model`, `timeout`, `extra`, `tags`: as in `ChatOptions`. `dimensions`: how many numbers a vector has, where the
-    model leaves that open. `same_model`: the targets of the chain serve one model under different names, as the
+    model leaves that open. `input_type`: what the texts are for: `document`, to be found, or `query`, to find them by;
+    where a model makes no such difference it is refused. `degrade`: it is left out there, with a warning (the chain's
+    own setting by default). `same_model`: the targets of the chain serve one model under different names, as the
     deployments of a cloud may; without it such a chain is refused, for vectors of two models can't be compared.
     """
 
     model: str | None
     dimensions: int | None
+    input_type: InputType | None
+    degrade: bool | None
     timeout: float | None
     extra: Mapping[str, Mapping[str, Any]] | None
     tags: Sequence[str] | None
@@ -48,14 +56,25 @@ class EmbedOptions(TypedDict, total=False):
 
 @dataclass(slots=True, frozen=True)
 class EmbedRequest:
-    """The texts that vectors are wanted of. `extra` as in `ChatRequest`."""
+    """The texts that vectors are wanted of. `extra` and `degrade` as in `ChatRequest`."""
 
     texts: tuple[str, ...]
     dimensions: int | None = None
+    input_type: InputType | None = None
+    degrade: bool = False
     extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, texts: object, *, dimensions: object = None, extra: object = None, **unknown: object) -> EmbedRequest:
+    def read(
+        cls,
+        texts: object,
+        *,
+        dimensions: object = None,
+        input_type: Any = None,
+        degrade: object = None,
+        extra: object = None,
+        **unknown: object,
+    ) -> EmbedRequest:
         """From what a caller passed to `embed()`. Raises `InvalidRequest` that names the field."""
         if unknown:
             name = min(unknown)
@@ -71,7 +90,12 @@ class EmbedRequest:
         whole = isinstance(dimensions, int) and not isinstance(dimensions, bool) and dimensions >= 1
         if dimensions is not None and not whole:
             raise InvalidRequest("dimensions must be a whole number of at least 1", field="dimensions")
-        return cls(tuple(listed), dimensions if isinstance(dimensions, int) else None, read_extra(extra))
+        if input_type is not None and input_type not in get_args(InputType):
+            raise InvalidRequest("input_type must be 'query' or 'document'", field="input_type")
+        if degrade is not None and not isinstance(degrade, bool):
+            raise InvalidRequest("degrade must be True or False", field="degrade")
+        size = dimensions if isinstance(dimensions, int) else None
+        return cls(tuple(listed), size, input_type, bool(degrade), read_extra(extra))
 
     def overridden(self, settings: Mapping[str, Any]) -> EmbedRequest:  # noqa: ARG002
         """The same: what a target sets for answers says nothing of vectors."""
@@ -149,13 +173,21 @@ def read_vectors(found: Sequence[Any], request: EmbedRequest) -> list[list[float
     return vectors
 
 
-def fit_texts(request: EmbedRequest, able: Capabilities) -> EmbedRequest:
-    """The request as a target can take it. Raises `CapabilityMismatch`."""
+def fit_texts(request: EmbedRequest, able: Capabilities, target: str) -> tuple[EmbedRequest, list[ChatWarning]]:
+    """The request as a target can take it, and what was changed. Raises `CapabilityMismatch`."""
     if not able.embeddings:
         raise CapabilityMismatch(
             "vectors are not known to be made here; where they are, say so: capabilities = { embeddings = true }"
         )
-    return request
+    taken = able.embedding_settings
+    if request.dimensions is not None and "dimensions" not in taken:
+        raise CapabilityMismatch("dimensions: the length of a vector can't be chosen here; leave it out")
+    if request.input_type is None or "input_type" in taken:
+        return request, []
+    why = "input_type: it can't be said here what the texts are for"
+    if not request.degrade:
+        raise CapabilityMismatch(f"{why}; pass degrade=True to go on without, or choose another model")
+    return replace(request, input_type=None), [ChatWarning("degraded", f"{target}: {why}; left out")]
 
 
 def check_one_model(targets: Sequence[Target]) -> None:

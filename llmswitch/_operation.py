@@ -105,7 +105,7 @@ class _Count(_Chat):
 
 class _Embed(Operation):
     def fit(self, request: EmbedRequest, target: Target) -> tuple[Request, list[ChatWarning]]:
-        return fit_texts(request, target.adapter.capabilities), []
+        return fit_texts(request, target.adapter.capabilities, target.name)
 
     def build(self, adapter: Adapter, request: EmbedRequest, *, stream: bool) -> HTTPRequest:  # noqa: ARG002
         return adapter.build_embedding(request)

@@ -21,7 +21,7 @@ from llmswitch._json import dumps
 from llmswitch._reply import ChatWarning
 from llmswitch._request import ChatRequest
 from llmswitch.providers.anthropic_errors import read_error
-from llmswitch.providers.anthropic_limits import Plan, plan
+from llmswitch.providers.anthropic_limits import Plan, Rules, plan
 from llmswitch.providers.anthropic_messages import build_messages
 from llmswitch.providers.anthropic_reply import MessagesDecoder, parse_message
 from llmswitch.providers.anthropic_schema import closed_schema
@@ -118,7 +118,8 @@ class MessagesAdapter(Adapter):
                 "messages: the last one is the assistant's, and this model does not go on with an unfinished answer; "
                 "end with a user message"
             )
-        body: dict[str, Any] = {"model": self.identity.model, "max_tokens": planned.max_tokens}
+        most = planned.max_tokens or self.options.default_max_tokens
+        body: dict[str, Any] = {"model": self.identity.model, "max_tokens": most}
         if conversation.system:
             body["system"] = conversation.system
         body["messages"] = conversation.messages
@@ -136,7 +137,14 @@ class MessagesAdapter(Adapter):
         return body
 
     def _plan(self, request: ChatRequest) -> Plan:
-        return plan(request, self.options, self.capabilities, self.identity)
+        options = self.options
+        rules = Rules(
+            options.reasoning,
+            options.default_max_tokens,
+            lambda settled: build_messages(settled, options, self.identity).lacks_thought,
+            options.one_sampling_value,
+        )
+        return plan(request, rules, self.capabilities, self.identity)
 
     def schema_gap(self, schema: Mapping[str, Any]) -> SchemaGap | None:
         return gap_in(schema, closed_schema)
@@ -180,7 +188,9 @@ class MessagesAdapter(Adapter):
         return MessagesDecoder(
             self.identity,
             warnings=[*planned.warnings, *self._warnings(planned.request)],
-            default_limit=planned.max_tokens if request.max_tokens is None else None,
+            default_limit=(planned.max_tokens or self.options.default_max_tokens)
+            if request.max_tokens is None
+            else None,
         )
 
     def _warnings(self, request: ChatRequest) -> Iterator[ChatWarning]:

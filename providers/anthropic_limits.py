@@ -1,43 +1,54 @@
 """
-What can't stand together in one Messages request, and the room that thinking takes of `max_tokens`.
+What can't stand together in one request to Claude, by Messages or by Converse, and the room that thinking takes of
+`max_tokens`.
 
 Checked 2026-11-23 in Anthropic's SDK 2.12.0 and documentation: a budget is at least 1024 and less than `max_tokens`,
 which includes it; a forced tool is refused beside a budget. From the API's own error messages in public issue threads:
 while the model thinks, temperature may only be 1 and top_p not under 0.95; with a budget, calls that are being answered
 have to begin with a thought of the model's own (anomalyco/opencode#3077), which holds for no other way of
-thinking (llmmanorg/llmman#507).
+thinking (llmmanorg/llmman#507). AWS's documentation says the same of Claude by Converse (2026-11-27).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llmswitch._adapter import ModelIdentity
 from llmswitch._capabilities import Capabilities
 from llmswitch._errors import CapabilityMismatch
 from llmswitch._reply import ChatWarning
 from llmswitch._request import ChatRequest
-from llmswitch.providers.anthropic_messages import build_messages
 
-if TYPE_CHECKING:
-    from llmswitch.providers.anthropic import MessagesOptions
-
-__all__ = ["LEAST_BUDGET", "Plan", "plan"]
+__all__ = ["LEAST_BUDGET", "Plan", "Rules", "plan"]
 
 LEAST_BUDGET = 1024
 
 
 @dataclass(slots=True, frozen=True)
+class Rules:
+    """
+    What a plan goes by. `reasoning`: by level, what is said of thinking. `room`: tokens of an answer beside a budget,
+    where the caller gives no `max_tokens`. `lacks_thought`: whether the calls that are being answered began without a
+    thought. `one_sampling_value`: temperature and top_p are refused together.
+    """
+
+    reasoning: Mapping[Any, Mapping[str, Any]]
+    room: int
+    lacks_thought: Callable[[ChatRequest], bool]
+    one_sampling_value: bool = False
+
+
+@dataclass(slots=True, frozen=True)
 class Plan:
     """
-    The request as it can be sent. `max_tokens` is what goes over the wire, `fields` what the body says of thinking,
-    `warnings` what was changed on the way.
+    The request as it can be sent. `max_tokens` is what goes over the wire, `None` where neither the caller nor a budget
+    asks for any; `fields` what the body says of thinking, `warnings` what was changed on the way.
     """
 
     request: ChatRequest
-    max_tokens: int
+    max_tokens: int | None
     fields: Mapping[str, Any]
     warnings: tuple[ChatWarning, ...]
 
@@ -62,7 +73,7 @@ class _Settling:
         self.warnings.append(ChatWarning(code, f"{self._target}: {said}"))
 
 
-def plan(request: ChatRequest, options: MessagesOptions, able: Capabilities, identity: ModelIdentity) -> Plan:
+def plan(request: ChatRequest, rules: Rules, able: Capabilities, identity: ModelIdentity) -> Plan:
     """
     The request with everything in it that this model takes together.
 
@@ -71,17 +82,15 @@ def plan(request: ChatRequest, options: MessagesOptions, able: Capabilities, ide
     is the one way to go on. Raises `CapabilityMismatch` that names every field in the way.
     """
     settling = _Settling(request, f"{identity.provider}:{identity.model}")
-    fields, max_tokens = _thinking(settling, options, able, identity)
-    _sampling(settling, options, fields)
+    fields, max_tokens = _thinking(settling, rules, able)
+    _sampling(settling, rules, fields)
     if settling.refused:
         way_out = "; pass degrade=True to go on without, or choose another model"
         raise CapabilityMismatch("; ".join(settling.refused) + way_out)
     return Plan(settling.request, max_tokens, fields, tuple(settling.warnings))
 
 
-def _thinking(
-    settling: _Settling, options: MessagesOptions, able: Capabilities, identity: ModelIdentity
-) -> tuple[Mapping[str, Any], int]:
+def _thinking(settling: _Settling, rules: Rules, able: Capabilities) -> tuple[Mapping[str, Any], int | None]:
     """What the body says of thinking, and `max_tokens` with room for it."""
     wanted = settling.request.reasoning
     if isinstance(wanted, int):
@@ -91,16 +100,16 @@ def _thinking(
             wanted = LEAST_BUDGET
         fields: Mapping[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": wanted}}
     else:
-        fields = options.reasoning.get(wanted, {}) if wanted is not None else {}
+        fields = rules.reasoning.get(wanted, {}) if wanted is not None else {}
     budget = fields.get("thinking", {}).get("budget_tokens")
     limit = settling.request.max_tokens
     if budget is None:
-        return fields, limit or options.default_max_tokens
-    if build_messages(settling.request, options, identity).lacks_thought:
+        return fields, limit
+    if rules.lacks_thought(settling.request):
         settling.warn("thinking_off", "reasoning: left out, for another model made the calls that are being answered")
-        return {}, limit or options.default_max_tokens
+        return {}, limit
     if limit is None:
-        limit = min(options.default_max_tokens + budget, able.max_output or options.default_max_tokens + budget)
+        limit = min(rules.room + budget, able.max_output or rules.room + budget)
     elif isinstance(wanted, str):
         fitting = min(budget, max(LEAST_BUDGET, limit // 2))
         if limit > LEAST_BUDGET and fitting < budget:
@@ -113,7 +122,7 @@ def _thinking(
     return {**fields, "thinking": {**fields["thinking"], "budget_tokens": budget}}, limit
 
 
-def _sampling(settling: _Settling, options: MessagesOptions, fields: Mapping[str, Any]) -> None:
+def _sampling(settling: _Settling, rules: Rules, fields: Mapping[str, Any]) -> None:
     """What thinking excludes, and what excludes each other."""
     request = settling.request
     thinking = fields.get("thinking", {}).get("type")
@@ -126,5 +135,5 @@ def _sampling(settling: _Settling, options: MessagesOptions, fields: Mapping[str
         why = "no tool can be forced while the model thinks with a budget"
         settling.lack("tool_choice", why, "auto was sent", tool_choice="auto")
     request = settling.request
-    if options.one_sampling_value and request.temperature is not None and request.top_p is not None:
+    if rules.one_sampling_value and request.temperature is not None and request.top_p is not None:
         settling.lack("top_p", "not together with temperature", "left out", top_p=None)

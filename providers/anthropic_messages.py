@@ -13,7 +13,7 @@ from llmswitch._errors import CapabilityMismatch
 from llmswitch._messages import Document, Image, Message, Part, Reasoning, Text, ToolCall, ToolResult, VendorPart
 from llmswitch._request import ChatRequest
 from llmswitch.providers.tool_ids import WireIds
-from llmswitch.providers.user_turns import Block, Turn, count_leading, merge_turns, open_with_user
+from llmswitch.providers.user_turns import Block, Turn, count_leading, lacks_thought, merge_turns, open_with_user
 
 if TYPE_CHECKING:
     from llmswitch.providers.anthropic import MessagesOptions
@@ -58,26 +58,20 @@ def build_messages(request: ChatRequest, options: MessagesOptions, identity: Mod
         if blocks
     ]
     placed, moved = _place_system(turns, options)
-    merged = merge_turns(placed, lambda block: block["type"] == "tool_result")
+    merged = merge_turns(placed, _is_result)
     note_added = options.user_first and open_with_user(merged, _text_block, degrade=request.degrade)
     prefill = _is_prefill(merged[-1])
     messages = [{"role": role, "content": _content(blocks)} for role, blocks in merged]
-    return Conversation(_content(system), messages, prefill, moved, note_added, _lacks_thought(merged))
+    unthought = lacks_thought(merged, _is_result, _is_thought)
+    return Conversation(_content(system), messages, prefill, moved, note_added, unthought)
 
 
-def _lacks_thought(turns: Sequence[Turn]) -> bool:
-    """Whether the calls that the last turn answers did not begin with a thought."""
-    if not _answers_calls(turns[-1]):
-        return False
-    begun = len(turns)
-    while begun and (turns[begun - 1][0] != "user" or _answers_calls(turns[begun - 1])):
-        begun -= 1
-    first = next(blocks for role, blocks in turns[begun:] if role == "assistant")
-    return first[0]["type"] not in ("thinking", "redacted_thinking")
+def _is_result(block: Block) -> bool:
+    return bool(block["type"] == "tool_result")
 
 
-def _answers_calls(turn: Turn) -> bool:
-    return any(block["type"] == "tool_result" for block in turn[1])
+def _is_thought(block: Block) -> bool:
+    return block["type"] in ("thinking", "redacted_thinking")
 
 
 def _place_system(turns: Sequence[Turn], options: MessagesOptions) -> tuple[list[Turn], bool]:

@@ -2,16 +2,17 @@
 AWS Bedrock by Converse and ConverseStream: the model stands in the path, and a stream is of binary frames.
 
 Facts, gathered 2026-11-23: botocore 1.44.5 (service model, signer, event stream), the vendor's documentation, public
-issue threads. What differs from model to model is an option or a capability.
+issue threads; thinking by a budget, 2026-11-27. What differs from model to model is an option or a capability.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from llmswitch._adapter import Adapter, ErrorFacts, Framing, HTTPRequest, SchemaGap
 from llmswitch._assembly import ReplyAssembly
@@ -20,6 +21,7 @@ from llmswitch._errors import CapabilityMismatch, InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._reply import ChatWarning
 from llmswitch._request import ChatRequest
+from llmswitch.providers.anthropic_limits import Plan, Rules, plan
 from llmswitch.providers.anthropic_schema import closed_schema
 from llmswitch.providers.bedrock_errors import read_error
 from llmswitch.providers.bedrock_messages import build_messages
@@ -30,22 +32,27 @@ from llmswitch.providers.user_turns import change_warnings
 
 __all__ = ["ADAPTER", "ConverseAdapter", "ConverseOptions"]
 
+_OWN = "additionalModelRequestFields"
 # What CountTokens takes of a conversation (botocore 1.44.8).
-_COUNTED = ("messages", "system", "toolConfig", "additionalModelRequestFields")
+_COUNTED = ("messages", "system", "toolConfig", _OWN)
 
 
 class ConverseOptions(BaseModel):
     """
     How a model departs from the dialect.
 
-    `reasoning`: by level, what goes into the body. `cache_points`: after which parts of a request a point stands up to
-    which the vendor may keep it (`messages`: the last one); `cache_ttl`: for how long. `tool_ids`: which ids of tool
-    calls are taken; others are replaced. `body`: sent with every request.
+    `reasoning`: by level, what goes into the body. `claude_thinking`: what goes into the model's own fields is in the
+    words of Messages, for a number of tokens as well, and has its limits; `default_max_tokens`: the tokens of an answer
+    for which a budget leaves room where the caller gives no `max_tokens`. `cache_points`: after which parts of a
+    request a point stands up to which the vendor may keep it (`messages`: the last one); `cache_ttl`: for how long.
+    `tool_ids`: which ids of tool calls are taken; others are replaced. `body`: sent with every request.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     reasoning: dict[Literal["off", "low", "medium", "high"], dict[str, Any]] = {}
+    claude_thinking: bool = False
+    default_max_tokens: Annotated[int, Field(ge=1)] = 4096
     cache_points: frozenset[Literal["system", "tools", "messages"]] = frozenset()
     cache_ttl: Literal["5m", "1h"] | None = None
     tool_ids: ToolIds = ToolIds(pattern="[a-zA-Z0-9_.:-]{1,64}", unique="conversation")
@@ -100,12 +107,14 @@ class ConverseAdapter(Adapter):
         return read_count(body, "inputTokens")
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:
+        planned = self._plan(request)
+        request = planned.request
         conversation = build_messages(request, self.options, self.identity)
         body: dict[str, Any] = {"messages": conversation.messages}
         if conversation.system:
             body["system"] = [*conversation.system, *self.options.cache_point("system")]
         settings = {
-            "maxTokens": request.max_tokens,
+            "maxTokens": planned.max_tokens,
             "temperature": request.temperature,
             "topP": request.top_p,
             "stopSequences": list(request.stop) or None,
@@ -113,11 +122,25 @@ class ConverseAdapter(Adapter):
         settings = {name: value for name, value in settings.items() if value is not None}
         body.update({"inferenceConfig": settings} if settings else {})
         body.update(self.prepare_tools(request))
-        reasoning = self.options.reasoning.get(request.reasoning, {}) if isinstance(request.reasoning, str) else {}
-        for fields in (self.options.body, reasoning, self._form(request)):
+        for fields in (self.options.body, planned.fields, self._form(request)):
             for name, value in fields.items():
                 body[name] = {**body.get(name, {}), **value} if isinstance(value, Mapping) else value
         return body
+
+    def _plan(self, request: ChatRequest) -> Plan:
+        """The request with what may stand beside thinking, and what the body says of that."""
+        options, level = self.options, request.reasoning
+        fields = options.reasoning.get(level, {}) if isinstance(level, str) else {}
+        if not options.claude_thinking:
+            return Plan(request, request.max_tokens, fields, ())
+        rules = Rules(
+            {level: fields.get(_OWN, {})},
+            options.default_max_tokens,
+            lambda settled: build_messages(settled, options, self.identity).lacks_thought,
+        )
+        planned = plan(request, rules, self.capabilities, self.identity)
+        beside = {name: value for name, value in fields.items() if name != _OWN}
+        return replace(planned, fields={**beside, **({_OWN: planned.fields} if planned.fields else {})})
 
     def schema_gap(self, schema: Mapping[str, Any]) -> SchemaGap | None:
         return gap_in(schema, closed_schema)
@@ -163,7 +186,12 @@ class ConverseAdapter(Adapter):
         return parse_reply(body, self.decoder(request))
 
     def decoder(self, request: ChatRequest) -> ConverseDecoder:
-        return ConverseDecoder(self.identity, warnings=list(self._warnings(request)))
+        planned = self._plan(request)
+        return ConverseDecoder(
+            self.identity,
+            warnings=[*planned.warnings, *self._warnings(planned.request)],
+            default_limit=planned.max_tokens if request.max_tokens is None else None,
+        )
 
     def _warnings(self, request: ChatRequest) -> Iterator[ChatWarning]:
         """What `build` changed in the conversation: it has to be said on the reply."""

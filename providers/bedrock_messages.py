@@ -11,7 +11,7 @@ from llmswitch._errors import CapabilityMismatch
 from llmswitch._messages import Document, Image, Message, Part, Reasoning, Text, ToolCall, ToolResult, VendorPart
 from llmswitch._request import ChatRequest
 from llmswitch.providers.tool_ids import WireIds
-from llmswitch.providers.user_turns import Block, Turn, merge_turns, open_with_user
+from llmswitch.providers.user_turns import Block, Turn, lacks_thought, merge_turns, open_with_user
 
 if TYPE_CHECKING:
     from llmswitch.providers.bedrock import ConverseOptions
@@ -35,12 +35,16 @@ _DOCUMENTS = {
 
 @dataclass(slots=True)
 class Conversation:
-    """`system_moved`: a later system message could not stay one. `note_added`: a note stands before the first turn."""
+    """
+    `system_moved`: a later system message could not stay one. `note_added`: a note stands before the first turn.
+    `lacks_thought`: the calls that are being answered did not begin with a thought.
+    """
 
     system: list[Block]
     messages: list[dict[str, Any]]
     system_moved: bool
     note_added: bool
+    lacks_thought: bool
 
 
 def build_messages(request: ChatRequest, options: ConverseOptions, identity: ModelIdentity) -> Conversation:
@@ -64,15 +68,21 @@ def build_messages(request: ChatRequest, options: ConverseOptions, identity: Mod
         elif blocks:
             moved = True
             turns.append(("user", [{"text": f"<system>\n{block['text']}\n</system>"} for block in blocks]))
-    merged = merge_turns(turns, lambda block: "toolResult" in block)
+    merged = merge_turns(turns, _is_result)
     if merged[-1][0] == "assistant":
         raise CapabilityMismatch(
             "messages: the last one is the assistant's, and no unfinished answer is gone on with here; end with a user "
             "message"
         )
     note_added = open_with_user(merged, lambda text: {"text": text}, degrade=request.degrade)
+    unthought = lacks_thought(merged, _is_result, lambda block: "reasoningContent" in block)
     merged[-1][1].extend(options.cache_point("messages"))
-    return Conversation(system, [{"role": role, "content": blocks} for role, blocks in merged], moved, note_added)
+    messages = [{"role": role, "content": blocks} for role, blocks in merged]
+    return Conversation(system, messages, moved, note_added, unthought)
+
+
+def _is_result(block: Block) -> bool:
+    return "toolResult" in block
 
 
 class _Writer:

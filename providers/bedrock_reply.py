@@ -75,14 +75,17 @@ class ConverseDecoder:
     """
     One stream of frames, told apart by their headers. Unknown events and deltas are no error.
 
-    `warnings`: what was changed in the request.
+    `warnings`: what was changed in the request. `default_limit`: the `maxTokens` that was sent unasked, if any was.
     """
 
-    def __init__(self, identity: ModelIdentity, *, warnings: Sequence[ChatWarning] = ()) -> None:
+    def __init__(
+        self, identity: ModelIdentity, *, warnings: Sequence[ChatWarning] = (), default_limit: int | None = None
+    ) -> None:
         self.assembly = ReplyAssembly()
         self.assembly.warnings.extend(warnings)
         self.ended = False
         self._identity = identity
+        self._default_limit = default_limit
         self._last: int | None = None  # the block that grew last
         self._written: dict[int, bool] = {}  # calls by their blocks: whether any of their arguments came
 
@@ -209,6 +212,12 @@ class ConverseDecoder:
         assembly.finish(reason, word)
         if reason == "other":
             assembly.warn("unknown_finish_reason", f"the vendor ended with {word[:40]!r}, which is not known here")
+        if reason == "length" and self._default_limit is not None:
+            assembly.warn(
+                "default_max_tokens",
+                f"the answer was cut after {self._default_limit} tokens: no max_tokens was given, and thinking with a "
+                "budget needs one; pass max_tokens, or set options.default_max_tokens",
+            )
 
     def finish(self) -> Iterable[ChatEvent]:
         if self.assembly.finish_reason is not None and not self.ended:

@@ -81,9 +81,24 @@ class ConverseWire(VendorWire):
             assert form["type"] == "json_schema"
             heard.schema = loads(form["structure"]["jsonSchema"]["schema"])
         heard.reasoning = {**output, **left.pop("additionalModelRequestFields", {})}
+        if heard.reasoning.get("thinking", {}).get("type") == "enabled":
+            self._check_budget(heard, turns)
         left.pop("suite_field", None)
         assert left == {}, f"fields that are not of this dialect: {sorted(left)}"
         return heard
+
+    def _check_budget(self, heard: Heard, turns: list[dict[str, Any]]) -> None:
+        """What the vendor's documentation says of Claude's thinking with a budget."""
+        budget = heard.reasoning["thinking"]["budget_tokens"]
+        assert heard.max_tokens is None or 1024 <= budget < heard.max_tokens
+        assert heard.max_tokens is not None, "the model's usual limit may be less than the budget"
+        assert heard.tool_choice in (None, "auto")
+        assert heard.temperature in (None, 1)
+        assert heard.top_p is None or heard.top_p >= 0.95
+        answers = [any("toolResult" in block for block in turn["content"]) for turn in turns]
+        if answers[-1]:
+            asked = max(place for place, turn in enumerate(turns) if turn["role"] == "user" and not answers[place])
+            assert "reasoningContent" in turns[asked + 1]["content"][0], "calls that do not begin with a thought"
 
     def _check_turns(self, turns: list[dict[str, Any]], body: dict[str, Any]) -> None:
         """What the API refuses in the turns of a conversation."""

@@ -15,9 +15,11 @@ from pydantic import BaseModel, ConfigDict
 
 from llmswitch._adapter import Adapter, ErrorFacts, HTTPRequest, SchemaGap
 from llmswitch._assembly import ReplyAssembly
+from llmswitch._embedding import EmbedRequest, VectorAssembly
 from llmswitch._errors import CapabilityMismatch, InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._request import ChatRequest
+from llmswitch.providers.cohere_embed import build_embedding, parse_embedding
 from llmswitch.providers.cohere_errors import read_error
 from llmswitch.providers.cohere_messages import build_messages
 from llmswitch.providers.cohere_reply import CohereDecoder, parse_reply
@@ -164,6 +166,12 @@ class CohereAdapter(Adapter):
 
     def decoder(self, request: ChatRequest) -> CohereDecoder:  # noqa: ARG002
         return CohereDecoder()
+
+    def build_embedding(self, request: EmbedRequest) -> HTTPRequest:
+        return build_embedding(request, self.identity)
+
+    def parse_embedding(self, body: Any, request: EmbedRequest) -> VectorAssembly:
+        return parse_embedding(body, request)
 
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorFacts:
         return read_error(status, headers, body)

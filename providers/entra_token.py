@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
 from llmswitch._adapter import HTTPRequest
-from llmswitch._credential import Credential, Refused, Renewal, Signed
+from llmswitch._credential import Renewal
 from llmswitch._errors import ConfigError
-from llmswitch._json import JSONInvalid, loads
 from llmswitch._secrets import Secret
+from llmswitch.providers.fetched_token import FetchedToken
 
 __all__ = ["EntraToken"]
 
@@ -24,11 +24,9 @@ _AUTHORITY = "https://login.microsoftonline.com"
 _SCOPE = "https://cognitiveservices.azure.com/.default"
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,127}")  # an id, or a domain
 _OWN = re.compile(r"(?:^|\.)(?:azure\.com|azure\.us|azure\.cn)$")
-_LIFE = 3600.0  # what a token without an end is given
-_EARLY = 300.0  # seconds before its end at which a token is no longer used: azure-identity's own
 
 
-class EntraToken(Credential):
+class EntraToken(FetchedToken):
     """
     A bearer token of an application (a service principal).
 
@@ -39,8 +37,7 @@ class EntraToken(Credential):
     parts: ClassVar[tuple[str, ...]] = ("tenant_id", "client_id", "client_secret")
     shown: ClassVar[tuple[str, ...]] = ("tenant_id", "client_id")
     granted: ClassVar[bytes] = b'{"token_type":"Bearer","expires_in":3599,"access_token":"eyJ0eXAiOiJKV1QifQ.e30.c2ln"}'
-    _token: tuple[Secret, float] | None = None
-    _dropped = False
+    early: ClassVar[float] = 300.0  # azure-identity's own
 
     def __init__(self, secrets: Mapping[str, Secret], base_url: str, options: Mapping[str, Any]) -> None:
         super().__init__(secrets, base_url, options)
@@ -49,14 +46,6 @@ class EntraToken(Credential):
         host = (urlsplit(base_url).hostname or "").lower()
         if not _OWN.search(host) and "authority" not in options:
             raise ConfigError("an Entra token is for Microsoft's own hosts; for a gateway of your own give an api_key")
-
-    def sign(self, request: HTTPRequest, base_url: str, now: float) -> Signed:  # noqa: ARG002
-        token = self._token
-        return Signed({"authorization": f"Bearer {token[0].reveal()}"} if token is not None else {})
-
-    def stale(self, now: float) -> bool:
-        token = self._token
-        return token is None or self._dropped or now >= token[1] - _EARLY
 
     def renewal(self, now: float) -> Renewal:  # noqa: ARG002
         form = {
@@ -68,29 +57,3 @@ class EntraToken(Credential):
         path = f"/{self.secrets['tenant_id'].reveal()}/oauth2/v2.0/token"
         headers = {"content-type": "application/x-www-form-urlencoded"}
         return Renewal(self.options.get("authority", _AUTHORITY), HTTPRequest(path, urlencode(form).encode(), headers))
-
-    def renewed(self, status: int, body: bytes, now: float) -> None:
-        try:
-            said = loads(body)
-        except JSONInvalid:
-            raise Refused(f"HTTP {status}, and no JSON") from None
-        said = said if isinstance(said, dict) else {}
-        token, life = said.get("access_token"), said.get("expires_in")
-        if not isinstance(token, str):
-            raise Refused(f"HTTP {status}: {_words(said) or 'there is no token in the answer'}")
-        seconds = float(life) if isinstance(life, (int, float)) and not isinstance(life, bool) and life > 0 else _LIFE
-        try:
-            self._token = Secret(token, "an Entra ID token"), now + seconds
-        except ConfigError:
-            raise Refused("what it gives can't stand in a header") from None
-        self._dropped = False
-
-    def drop(self, code: str | None) -> bool:  # noqa: ARG002
-        self._dropped = True
-        return True
-
-
-def _words(said: Mapping[str, Any]) -> str:
-    """The error and the first line of its description, which holds the code and what is wrong."""
-    words = [str(said[name]).splitlines()[0][:160] for name in ("error", "error_description") if said.get(name)]
-    return ", ".join(words)

@@ -17,10 +17,12 @@ from pydantic import BaseModel, ConfigDict
 from llmswitch._adapter import Adapter, ErrorFacts, Framing, HTTPRequest, SchemaGap
 from llmswitch._assembly import ReplyAssembly
 from llmswitch._counting import CountAssembly, read_count
+from llmswitch._embedding import EmbedRequest, VectorAssembly
 from llmswitch._errors import CapabilityMismatch, InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._reply import ChatWarning
 from llmswitch._request import ChatRequest
+from llmswitch.providers.gemini_embed import embedding_body, parse_embedding
 from llmswitch.providers.gemini_errors import read_error
 from llmswitch.providers.gemini_messages import build_messages
 from llmswitch.providers.gemini_reply import GeminiDecoder, parse_reply
@@ -156,6 +158,12 @@ class GeminiAdapter(Adapter):
 
     def parse_count(self, body: Any) -> CountAssembly:
         return read_count(body, "totalTokens")
+
+    def build_embedding(self, request: EmbedRequest) -> HTTPRequest:
+        return self._request("batchEmbedContents", embedding_body(request, self.identity))
+
+    def parse_embedding(self, body: Any, request: EmbedRequest) -> VectorAssembly:
+        return parse_embedding(body, request)
 
     def parse(self, body: Any, request: ChatRequest) -> ReplyAssembly:
         return parse_reply(body, self.decoder(request))

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from llmswitch._adapter import Adapter, ErrorFacts, HTTPRequest, SchemaGap
 from llmswitch._assembly import ReplyAssembly
-from llmswitch._embedding import EmbedRequest, VectorAssembly
+from llmswitch._embedding import EmbedRequest, InputType, VectorAssembly
 from llmswitch._errors import InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._request import ChatRequest
@@ -66,13 +66,16 @@ class ChatCompletionsOptions(BaseModel):
     answer. `extras_field`: an object of a chunk that may hold the usage, or an error. `seed_field`: what the seed is
     called. `names`: whether who speaks can have a name. `after_results`: what the assistant says between results and a
     user's message, where it has to. `path`: the one for answers. `embeddings_path`: the one for vectors. A `{model}` in
-    either stands for the model.
+    either stands for the model. `dimensions_field`: what the length of a vector is called. `input_types`: what says
+    that texts are a query, or documents, where it is not `input_type`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     path: str = "/chat/completions"
     embeddings_path: str = "/embeddings"
+    dimensions_field: Literal["dimensions", "output_dimension"] = "dimensions"
+    input_types: dict[InputType, dict[str, Any]] = {}
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     system_role: Literal["system", "developer"] = "system"
     stop_as_list: bool = False

@@ -25,13 +25,12 @@ __all__ = ["build_embedding", "parse_embedding"]
 
 def build_embedding(request: EmbedRequest, options: ChatCompletionsOptions, identity: ModelIdentity) -> HTTPRequest:
     """The request for vectors. Raises `InvalidRequest` where it can't be written."""
-    size = {"dimensions": request.dimensions} if request.dimensions is not None else {}
-    body = {
-        "model": identity.model,
-        "input": list(request.texts),
-        **size,
-        **request.extra.get(identity.provider, {}),
-    }
+    body: dict[str, Any] = {"model": identity.model, "input": list(request.texts)}
+    if request.dimensions is not None:
+        body[options.dimensions_field] = request.dimensions
+    if request.input_type is not None:
+        body |= options.input_types.get(request.input_type, {"input_type": request.input_type})
+    body |= request.extra.get(identity.provider, {})
     try:
         return HTTPRequest(options.embeddings_path.replace("{model}", quote(identity.model, safe="")), dumps(body))
     except ValueError as problem:

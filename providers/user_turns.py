@@ -9,7 +9,16 @@ from llmswitch._errors import CapabilityMismatch
 from llmswitch._messages import Message
 from llmswitch._reply import ChatWarning
 
-__all__ = ["Block", "Turn", "change_warnings", "count_leading", "may_be_changed", "merge_turns", "open_with_user"]
+__all__ = [
+    "Block",
+    "Turn",
+    "change_warnings",
+    "count_leading",
+    "lacks_thought",
+    "may_be_changed",
+    "merge_turns",
+    "open_with_user",
+]
 
 Block: TypeAlias = dict[str, Any]
 Turn: TypeAlias = tuple[str, list[Block]]
@@ -72,6 +81,23 @@ def open_with_user(turns: list[Turn], text_block: Callable[[str], Block], *, deg
         )
     turns.insert(0, ("user", [text_block(_NOTE)]))
     return True
+
+
+def lacks_thought(
+    turns: Sequence[Turn], is_result: Callable[[Block], bool], is_thought: Callable[[Block], bool]
+) -> bool:
+    """Whether the calls that the last turn answers did not begin with a thought."""
+
+    def answers(turn: Turn) -> bool:
+        return any(map(is_result, turn[1]))
+
+    if not answers(turns[-1]):
+        return False
+    begun = len(turns)
+    while begun and (turns[begun - 1][0] != "user" or answers(turns[begun - 1])):
+        begun -= 1
+    first = next(blocks for role, blocks in turns[begun:] if role == "assistant")
+    return not is_thought(first[0])
 
 
 def change_warnings(messages: Sequence[Message], build: Callable[[], Changed], target: str) -> Iterator[ChatWarning]:

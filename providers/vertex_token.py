@@ -17,20 +17,19 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from llmswitch._adapter import HTTPRequest
-from llmswitch._credential import Credential, Refused, Renewal, Signed
+from llmswitch._credential import Refused, Renewal, Signed
 from llmswitch._errand import Fetched, Send, Unsent
 from llmswitch._errors import ConfigError
 from llmswitch._secrets import Secret
+from llmswitch.providers.fetched_token import FetchedToken
 
 __all__ = ["GoogleToken"]
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _OWN = ".googleapis.com"
-_EARLY = 225.0  # seconds before its end at which a token is no longer used: google-auth's own
-_LIFE = 3600.0  # what a token without an end is given
 
 
-class GoogleToken(Credential):
+class GoogleToken(FetchedToken):
     """
     A bearer token that google-auth fetches, and renews before it ends.
 
@@ -44,9 +43,8 @@ class GoogleToken(Credential):
     shown: ClassVar[tuple[str, ...]] = ("credentials_file",)
     errand: ClassVar[bool] = True
     granted: ClassVar[bytes] = b'{"access_token":"ya29.0123456789abcdef","expires_in":3600,"token_type":"Bearer"}'
+    early: ClassVar[float] = 225.0  # google-auth's own
     _source: Any = None
-    _token: tuple[Mapping[str, str], float] | None = None
-    _dropped = False
 
     def __init__(self, secrets: Mapping[str, Secret], base_url: str, options: Mapping[str, Any]) -> None:
         super().__init__(secrets, base_url, options)
@@ -64,14 +62,6 @@ class GoogleToken(Credential):
     @property
     def account(self) -> str:
         return super().account or hashlib.sha256(f"{self.base_url}|default".encode()).hexdigest()[:16]
-
-    def sign(self, request: HTTPRequest, base_url: str, now: float) -> Signed:  # noqa: ARG002
-        token = self._token
-        return Signed(token[0] if token is not None else {})
-
-    def stale(self, now: float) -> bool:
-        token = self._token
-        return token is None or self._dropped or now >= token[1] - _EARLY
 
     def fetch(self, send: Send, now: float) -> None:
         exceptions = import_module("google.auth.exceptions")
@@ -97,22 +87,16 @@ class GoogleToken(Credential):
             return auth.load_credentials_from_file(path.reveal(), scopes=[_SCOPE], request=transport)[0]
 
     def _take(self, now: float) -> None:
-        """The headers of the new token: the project that is billed for it may stand beside it."""
         source = self._source
-        try:
-            Secret(source.token or "", "Google's access token")  # from now on it is scrubbed
-        except ConfigError:
-            raise Refused("what it gives can't stand in a header") from None
-        headers: dict[str, str] = {}
-        source.apply(headers)
         ends = source.expiry  # in UTC, without saying so
-        life = (ends.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds() if ends is not None else _LIFE
-        self._token = {name.lower(): value for name, value in headers.items()}, now + life
-        self._dropped = False
+        life = (ends.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds() if ends is not None else self.usual
+        self.keep(source.token or "", now + life)
 
-    def drop(self, code: str | None) -> bool:  # noqa: ARG002
-        self._dropped = True
-        return True
+    def signed(self, token: str) -> Signed:  # noqa: ARG002
+        """The project that is billed for it may stand beside it."""
+        headers: dict[str, str] = {}
+        self._source.apply(headers)
+        return Signed({name.lower(): value for name, value in headers.items()})
 
 
 class _Transport:

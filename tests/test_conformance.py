@@ -21,6 +21,7 @@ VARIANTS: dict[str, list[tuple[str, str | None, dict[str, Any]]]] = {
     "bedrock": [
         ("Effort", "openai.gpt-oss-120b-1:0", {}),
         ("Signed", "eu.anthropic.claude-sonnet-4-6", {"scheme": "sigv4"}),
+        ("Budget", "us.anthropic.claude-haiku-4-5-20251001-v1:0", {}),
     ],
     "cohere": [
         ("NoThoughts", "command-r-plus-08-2024", {"options": {"body": {"safety_mode": "STRICT"}}}),

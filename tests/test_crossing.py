@@ -27,6 +27,7 @@ ROOT = Path(__file__).parent.parent
 VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "anthropic": [("claude-haiku-4-5", {}), ("claude-sonnet-4-6", {"version": "2026-10-21"}), ("claude-opus-5", {})],
     "azure": [("gpt-5.2", {}), ("gpt-5.2", {"dialect": "openai-responses"})],
+    "bedrock": [("us.anthropic.claude-haiku-4-5-20251001-v1:0", {})],
     "cohere": [("command-a-03-2025", {}), ("command-a-vision-07-2025", {})],
     "dashscope": [("qwen3.7-plus", {"site": "intl"}), ("deepseek-v4-pro", {}), ("deepseek-r1", {}), ("kimi-k3", {})],
     "deepseek": [("deepseek-reasoner", {"site": "cn"}), ("deepseek-chat", {})],

@@ -101,6 +101,75 @@ def test_by_ollama(monkeypatch):
     assert {**sent, "options": {"num_gpu": 0, "num_ctx": 512}} == json.loads(vendor.requests[0].content)
 
 
+# target -> what says the two settings there, and the vendor's answer
+COHERE = {"embeddings": {"float": VECTORS}, "meta": {"billed_units": {"input_tokens": 5.0}}}
+GEMINI = {"embeddings": [{"values": each} for each in VECTORS], "usageMetadata": {"promptTokenCount": 5}}
+WORDS: dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]] = {
+    "cohere:embed-v4.0": ("/v2/embed", {"input_type": "search_query", "output_dimension": 2}, COHERE),
+    "gemini:gemini-embedding-001": (
+        "/v1beta/models/gemini-embedding-001:batchEmbedContents",
+        {"taskType": "RETRIEVAL_QUERY", "outputDimensionality": 2},
+        GEMINI,
+    ),
+    "nvidia:nvidia/nv-embedqa-e5-v5": ("/v1/embeddings", {"input_type": "query", "dimensions": 2}, None),
+}
+
+
+@pytest.mark.parametrize("model", WORDS)
+def test_what_texts_are_for(model):
+    """Each vendor is told in its own words that they are a query, and how long vectors are to be."""
+    path, words, answer = WORDS[model]
+    asked, vendor = client(lambda request: made() if answer is None else httpx.Response(200, json=answer), model)
+    reply = asked.embed(TEXTS, input_type="query", dimensions=2)
+    assert (VECTORS, 5, 0, []) == (reply.vectors, reply.usage.input_tokens, reply.usage.output_tokens, reply.warnings)
+    body = json.loads(vendor.requests[0].content)
+    for each in body.get("requests", [body]):
+        assert words == {name: each[name] for name in words}
+    assert path == vendor.requests[0].url.path
+
+
+def test_what_texts_are_for_has_to_be_said():
+    """A vendor that demands it is not asked without; a use of its own goes in its own words."""
+    asked, vendor = client(lambda request: httpx.Response(200, json=COHERE), "cohere:embed-v4.0")
+    with pytest.raises(CapabilityMismatch, match="'document' for texts that are to be found") as caught:
+        asked.embed(TEXTS)
+    assert ("cohere:embed-v4.0", []) == (caught.value.target, vendor.requests)
+    asked.embed(TEXTS, extra={"cohere": {"input_type": "clustering"}})
+    sent = json.loads(vendor.requests[0].content)
+    assert ("clustering", "NONE") == (sent["input_type"], sent["truncate"])
+
+
+def test_what_a_target_cannot_be_told():
+    """It is refused before a byte is sent; what texts are for may be left out, with a warning, and no length ever."""
+    asked, vendor = client(lambda request: made(), "mistral:mistral-embed")
+    with pytest.raises(CapabilityMismatch, match=r"input_type: .* pass degrade=True"):
+        asked.embed(TEXTS, input_type="document")
+    with pytest.raises(CapabilityMismatch, match="dimensions: the length"):
+        asked.embed(TEXTS, dimensions=2, degrade=True)
+    assert [] == vendor.requests
+    reply = asked.embed(TEXTS, input_type="document", degrade=True)
+    assert ["degraded"] == [warning.code for warning in reply.warnings]
+    assert {"model": "mistral-embed", "input": TEXTS} == json.loads(vendor.requests[0].content)
+    asked.embed(TEXTS, model="mistral:codestral-embed", dimensions=2)
+    assert 2 == json.loads(vendor.requests[1].content)["output_dimension"]
+
+
+def test_a_server_of_ones_own_has_its_own_words():
+    """What a copy of OpenAI's calls the two settings is configuration."""
+    own = {
+        "dialect": "openai",
+        "base_url": "http://jina.local/v1",
+        "api_key": {"env": "ONE_KEY"},
+        "capabilities": {"embeddings": True, "embedding_settings": ["input_type"]},
+        "options": {"input_types": {"query": {"task": "retrieval.query"}}},
+    }
+    asked, vendor = client(lambda request: made(), "jina:m", providers={"jina": own})
+    asked.embed(TEXTS, input_type="query")
+    asked.embed(TEXTS, input_type="document")
+    said = [json.loads(request.content) for request in vendor.requests]
+    assert ["retrieval.query", "document"] == [said[0]["task"], said[1]["input_type"]]
+
+
 def at(host: str, failed: httpx.Response) -> Answer:
     """Who is asked at this host fails, and anybody else answers."""
     return lambda request: failed if request.url.host == host else made()
@@ -131,12 +200,12 @@ def test_a_chain_of_several_models():
 
 def test_whose_vectors_are_not_known():
     """A provider that is not known to make vectors is refused before a byte is sent, unless it is said to."""
-    asked, vendor = client(lambda request: made(), "together:m")
+    asked, vendor = client(lambda request: made(), "groq:m")
     with pytest.raises(CapabilityMismatch, match="embeddings = true") as caught:
         asked.embed(TEXTS)
-    assert ("together:m", []) == (caught.value.target, vendor.requests)
-    able = {"together": {"capabilities": {"embeddings": True}, "api_key": {"env": "ONE_KEY"}}}
-    assert VECTORS == client(lambda request: made(), "together:m", providers=able)[0].embed(TEXTS).vectors
+    assert ("groq:m", []) == (caught.value.target, vendor.requests)
+    able = {"groq": {"capabilities": {"embeddings": True}, "api_key": {"env": "ONE_KEY"}}}
+    assert VECTORS == client(lambda request: made(), "groq:m", providers=able)[0].embed(TEXTS).vectors
     able = {"anthropic": {"capabilities": {"embeddings": True}, "api_key": {"env": "ONE_KEY"}}}
     with pytest.raises(CapabilityMismatch, match="this dialect has no vectors"):
         client(lambda request: made(), "anthropic:m", providers=able)[0].embed(TEXTS)
@@ -150,6 +219,9 @@ def test_whose_vectors_are_not_known():
         (["a", 1], {}, "texts[1]"),
         (TEXTS, {"dimensions": 0}, "dimensions"),
         (TEXTS, {"dimensions": True}, "dimensions"),
+        (TEXTS, {"input_type": "passage"}, "input_type"),
+        (TEXTS, {"input_type": ["query"]}, "input_type"),
+        (TEXTS, {"degrade": 1}, "degrade"),
         (TEXTS, {"dimension": 3}, "dimension"),
         (TEXTS, {"timeout": 0}, "timeout"),
         (TEXTS, {"extra": {"openai": 1}}, "extra"),
@@ -181,6 +253,21 @@ def test_what_are_no_vectors(answer, options, said):
     """One vector for each text, all of one length and of the length that was asked for: anything else is none."""
     with pytest.raises(MalformedResponse, match=said):
         client(lambda request: answer)[0].embed(TEXTS, timeout=3, **options)
+
+
+@pytest.mark.parametrize(
+    ("model", "answer", "said"),
+    [
+        ("cohere:embed-v4.0", {"embeddings": VECTORS}, "no embeddings of floats"),
+        ("cohere:embed-v4.0", {"embeddings": {"float": VECTORS[:1]}}, "1 vectors came for 2 texts"),
+        ("gemini:gemini-embedding-001", {"embeddings": VECTORS}, "no embeddings"),
+        ("gemini:gemini-embedding-001", {"embeddings": [{}, {}]}, "not a list of numbers"),
+    ],
+)
+def test_what_are_no_vectors_of_a_protocol_of_its_own(model, answer, said):
+    """The same of vendors that answer in their own form."""
+    with pytest.raises(MalformedResponse, match=said):
+        client(lambda request: httpx.Response(200, json=answer), model)[0].embed(TEXTS, input_type="query", timeout=3)
 
 
 def test_errors_and_health_are_those_of_the_exchange():

@@ -1,4 +1,8 @@
-"""Vectors of texts as OpenAI's embeddings say them. (OpenAI's Python SDK 3.54.0, checked 2026-11-27.)"""
+"""
+Vectors of texts as OpenAI's embeddings say them. (OpenAI's Python SDK 3.54.0, checked 2026-11-27.)
+
+One field is not OpenAI's: `input_type`, without which some vendors make no vectors. Its SDK sends it by `extra_body`.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +37,14 @@ def read_texts(body: Any) -> Texts:
     texts = [given] if isinstance(given, str) else given
     if not all(isinstance(text, str) for text in texts):
         refuse("input", "must be a text or a list of texts: tokens are another vendor's")
-    size, form = fields.take("dimensions", int), fields.take("encoding_format", str)
+    options = {"dimensions": fields.take("dimensions", int), "input_type": fields.take("input_type", str)}
+    form = fields.take("encoding_format", str)
     if form not in (None, "float", "base64"):
         refuse("encoding_format", "must be float or base64")
     fields.ignore("user")
     fields.done()
-    return Texts(name, texts, {} if size is None else {"dimensions": size}, form == "base64")
+    given = {option: value for option, value in options.items() if value is not None}
+    return Texts(name, texts, given, form == "base64")
 
 
 def embedded(asked: Texts, reply: EmbedReply) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from llmswitch._reply import ChatReply, FinishReason, Usage
 
 from ._door import Asked, Door, EventWriter, Refusal
 from ._failures import cause_of, headers_of, status_of, trail_of
-from .messages_request import read_request
+from .messages_request import read_count, read_request
 from .messages_stream import MessagesWriter
 
 __all__ = ["MessagesDoor"]
@@ -36,6 +36,10 @@ class MessagesDoor(Door):
 
     def read(self, body: Any) -> Asked:
         return read_request(body, self.envelopes)
+
+    def read_count(self, body: Any) -> Asked:
+        """The request whose tokens are to be counted, from its JSON. Raises as `read` does."""
+        return read_count(body, self.envelopes)
 
     def reply(self, asked: Asked, reply: ChatReply) -> dict[str, Any]:
         end = _end(reply)

@@ -20,7 +20,7 @@ from ._envelope import Envelopes
 from ._fields import Fields, objects, refuse
 from ._ledger import restore
 
-__all__ = ["read_request"]
+__all__ = ["read_count", "read_request"]
 
 _EFFORTS: Mapping[str, ReasoningLevel] = {
     "low": "low",
@@ -34,15 +34,10 @@ _EFFORTS: Mapping[str, ReasoningLevel] = {
 def read_request(body: Any, envelopes: Envelopes) -> Asked:
     """The request. Raises `InvalidRequest` that names the field which can't be asked here."""
     fields = Fields(body)
-    model = fields.need("model", str)
-    options: ChatOptions = {"max_tokens": fields.need("max_tokens", int)}
-    messages = _system(fields.take("system"))
-    for turn, where in objects(fields.need("messages"), "messages"):
-        messages += _turn(turn, where, envelopes)
-    if not messages or messages[-1].role == "system":
-        refuse("messages", "at least one is required")
-    if messages[-1].role == "assistant":
-        options["prefill"] = True
+    model, most = fields.need("model", str), fields.need("max_tokens", int)
+    asked = _input(fields, model, envelopes)
+    options = asked.options
+    options["max_tokens"] = most
     temperature, top_p = fields.take("temperature", int, float), fields.take("top_p", int, float)
     if temperature is not None:
         options["temperature"] = temperature
@@ -51,15 +46,37 @@ def read_request(body: Any, envelopes: Envelopes) -> Asked:
     stop = fields.take("stop_sequences", list)
     if stop:
         options["stop"] = stop
-    _tools(fields, options)
-    _output(fields, options)
-    stream = bool(fields.take("stream", bool))
+    asked.stream = bool(fields.take("stream", bool))
     tier = fields.take("service_tier", str)
     if tier not in (None, "auto"):
         refuse("service_tier", "can't be chosen here; leave it out")
     fields.ignore("metadata", "cache_control")
     fields.done()
-    return Asked(model, messages, options, stream)
+    return asked
+
+
+def read_count(body: Any, envelopes: Envelopes) -> Asked:
+    """A request whose tokens are to be counted: what a model would read, and no word of the answer. Raises the same."""
+    fields = Fields(body)
+    asked = _input(fields, fields.need("model", str), envelopes)
+    fields.ignore("cache_control")
+    fields.done("is no field of a count; leave it out")
+    return asked
+
+
+def _input(fields: Fields, model: str, envelopes: Envelopes) -> Asked:
+    """What a model reads: the conversation, the tools, the form of the answer."""
+    options: ChatOptions = {}
+    messages = _system(fields.take("system"))
+    for turn, where in objects(fields.need("messages"), "messages"):
+        messages += _turn(turn, where, envelopes)
+    if not messages or messages[-1].role == "system":
+        refuse("messages", "at least one is required")
+    if messages[-1].role == "assistant":
+        options["prefill"] = True
+    _tools(fields, options)
+    _output(fields, options)
+    return Asked(model, messages, options)
 
 
 def _system(value: object) -> list[Message]:

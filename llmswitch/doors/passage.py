@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from llmswitch._reply import ChatReply
 from ._door import Asked, Door
 from ._failures import failure, headers_of, status_of, trail_of
 from .chat_completions import ChatCompletionsDoor
+from .counting import PATH as COUNT
 from .messages import MessagesDoor
 from .responses import ResponsesDoor
 
@@ -22,6 +23,7 @@ __all__ = [
     "SESSION_HEADER",
     "Answer",
     "asked_at",
+    "counts_at",
     "despite_its_form",
     "door_at",
     "listed",
@@ -32,7 +34,8 @@ __all__ = [
 ]
 
 SESSION_HEADER = "x-llmswitch-session"
-DOORS: tuple[Door, ...] = (ChatCompletionsDoor(), ResponsesDoor(), MessagesDoor())
+_MESSAGES = MessagesDoor()
+DOORS: tuple[Door, ...] = (ChatCompletionsDoor(), ResponsesDoor(), _MESSAGES)
 
 
 @dataclass(slots=True, frozen=True)
@@ -51,16 +54,21 @@ def door_at(path: str) -> Door | None:
     return next((door for door in DOORS if path.rstrip("/").endswith(door.path)), None)
 
 
+def counts_at(path: str) -> MessagesDoor | None:
+    """The door in whose words tokens are counted at that path."""
+    return _MESSAGES if path.rstrip("/").endswith(COUNT) else None
+
+
 def asked_at(
-    door: Door, body: bytes, client: BaseClient, timeout: float | None, session: str | None = None
+    read: Callable[[Any], Asked], body: bytes, client: BaseClient, timeout: float | None, session: str | None = None
 ) -> tuple[Asked, dict[str, Any]]:
     """
-    What is asked there, and the options of the call. `timeout`: seconds that the SDK would wait. `session`: what the
-    header of that name says, before anything that the request says of it.
+    What is asked, as a door reads it, and the options of the call. `timeout`: seconds that the SDK would wait.
+    `session`: what the header of that name says, before anything that the request says of it.
 
     Raises `InvalidRequest` that names the field, and for a model's name that leads nowhere.
     """
-    asked = door.read(read_json(body))
+    asked = read(read_json(body))
     options: dict[str, Any] = {**asked.options, "model": client.named(asked.model)}
     if timeout is not None:
         options["timeout"] = timeout
@@ -101,8 +109,8 @@ def no_door(method: str, path: str, closed: str | None = None) -> Answer:
     """What is said of an address that nobody answers at. `closed`: why it is not passed through, where others are."""
     paths = ", ".join(door.path for door in DOORS)
     message = (
-        f"llmswitch answers {paths}, /embeddings and /models; {method} {path[:80]} is none: ask the vendor by a client "
-        "of its own for that, or let it pass through by [passthrough] in the configuration"
+        f"llmswitch answers {paths}, {COUNT}, /embeddings and /models; {method} {path[:80]} is none: ask the vendor "
+        "by a client of its own for that, or let it pass through by [passthrough] in the configuration"
     )
     if closed is not None:
         message = f"{method} {path[:80]}: {closed}"

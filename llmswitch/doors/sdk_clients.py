@@ -66,7 +66,10 @@ def anthropic_http_client(
     hooks: Hooks | None = None,
     engine: Library | None = None,
 ) -> Any:
-    """For `Anthropic(api_key="any", http_client=anthropic_http_client())`: Messages are answered by the chain."""
+    """
+    For `Anthropic(api_key="any", http_client=anthropic_http_client())`: Messages, and counts of their tokens, are
+    answered by the chain.
+    """
     from .transport import sync_client
 
     return sync_client(_library("anthropic", engine), model, config, hooks)

@@ -15,12 +15,15 @@ from llmswitch._stream import AsyncChatStream, ChatStream
 
 from ._door import Door, EventWriter
 from ._passing import closed
+from .counting import counted, headers_of_count
 from .embeddings import PATH as EMBEDDINGS
 from .embeddings import embedded, read_texts
+from .messages import MessagesDoor
 from .passage import (
     SESSION_HEADER,
     Answer,
     asked_at,
+    counts_at,
     despite_its_form,
     door_at,
     listed,
@@ -121,10 +124,12 @@ def _made_for(library: str) -> tuple[Any, Any, Any]:
 
         def handle_request(self, request: Any) -> Any:
             method, path = request.method, request.url.path
-            door = door_at(path) if method == "POST" else None
+            door, counting = (door_at(path), counts_at(path)) if method == "POST" else (None, None)
             try:
                 if door is not None:
                     return self._through(door, request)
+                if counting is not None:
+                    return self._counted(counting, request)
                 if method == "POST" and path.endswith(EMBEDDINGS):
                     asked = read_texts(read_json(request.read()))
                     model = self._client.named(asked.model)
@@ -132,7 +137,7 @@ def _made_for(library: str) -> tuple[Any, Any, Any]:
                     vectors = self._client.embed(asked.texts, model=model, **options)
                     return response(whole(embedded(asked, vectors)))
             except LLMSwitchError as problem:
-                return response(refused(door, problem))
+                return response(refused(door or counting, problem))
             return response(listed(self._client)) if path.endswith("/models") else self._beyond(request)
 
         def _beyond(self, request: Any) -> Any:
@@ -146,9 +151,14 @@ def _made_for(library: str) -> tuple[Any, Any, Any]:
                 return response(passed)
             return http.Response(passed.status, headers=dict(passed.headers), stream=Pieces(passing, iter(passing)))
 
+        def _counted(self, door: MessagesDoor, request: Any) -> Any:
+            asked, options = asked_at(door.read_count, request.read(), self._client, _timeout(request))
+            count = self._client.count_tokens(asked.messages, **options)
+            return response(whole(counted(count), headers=headers_of_count(count)))
+
         def _through(self, door: Door, request: Any) -> Any:
             session = request.headers.get(SESSION_HEADER)
-            asked, options = asked_at(door, request.read(), self._client, _timeout(request), session)
+            asked, options = asked_at(door.read, request.read(), self._client, _timeout(request), session)
             if not asked.stream:
                 try:
                     reply = self._client.chat(asked.messages, **options)
@@ -170,10 +180,12 @@ def _made_for(library: str) -> tuple[Any, Any, Any]:
 
         async def handle_async_request(self, request: Any) -> Any:
             method, path = request.method, request.url.path
-            door = door_at(path) if method == "POST" else None
+            door, counting = (door_at(path), counts_at(path)) if method == "POST" else (None, None)
             try:
                 if door is not None:
                     return await self._through(door, request)
+                if counting is not None:
+                    return await self._counted(counting, request)
                 if method == "POST" and path.endswith(EMBEDDINGS):
                     asked = read_texts(read_json(await request.aread()))
                     model = self._client.named(asked.model)
@@ -182,7 +194,7 @@ def _made_for(library: str) -> tuple[Any, Any, Any]:
                         whole(embedded(asked, await self._client.embed(asked.texts, model=model, **options)))
                     )
             except LLMSwitchError as problem:
-                return response(refused(door, problem))
+                return response(refused(door or counting, problem))
             return response(listed(self._client)) if path.endswith("/models") else await self._beyond(request)
 
         async def _beyond(self, request: Any) -> Any:
@@ -197,9 +209,14 @@ def _made_for(library: str) -> tuple[Any, Any, Any]:
             stream = AsyncPieces(passing, aiter(passing))
             return http.Response(passed.status, headers=dict(passed.headers), stream=stream)
 
+        async def _counted(self, door: MessagesDoor, request: Any) -> Any:
+            asked, options = asked_at(door.read_count, await request.aread(), self._client, _timeout(request))
+            count = await self._client.count_tokens(asked.messages, **options)
+            return response(whole(counted(count), headers=headers_of_count(count)))
+
         async def _through(self, door: Door, request: Any) -> Any:
             session = request.headers.get(SESSION_HEADER)
-            asked, options = asked_at(door, await request.aread(), self._client, _timeout(request), session)
+            asked, options = asked_at(door.read, await request.aread(), self._client, _timeout(request), session)
             if not asked.stream:
                 try:
                     reply = await self._client.chat(asked.messages, **options)

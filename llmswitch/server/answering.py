@@ -32,7 +32,7 @@ from .keys import Models
 from .limits import Declined, Gone, Minutes, Room, header, read_json
 from .watch import Entry, Watch
 
-__all__ = ["Asking", "AtDoor", "Gateway"]
+__all__ = ["Asking", "AtDoor", "Gateway", "askable"]
 
 # What a client may set. Everything else of the library is the configuration's: addresses, headers, flags, tags.
 ASKABLE = frozenset(
@@ -195,6 +195,12 @@ class Asking(ABC):
         return self.gateway.models.asked(name)
 
 
+def askable(asked: Asked, model: str | None, caller: ServerKey) -> dict[str, Any]:
+    """The options of the call: what a client may set, of what it did set."""
+    given = {name: value for name, value in asked.options.items() if name in ASKABLE}
+    return {**given, "model": model, "tags": [caller.name]}
+
+
 class AtDoor(Asking):
     """One of the front doors."""
 
@@ -212,8 +218,7 @@ class AtDoor(Asking):
         asked = self._door.read(body)
         del body
         model = self.model(asked.model, caller, entry)
-        options: dict[str, Any] = {name: value for name, value in asked.options.items() if name in ASKABLE}
-        options.update(model=model, tags=[caller.name])
+        options = askable(asked, model, caller)
         session = session or asked.options.get("session") or ""
         if session:  # one client's sessions are none of another's
             options["session"] = f"{caller.name}|{session}"

@@ -9,8 +9,11 @@ from starlette.routing import BaseRoute, Route, Router
 from llmswitch._client import AsyncClient
 from llmswitch._config_file import Loaded
 from llmswitch.doors import Door
+from llmswitch.doors.counting import PATH as COUNT
+from llmswitch.doors.messages import MessagesDoor
 
 from .answering import AtDoor, Gateway
+from .counting import TokenCounting
 from .embeddings import Embeddings
 from .envelopes import envelopes_of
 from .gate import ASGI, CALLER, Gate, Receive, Scope, Send, answer_json, said
@@ -39,8 +42,11 @@ def public_routes(gateway: Gateway, doors: Sequence[Door]) -> list[BaseRoute]:
     """A route for each door, and what SDKs ask beside."""
     routes: list[BaseRoute] = []
     for door in doors:
-        at = AtDoor(gateway, door.sealing(gateway.envelopes))
+        sealed = door.sealing(gateway.envelopes)
+        at = AtDoor(gateway, sealed)
         routes.append(Way(f"/v1/{at.name}", at, methods=["POST"]))
+        if isinstance(sealed, MessagesDoor):
+            routes.append(Way(f"/v1{COUNT}", TokenCounting(gateway, sealed), methods=["POST"]))
     # the errors of vectors are said as the door of the same protocol says its own
     alike = [door for door in doors if door.path.strip("/").removeprefix("v1/") in ("chat/completions", "responses")]
     routes += [Way("/v1/embeddings", Embeddings(gateway, door), methods=["POST"]) for door in alike[:1]]

@@ -194,6 +194,21 @@ def test_what_cannot_be_said_is_refused_by_its_name(body: Any, field: str) -> No
     assert refused.value.field == field
 
 
+def test_a_count_is_asked_without_words_of_the_answer() -> None:
+    """What a model would read is read as in a request; what only an answer has is no field of a count."""
+    body = {"model": "m", "system": "Brief", "messages": [{"role": "user", "content": "Hi"}]}
+    more = {
+        "tools": [{"name": "add", "input_schema": SCHEMA}],
+        "tool_choice": {"type": "any"},
+        "thinking": {"type": "enabled", "budget_tokens": 2000},
+    }
+    asked = DOOR.read_count({**body, **more})
+    assert ("m", [Message("system", "Brief"), Message("user", "Hi")]) == (asked.model, asked.messages)
+    assert {"tools": [Tool("add", "", SCHEMA)], "tool_choice": "required", "reasoning": 2000} == asked.options
+    with pytest.raises(InvalidRequest, match="max_tokens: is no field of a count"):
+        DOOR.read_count({**body, "max_tokens": 9})
+
+
 def test_a_foreign_signature_is_not_taken_for_ours() -> None:
     """A thought that another server signed belongs to nobody here, and is left out; so is one that was changed."""
     foreign = [{"type": "thinking", "thinking": "Hm", "signature": "EqQB"}, {"type": "text", "text": "Yes"}]

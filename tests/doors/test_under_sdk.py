@@ -81,6 +81,10 @@ def test_plain_http_goes_through_a_door(ear: Ear) -> None:
         dead = http.post(f"{url}/messages", json={"model": "nobody", "max_tokens": 9, "messages": HI})
         assert (502, "error") == (dead.status_code, dead.json()["type"])
         assert "false" == dead.headers["x-should-retry"]
+        counted = http.post(f"{url}/messages/count_tokens", json={"model": "up:m", "messages": HI})
+        assert (["input_tokens"], "estimate") == (list(counted.json()), counted.headers["x-llmswitch-count"])
+        refused = http.post(f"{url}/messages/count_tokens", json={"model": "up:m"})
+        assert (400, "error") == (refused.status_code, refused.json()["type"])
 
 
 def test_async_goes_through_a_door(ear: Ear) -> None:
@@ -184,6 +188,17 @@ def test_anthropic_switches_without_an_edit(ear: Ear) -> None:
         with pytest.raises(anthropic.APIStatusError) as caught:
             sdk.messages.create(model="nobody", max_tokens=9, messages=HI)
         assert 502 == caught.value.status_code
+        assert 0 < sdk.messages.count_tokens(model="claude-sonnet-4-6", messages=HI, tools=tools).input_tokens
+
+    async def count() -> int:
+        http = llmswitch.anthropic_async_http_client(config=config(ear))
+        async with anthropic.AsyncAnthropic(api_key="any", http_client=http) as sdk:
+            counted = await sdk.messages.count_tokens(
+                model="claude-sonnet-4-6", messages=HI, thinking={"type": "adaptive"}
+            )
+            return counted.input_tokens
+
+    assert 0 < asyncio.run(count())
 
 
 def test_nothing_of_the_network_is_touched_by_making_one(monkeypatch: pytest.MonkeyPatch, ear: Ear) -> None:

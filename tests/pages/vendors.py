@@ -73,6 +73,8 @@ def everybody(request: httpx.Request) -> httpx.Response:
         texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
         data = [{"index": index, "embedding": [0.25, 0.5, 0.75]} for index in range(len(texts))]
         return httpx.Response(200, json={"data": data, "usage": {"prompt_tokens": 6, "total_tokens": 6}})
+    if path.endswith("/v2/embed"):
+        return httpx.Response(200, json={"embeddings": {"float": [[0.25, 0.5, 0.75] for _ in body["texts"]]}})
     if path.endswith(("/count_tokens", "/input_tokens")):
         return httpx.Response(200, json={"input_tokens": 31})
     name = next((name for address, name in _addresses() if address.match(str(request.url))), "vllm")

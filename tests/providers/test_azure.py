@@ -57,7 +57,7 @@ def test_a_token_is_asked_for_with_the_applications_secret() -> None:
         (401, b'{"error":"invalid_client","error_description":"AADSTS7000215: no.\\r\\nTrace"}', "AADSTS7000215: no."),
         (200, b"{}", "there is no token"),
         (502, b"<html>", "no JSON"),
-        (200, b'{"access_token":"a b\\n"}', "can't stand in a header"),
+        (200, b'{"access_token":"a b\\n"}', "can't stand in a request"),
     ],
 )
 def test_a_token_that_is_not_given_is_said_in_their_words(status: int, body: bytes, said: str) -> None:

@@ -18,7 +18,7 @@ from tests.providers.foreign_sdk import Ear, Sent, listening
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
-MODEL = "anthropic.claude-3-haiku-20240307-v1:0"
+MODEL = "anthropic.claude-haiku-4-5-20251001-v1:0"
 KEYS = {
     "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
     "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
@@ -104,6 +104,15 @@ CASES: dict[str, tuple[dict[str, Any], Any, dict[str, Any]]] = {
         },
         [Message("system", "Brief."), Message("user", "Hi")],
         {"max_tokens": 9, "temperature": 0.5, "top_p": 0.25, "stop": ["END"]},
+    ),
+    "thinking": (
+        {
+            "messages": [{"role": "user", "content": [{"text": "Hi"}]}],
+            "inferenceConfig": {"maxTokens": 4000},
+            "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 2000}},
+        },
+        "Hi",
+        {"max_tokens": 4000, "reasoning": 2000},
     ),
     "image": (
         {

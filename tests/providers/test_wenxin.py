@@ -370,8 +370,8 @@ INVALID = {"error": "invalid_client"}
         ({"error": "server_error"}, 500, "ServerError", "server_error"),
         ({"error": "busy"}, 503, "Overloaded", "busy"),
         ({"error": "slow_down"}, 429, "RateLimited", "slow_down"),
-        ({}, 200, "AuthInvalid", "none in the answer"),
-        ({"access_token": "with a space"}, 200, "AuthInvalid", "can't stand in an address"),
+        ({}, 200, "AuthInvalid", "no token in the answer"),
+        ({"access_token": "with a space"}, 200, "AuthInvalid", "can't stand in a request"),
     ],
 )
 def test_no_token(refusal: dict[str, Any], status: int, becomes: str, said: str) -> None:

@@ -321,6 +321,38 @@ def test_vectors_come_back(serve):
     answered = served.ask("POST", "/v1/embeddings", key=KEY, json={"model": "b:m", "input": ["x", "y"]})
     assert (200, "b:m") == (answered.status_code, answered.headers["x-llmswitch-target"])
     assert [[0, 0.5], [1, 0.5]] == [each["embedding"] for each in said(answered)["data"]]
+    asked = {"model": "b:m", "input": "x", "input_type": "query"}
+    refused = served.ask("POST", "/v1/embeddings", key=KEY, json=asked)
+    assert (400, True) == (refused.status_code, "input_type: it can't" in said(refused)["error"]["message"])
+
+
+def test_tokens_are_counted(serve):
+    """By the vendor where it counts, else as an estimate that says so; under the key's rights, beside its budget."""
+    alice, bob, admin = CONFIG["server"]["keys"]
+    able = {"dialect": "anthropic", "base_url": "http://c.local", "capabilities": {"token_counting": True}}
+    served = serve(
+        {
+            "providers": {**CONFIG["providers"], "c": able},
+            "chains": {**CONFIG["chains"], "exact": {"targets": ["c:m", "b:m"]}},
+            "server": {"keys": [{**alice, "budget": {"tokens": 1, "per": "day"}}, bob, admin]},
+        }
+    )
+    served.public = public_app(served.gateway, DOORS)
+    served.vendor.answer = lambda _: httpx.Response(200, json={"input_tokens": 31})
+
+    def count(key: str = KEY, **more):
+        asked = {"model": "exact", "messages": [{"role": "user", "content": PROMPT}], **more}
+        return served.ask("POST", "/v1/messages/count_tokens?beta=true", key=key, json=asked)
+
+    exact = count()
+    assert ({"input_tokens": 31}, "c:m") == (said(exact), exact.headers["x-llmswitch-target"])
+    assert "x-llmswitch-count" not in exact.headers
+    guessed = count(model="b:m")
+    assert ("estimate", "b:m") == (guessed.headers["x-llmswitch-count"], guessed.headers["x-llmswitch-target"])
+    assert 1 <= said(guessed)["input_tokens"] < 20
+    assert ["/messages/count_tokens"] == [request.url.path for request in served.vendor.requests]
+    for refused, status in ((count(OTHER), 404), (count(messages=[]), 400)):
+        assert (status, "error") == (refused.status_code, said(refused)["type"])
 
 
 def test_one_more_than_there_is_room_for_is_told_when_to_come_back(serve):

@@ -37,6 +37,11 @@ def test_the_official_sdks_are_answered(gateway):
         assert "Hello, world" == sdk.messages.create(**asked).content[0].text
         with sdk.messages.stream(**asked) as stream:
             assert "Hello, world" == stream.get_final_text()
+        del asked["max_tokens"]
+        counted = sdk.messages.with_raw_response.count_tokens(**asked, system="Brief.")
+        assert ("estimate", True) == (counted.headers["x-llmswitch-count"], counted.parse().input_tokens > 1)
+        with pytest.raises(anthropic.NotFoundError):
+            sdk.messages.count_tokens(**{**asked, "model": "no:m"})
     with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as sdk:
         assert "Hello, world" == sdk.responses.create(model="main", input="Hi").output_text
         said = [{"role": "user", "content": "Hi"}]
