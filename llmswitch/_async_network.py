@@ -11,8 +11,9 @@ from time import monotonic
 from typing import Any
 
 from ._connecting import connect_async
-from ._network import HELD, PIECE, Clock, connected, current_clock, readable
+from ._network import HELD, Clock, connected, current_clock, readable
 from ._resolver import resolve_async
+from ._tls import PIECE
 
 __all__ = ["AsyncBackend", "AsyncStream"]
 

@@ -132,6 +132,10 @@ def read_messages(messages: object) -> list[Message]:
 
 
 def _read_one(message: object, index: int) -> Message:
+    if type(message) is dict and len(message) == 2:
+        role, content = message.get("role"), message.get("content")
+        if type(content) is str and role in ("user", "assistant", "system"):
+            return Message(role, content)  # what most messages are; the schema would say the same of it
     if isinstance(message, Message):
         return message
     if not isinstance(message, Mapping):
@@ -139,9 +143,6 @@ def _read_one(message: object, index: int) -> Message:
             f"messages[{index}] is a {type(message).__name__}; it must be a Message or a dict",
             field=f"messages[{index}]",
         )
-    role, content = message.get("role"), message.get("content")
-    if type(content) is str and len(message) == 2 and (role in ("user", "assistant", "system")):
-        return Message(role, content)  # what most messages are; the schema would say the same of it
     try:
         # a dumped SDK object carries every field it has not got as null or []
         given = {key: value for key, value in message.items() if value is not None and value != []}

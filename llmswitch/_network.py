@@ -21,10 +21,8 @@ from ._connecting import connect
 from ._resolver import resolve
 from ._tls import Nested
 
-__all__ = ["HELD", "PIECE", "Backend", "Clock", "Stream", "connected", "current_clock", "readable"]
+__all__ = ["HELD", "Backend", "Clock", "Stream", "connected", "current_clock", "readable"]
 
-PIECE = 262_144
-"""A request goes out in pieces of this size, so that one that is taken in drips meets its limit in between."""
 HELD = 65_536
 """A head waits for a body that is no larger than this, together with it."""
 
@@ -134,9 +132,9 @@ class Stream:
         return data
 
     def _limit(self, seconds: float | None) -> None:
-        """The socket's time limit: a call of the system, which a few milliseconds more or less are not worth."""
-        self._socket.settimeout(seconds)
-        self._set = -1.0 if seconds is None else seconds
+        """The socket's time limit: a call of the system, which is saved where the next one will do with the same."""
+        self._set = -1.0 if seconds is None else seconds + _NEAR / 2
+        self._socket.settimeout(None if seconds is None else self._set)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._held_for = timeout
@@ -160,7 +158,7 @@ class Stream:
                     raise core.WriteError("the connection was closed")
                 try:
                     self._limit(left)
-                    view = view[self._socket.send(view[:PIECE]) :]
+                    view = view[self._socket.send(view) :]
                 except TimeoutError:
                     raise (core.ConnectTimeout if self._layers else core.WriteTimeout) from None
                 except OSError as problem:

@@ -264,8 +264,9 @@ def _check_results(messages: Sequence[Message]) -> None:
             continue
         if unanswered:
             _check_answered(unanswered, index)
-        calls = message.tool_calls
-        unanswered = Counter(call.id for call in calls) if calls else {}
+            unanswered = {}
+        if type(message.content) is not str and (calls := message.tool_calls):
+            unanswered = Counter(call.id for call in calls)
     _check_answered(unanswered, len(messages))
 
 

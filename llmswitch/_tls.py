@@ -7,7 +7,10 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TypeVar
 
-__all__ = ["Nested"]
+__all__ = ["PIECE", "Nested"]
+
+PIECE = 262_144
+"""A request goes out in pieces of this size, where they are not taken as the system has room for them."""
 
 T = TypeVar("T")
 
@@ -23,19 +26,23 @@ class Nested:
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_hostname=server_hostname)
         self._by = by
+        self._seconds = 86_400.0
         self._carry(self._tls.do_handshake)
 
     def settimeout(self, seconds: float | None) -> None:
-        self._by = monotonic() + (seconds if seconds is not None else 86_400.0)
+        """For each reading and sending from now on."""
+        self._seconds = seconds if seconds is not None else 86_400.0
 
     def recv(self, size: int) -> bytes:
+        self._by = monotonic() + self._seconds
         try:
             return self._carry(lambda: self._tls.read(size))
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return b""
 
     def send(self, data: bytes | memoryview) -> int:
-        return self._carry(lambda: self._tls.write(data))
+        self._by = monotonic() + self._seconds
+        return self._carry(lambda: self._tls.write(data[:PIECE]))
 
     def _carry(self, work: Callable[[], T]) -> T:
         """Carry records to and fro until it is done."""

@@ -149,6 +149,8 @@ class _Writer:
 
     def _assistant(self, message: Message) -> dict[str, Any] | None:
         options = self._options
+        if isinstance(message.content, str) and options.reasoning_replay == "omit":
+            return {"role": "assistant", "content": message.content} if message.content.strip() else None
         text = message.text if message.text.strip() else ""
         calls = message.tool_calls
         for part in () if isinstance(message.content, str) else message.content:

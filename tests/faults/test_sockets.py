@@ -20,6 +20,7 @@ from llmswitch import _resolver
 from llmswitch._connecting import _in_turns, connect, connect_async
 from llmswitch._resolver import Address, resolve, resolve_async
 from llmswitch.testing.fault_server import (
+    LAST_CHUNK,
     Connection,
     Hang,
     Pause,
@@ -27,9 +28,12 @@ from llmswitch.testing.fault_server import (
     Send,
     Step,
     black_hole,
+    chunk,
+    event_bytes,
     refused_port,
     response,
     sse,
+    sse_head,
 )
 from tests.faults.bench import PATIENT, Bench, answering, completion, streamed
 from tests.faults.test_connecting import certified
@@ -375,6 +379,28 @@ def test_tls_carries_long_requests_and_answers(bench: Bench, authority: trustme.
     bench.client = bench.client_of(config)
     assert content == bench.ask(prompt=content).text
     assert content == vendor.requests[0].json()["messages"][0]["content"]
+
+
+@pytest.mark.parametrize("layers", [0, 1, 2])
+def test_the_limit_of_a_read_is_that_of_each(
+    streaming: Bench, authority: trustme.CA, ca_file: str, layers: int
+) -> None:
+    """A stream that lasts longer than the limit between two pieces is heard to its end, however deep its TLS is."""
+    streaming.ca_file = ca_file
+    content = "one by one, each of them well within its time"
+    said = streamed(content)
+    pieces = [Send(chunk(event_bytes(each))) for each in said]
+    script = [
+        ReadRequest(),
+        Send(sse_head()),
+        *(step for each in pieces for step in (each, Pause(0.09))),
+        Send(LAST_CHUNK),
+    ]
+    vendor = streaming.serve(script, tls=certified(authority) if layers else None)
+    own = {"proxy": streaming.stack.enter_context(proxy(certified(authority)))[0]} if layers == 2 else {}
+    limits = {**PATIENT, "first_token_timeout": 0.5, "idle_timeout": 0.5}
+    assert 0.09 * len(content.split()) > 0.5
+    assert content == streaming.ask(at=vendor.url, providers={"t1": own}, limits=limits).text
 
 
 def test_a_request_goes_out_in_one_piece(bench: Bench) -> None:
