@@ -41,6 +41,7 @@ class AsyncDriver:
         self._pool: Pool | None = None
         self._response: Any = None
         self._chunks: AsyncIterator[bytes] | None = None
+        self._connection: AsyncStream | None = None  # by which it comes, where that is one of ours
         self._whole = False
         self._clock = Clock()
         self._at_work = False
@@ -54,8 +55,35 @@ class AsyncDriver:
                 if played.wait:
                     await async_sleep(played.wait)
                 return played.outcome
-        if type(action) is Read:
-            return await self._read(action)
+        if type(action) is not Read:
+            return await self._do(action)
+        if self._clock.over:
+            return CLOSED
+        clock, pool, chunks = self._clock, self._pool, self._chunks
+        assert pool is not None
+        assert chunks is not None
+        clock.by = action.by
+        # a connection that knows its clock need not look for it
+        token = current_clock.set(clock) if self._connection is None else None
+        self._at_work = True
+        try:
+            work: Any = anext(chunks) if self._connection is not None else _next_of(chunks)
+            chunk: bytes | None = await shielded(work, clock)
+            if chunk is None or clock.over:
+                return CLOSED
+            self._whole = not chunk
+            return chunk if clock.measured or not chunk or monotonic() < action.by else LATE
+        except StopAsyncIteration:
+            self._whole = not clock.over
+            return CLOSED if clock.over else b""
+        except Exception as problem:  # noqa: BLE001 - told, or raised again
+            return CLOSED if clock.over else fault_of(problem, pool.engine, clock)
+        finally:
+            self._at_work = False
+            if token is not None:
+                current_clock.reset(token)
+
+    async def _do(self, action: Any) -> Outcome:
         if type(action) is Open:
             return await self._open(action)
         if type(action) is Sleep:
@@ -127,36 +155,12 @@ class AsyncDriver:
             request = make_request(pool.engine, action, endpoint, address)
             self._response = await pool.transport.handle_async_request(request)
             self._chunks, self._whole = body(pool, self._response, sync=False), False
+            self._connection = _ours(self._response)
+            if self._connection is not None:
+                self._connection.clock = clock
             return opened(self._response, clock)
         except LLMSwitchError as problem:  # a server of our own that would not start
             return Fault("connect", problem.message, lasting=True)
-        except Exception as problem:  # noqa: BLE001 - told, or raised again
-            return fault_of(problem, pool.engine, clock)
-
-    async def _read(self, action: Read) -> bytes | Fault:
-        clock = self._clock
-        if clock.over:
-            return CLOSED
-        clock.by = action.by
-        token = current_clock.set(clock)
-        self._at_work = True
-        try:
-            outcome = await shielded(self._next(action), clock)
-            return CLOSED if outcome is None or clock.over else outcome
-        finally:
-            self._at_work = False
-            current_clock.reset(token)
-
-    async def _next(self, action: Read) -> bytes | Fault:
-        clock, pool, chunks = self._clock, self._pool, self._chunks
-        assert pool is not None
-        assert chunks is not None
-        try:
-            async for chunk in chunks:
-                if chunk:
-                    return chunk if clock.measured or monotonic() < action.by else LATE
-            self._whole = True
-            return b""
         except Exception as problem:  # noqa: BLE001 - told, or raised again
             return fault_of(problem, pool.engine, clock)
 
@@ -164,6 +168,7 @@ class AsyncDriver:
         raced, winner = await race_in_tasks(action, self._another)
         self._registry, self._pool, self._clock = winner._registry, winner._pool, winner._clock  # noqa: SLF001
         self._response, self._chunks, self._whole = winner._response, winner._chunks, winner._whole  # noqa: SLF001
+        self._connection = winner._connection  # noqa: SLF001
         self._rehearsal, self._loop = winner._rehearsal, winner._loop  # noqa: SLF001
         return raced
 
@@ -182,13 +187,15 @@ class AsyncDriver:
             return
         if self._registry is not None and self._registry.pid != os.getpid():
             INHERITED.append((self._response, self._chunks))
-            self._response = self._chunks = self._pool = None
+            self._response = self._chunks = self._connection = self._pool = None
             return
         await shielded(self._let_go(self._pool), self._clock, closing=True)
 
     async def _let_go(self, pool: Pool) -> None:
         response, chunks = self._response, self._chunks
-        self._response = self._chunks = self._pool = None
+        if self._connection is not None:
+            self._connection.clock = None  # the next answer has its own
+        self._response = self._chunks = self._connection = self._pool = None
         try:
             if response is not None:
                 connection = tainted(pool, response, whole=self._whole)
@@ -215,6 +222,19 @@ class AsyncDriver:
             loop.call_soon_threadsafe(_let_go_later, loop, self)
         except RuntimeError:
             pass  # the loop was closed, and its connections with it
+
+
+def _ours(response: Any) -> AsyncStream | None:
+    connection = response.extensions.get("network_stream")
+    return connection if isinstance(connection, AsyncStream) else None
+
+
+async def _next_of(chunks: AsyncIterator[bytes]) -> bytes:
+    """What comes next, and none of it at the end, of an iterator that may be anything."""
+    async for chunk in chunks:
+        if chunk:
+            return chunk
+    return b""
 
 
 async def _read_no_more(engine: Engine, chunks: Any) -> None:

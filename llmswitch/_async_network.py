@@ -40,6 +40,10 @@ class AsyncStream(asyncio.BufferedProtocol):
         self._chunks: deque[bytes] = deque()
         self._size = 0
         self._waiter: asyncio.Future[bool] | None = None
+        self._until = 0.0  # by the loop's clock, when the waiter gives up
+        self._timer: asyncio.TimerHandle | None = None  # one for all waits, most of which end long before it
+        self._strikes = 0.0  # when the timer does
+        self.clock: Clock | None = None  # of the answer that comes by it, where that is known
         self._reading = False
         self._full = False  # of what is to be sent
         self._held = b""  # a head waits for its body, and goes out in one packet with it
@@ -88,21 +92,37 @@ class AsyncStream(asyncio.BufferedProtocol):
     async def _wait(self, seconds: float | None, late: type[Exception]) -> None:
         """Until something happens; raises `late` where nothing does."""
         self._waiter = waiter = self._loop.create_future()
-        timer = self._loop.call_later(seconds, _give_up, waiter) if seconds is not None else None
-        clock = current_clock.get() or _NOBODYS
+        self._until = self._loop.time() + (seconds if seconds is not None else 86_400.0)
+        if self._timer is None or self._strikes > self._until:
+            self._wind()
+        clock = self.clock or current_clock.get() or _NOBODYS
         clock.open = True
         try:
             happened = await waiter
         finally:
             clock.open = False
             self._waiter = None
-            if timer is not None:
-                timer.cancel()
         if not happened:
             raise late
 
+    def _wind(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._strikes = self._until
+        self._timer = self._loop.call_at(self._until, self._strike)
+
+    def _strike(self) -> None:
+        """The timer has run down: for whoever waits, or for somebody who waited before."""
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._loop.time() < self._until:
+            self._wind()
+        else:
+            self._waiter.set_result(False)
+
     def _left(self, late: type[Exception], timeout: float | None) -> float | None:
-        clock = current_clock.get()
+        clock = self.clock or current_clock.get()
         if clock is not None:
             clock.open = False  # until it waits: what fails before that is cleared away in between
             timeout = clock.left(late, timeout)
@@ -139,7 +159,7 @@ class AsyncStream(asyncio.BufferedProtocol):
             self._chunks.appendleft(data[max_bytes:])
             data = data[:max_bytes]
         self._size -= len(data)
-        clock = current_clock.get()
+        clock = self.clock or current_clock.get()
         if clock is not None:
             clock.received += len(data)
         return data
@@ -214,6 +234,8 @@ class AsyncStream(asyncio.BufferedProtocol):
     def close(self) -> None:
         """At once."""
         self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
         if self._transport is not None:
             self._transport.abort()
         self._wake()
@@ -232,11 +254,6 @@ class AsyncStream(asyncio.BufferedProtocol):
             return bool(self._over or self._ended or self._chunks) or readable(self._transport.get_extra_info("socket"))
         name = {"client_addr": "sockname", "server_addr": "peername"}.get(info, info)
         return self._transport.get_extra_info(name)
-
-
-def _give_up(waiter: asyncio.Future[bool]) -> None:
-    if not waiter.done():
-        waiter.set_result(False)
 
 
 class AsyncBackend:
