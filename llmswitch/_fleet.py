@@ -10,16 +10,18 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from ._breaker import Breaker, BreakerState
-from ._cooldown import Cooldown, Scope
+from ._cooldown import SCOPES, Cooldown
 from ._ledger import News, Told
 from ._store import Kind, Subject, digest
 from ._target import Target
 
-__all__ = ["Fleet", "Step"]
+if TYPE_CHECKING:
+    from ._records import Records
 
-SCOPES: tuple[Scope, ...] = ("endpoint", "account", "target")
+__all__ = ["Fleet", "Step"]
 
 FRESH = 3.0  # seconds for which a store counts as there after it was last heard of
 IDLE = 5.0  # seconds for which a lease waits for a call to use it
@@ -168,8 +170,17 @@ class Fleet:
         del self._told[news.subject]  # it went out again after it was closed here
         return _Heard(since, until, anew=True)
 
-    def learn_cooldown(self, news: News, cooldowns: dict[str, Cooldown], clock: int, now: float) -> None:
-        """Take in what was said of a cool-down."""
+    def learn(self, news: News, known: Records, clock: int, now: float) -> None:
+        """Take in news of `clock`, the store's milliseconds, which is `now` here."""
+        kind, key = news.subject
+        if kind == "cooldown":
+            self._learn_cooldown(news, known.cooldowns, clock, now)
+            return
+        breaker = known.breakers.get(key) or known.new_breaker()
+        if self._learn_breaker(news, breaker, clock, now):
+            known.breakers[key] = breaker
+
+    def _learn_cooldown(self, news: News, cooldowns: dict[str, Cooldown], clock: int, now: float) -> None:
         key, record, heard = news.subject[1], news.record, self._heard(news, clock, now)
         cooling = cooldowns.get(key)
         if heard is None:
@@ -182,8 +193,8 @@ class Fleet:
             cooldowns[key] = Cooldown(heard.until, record.reason, record.transient, times)
             self._cooling[key] = heard.until
 
-    def learn_breaker(self, news: News, breaker: Breaker, clock: int, now: float) -> bool:
-        """Take in what was said of a breaker; whether there was anything to it."""
+    def _learn_breaker(self, news: News, breaker: Breaker, clock: int, now: float) -> bool:
+        """Whether there was anything to it."""
         key, record, heard = news.subject[1], news.record, self._heard(news, clock, now)
         if heard is None:
             return False
@@ -201,19 +212,22 @@ class Fleet:
 
     # Who tries an open breaker
 
-    def may_try(self, key: str, now: float) -> bool:
-        """Whether this process may try a breaker whose time is over: it has the lease, or the store is gone."""
-        if now >= self.fresh_until:
+    def may_try(self, key: str, breaker: Breaker, now: float) -> bool:
+        """Whether this process may pass: where the breaker is due, it has the lease, or the store is gone."""
+        if not breaker.due(now) or now >= self.fresh_until:
             return True
         lease = self._leases.get(key)
         return lease is not None and now < lease.ends - MARGIN
 
-    def want(self, key: str, now: float, *, due: bool) -> None:
-        """A call would have tried this breaker; `due`: its time is over."""
-        lease = self._leases.get(key)
-        if key not in self._demand or (due and (lease is None or now >= lease.retry)):
-            self.wake()
-        self._demand[key] = now
+    def wanted(self, target: Target, breakers: Mapping[str, Breaker], now: float) -> None:
+        """A call would have tried the target's breaker, and its endpoint's, if they were not open."""
+        for key in (target.scope("endpoint"), target.scope("target")):
+            breaker, lease = breakers.get(key), self._leases.get(key)
+            if breaker is None or breaker.state not in (BreakerState.OPEN, BreakerState.HALF_OPEN):
+                continue
+            if key not in self._demand or (breaker.due(now) and (lease is None or now >= lease.retry)):
+                self.wake()
+            self._demand[key] = now
 
     def steps(self, breakers: Mapping[str, Breaker], now: float, unwritten: Mapping[Subject, None]) -> list[Step]:
         """What is to be done about leases now. `unwritten`: what the store is still to be given."""

@@ -12,14 +12,15 @@ from ._adapter import ModelIdentity
 from ._chain import Chain, Group
 from ._config import ChainConfig, Config, GroupConfig, ProviderConfig, TargetConfig
 from ._config_file import Loaded
+from ._config_names import check_names, check_spoken, targets_of
 from ._drill import Drill
 from ._endpoints import Endpoints, Location, closed_key, has_key
 from ._errors import ConfigError, InvalidRequest, KeyMissing
 from ._nearest import nearest
-from ._passthrough import Passthrough, check_passthrough, read_passthrough
+from ._passthrough import Passthrough, read_passthrough
 from ._policy import Policy
 from ._provider import ProviderSpec
-from ._registry import chooses_dialect, dialect, provider, provider_names
+from ._registry import chooses_dialect, provider, provider_names
 from ._speaking import as_its_author, make_adapter, spoken_by
 from ._target import Target, split_target
 
@@ -50,7 +51,7 @@ class Setup:
         self._excluded: dict[str, str] = {}
         self._given = inline
         self._inline = self._inline_chain(inline) if inline is not None else None
-        self._check_names()
+        check_names(loaded, self._endpoints, self.spec)
 
     # What a call names
 
@@ -254,7 +255,7 @@ class Setup:
         identity = ModelIdentity(spec.name, endpoint.account, model)
         where = f"{self._loaded.source}: providers.{spec.name}"
         if config.dialect is not None:
-            _check_spoken(spec, config)
+            check_spoken(spec, config)
             own = own.model_copy(update={"dialect": config.dialect})
         return Target(
             provider=spec.name,
@@ -270,7 +271,7 @@ class Setup:
             dialect=spoken_by(spec, own, model),
         )
 
-    def spec(self, name: str, *, of: str = "") -> ProviderSpec:
+    def spec(self, name: str, of: str = "") -> ProviderSpec:
         """The provider of that name, from the configuration or built in. Raises `ConfigError` where there is none."""
         found = self._specs.get(name)
         if found is None:
@@ -324,33 +325,6 @@ class Setup:
                     f"extra: no provider is named {name!r}{nearest(name, provider_names())}", field="extra"
                 )
 
-    def _check_names(self) -> None:
-        """Every name in the configuration leads somewhere. Keys are looked for when a chain is first used."""
-        config, source = self._config, self._loaded.source
-        for name, own in config.providers.items():
-            if own.dialect is not None and not chooses_dialect(name, own.dialect):
-                dialect(own.dialect)
-                if own.base_url is None:
-                    raise ConfigError(f"{source}: providers.{name}: base_url is needed with dialect")
-            self._endpoints.check(self.spec(name, of=f"{source}: providers.{name}"), own)
-        for name, chain in config.chains.items():
-            if ":" in name:
-                raise ConfigError(f"{source}: chains.{name}: a chain's name can't hold a colon")
-            self._check_chain(name, chain)
-        for name, wanted in config.aliases.items():
-            where = f"{source}: aliases.{name}"
-            if name in config.chains:
-                raise ConfigError(f"{where}: a chain has that name too")
-            self._check_leads(wanted, where)
-        if config.default is not None:
-            self._check_leads(config.default, f"{source}: default")
-        check_passthrough(self._loaded)
-
-    def _check_leads(self, wanted: str, where: str) -> None:
-        if wanted not in self._config.chains:
-            for part in wanted.split(","):
-                self.spec(split_target(part.strip())[0], of=where)
-
     def named(self, name: str) -> str:
         """
         The name that a program gave as the library takes it. Raises `InvalidRequest` for one that leads nowhere, where
@@ -377,55 +351,8 @@ class Setup:
     def names(self) -> list[str]:
         """What a program may give as a model: chains, aliases, and the targets of chains."""
         config = self._config
-        targets = [target for chain in config.chains.values() for target in _names(chain)]
+        targets = [target for chain in config.chains.values() for target in targets_of(chain)]
         return list(dict.fromkeys([*config.chains, *(name for name in config.aliases if name != "*"), *targets]))
-
-    def _check_chain(self, name: str, chain: ChainConfig) -> None:
-        """A chain that nobody uses yet is looked at too: its mistake is not left for the day on which it is needed."""
-        where = f"{self._loaded.source}: chains.{name}"
-        if chain.cache and self._config.cache.kind is None:
-            raise ConfigError(
-                f'{where}: cache = true needs to know where: set kind = "memory", "disk" or "redis" in [cache]'
-            )
-        seen = set()
-        for _, entry in chain.entries:
-            wanted = entry.target
-            if wanted in self._config.chains:
-                raise ConfigError(
-                    f"{where}: {wanted} is a chain; a chain's targets are provider:model{self._circle(name)}"
-                )
-            provider_name, model = split_target(wanted)
-            spec = self.spec(provider_name, of=f"{where}: {wanted}")
-            _check_spoken(spec, entry)
-            target = f"{provider_name}:{model or spec.default_model}"
-            if target in seen:
-                raise ConfigError(f"{where}: {target} is named twice")
-            seen.add(target)
-
-    def _circle(self, name: str) -> str:
-        """Where the chains that a chain names lead back to it: how."""
-        way = [name]
-        while way[-1] in self._config.chains and len(way) <= len(self._config.chains):
-            following = [each for each in _names(self._config.chains[way[-1]]) if each in self._config.chains]
-            if not following:
-                return ""
-            way.append(following[0])
-            if way[-1] == name:
-                return f" ({' -> '.join(way)} goes round in a circle)"
-        return ""
-
-
-def _check_spoken(spec: ProviderSpec, config: TargetConfig) -> None:
-    """A target's own dialect is one of its provider's."""
-    if config.dialect is not None and config.dialect not in spec.spoken:
-        raise ConfigError(
-            f"{config.target}: {spec.name} can't be asked in the dialect {config.dialect!r}; it has: "
-            f"{', '.join(sorted(spec.spoken))}"
-        )
-
-
-def _names(chain: ChainConfig) -> list[str]:
-    return [entry.target for _, entry in chain.entries]
 
 
 def _check_continues(targets: Sequence[Target], where: str) -> None:

@@ -361,7 +361,7 @@ def test_back_with_an_older_state(redis_server, health):
     until(lambda: redis_server.admin.dbsize() == 6)
     redis_server.admin.save()
     one.reset(T)
-    one._cooldowns.clear()
+    one._known.cooldowns.clear()
     fails(one, OTHER, limited(300))
     time.sleep(0.3)
     redis_server.kill()

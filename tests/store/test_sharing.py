@@ -84,7 +84,7 @@ def test_a_store_with_an_older_state_is_told_the_newer(process, clock, store):
     one.turn()
     old = dict(store.kept)
     clock.now += 5
-    one.health._cooldowns.clear()
+    one.health._known.cooldowns.clear()
     one.limited(T, 100)
     one.turn(), two.turn()
     store.kept = old
@@ -326,7 +326,7 @@ def test_what_happened_meanwhile_is_told_later(process, store, clock):
     store.broken = OSError("gone")
     one.limited(OTHER, 3)
     for seconds in (20, 30, 40):
-        one.health._cooldowns.clear()
+        one.health._known.cooldowns.clear()
         one.limited(T, seconds)
         one.turn()
     clock.now += 5
