@@ -1,7 +1,8 @@
-"""The names in a configuration: that each leads somewhere, before anybody asks."""
+"""The names in a configuration: that each leads somewhere, before anybody asks, and which targets are named there."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -14,7 +15,7 @@ from ._provider import ProviderSpec
 from ._registry import chooses_dialect, dialect
 from ._target import split_target
 
-__all__ = ["check_names", "check_spoken", "targets_of"]
+__all__ = ["check_names", "check_spoken", "named_targets", "targets_of"]
 
 SpecOf: TypeAlias = Callable[[str, str], ProviderSpec]
 """The provider of that name, which stands in that place. Raises `ConfigError`, which names the place."""
@@ -23,6 +24,22 @@ SpecOf: TypeAlias = Callable[[str, str], ProviderSpec]
 def targets_of(chain: ChainConfig) -> list[str]:
     """The names of its targets, in their order."""
     return [entry.target for _, entry in chain.entries]
+
+
+def named_targets(config: Config, own: ChainConfig | None) -> frozenset[str]:
+    """
+    Every `provider:model` that stands in the configuration, in the environment, or in the client's `own` chain.
+
+    A provider alone is not among them: it stands for its default model.
+    """
+    chains = [*config.chains.values(), *([own] if own is not None else [])]
+    lists = [*config.aliases.values(), config.default or "", os.environ.get("LLMSWITCH_MODEL", "")]
+    names = [
+        *(name for chain in chains for name in targets_of(chain)),
+        *(name.strip() for given in lists for name in given.split(",")),
+        *(name for key in config.server.keys for name in key.models or ()),
+    ]
+    return frozenset(name for name in names if ":" in name)
 
 
 def check_names(loaded: Loaded, endpoints: Endpoints, spec_of: SpecOf) -> None:

@@ -7,7 +7,7 @@ It does no I/O and never waits. All of it is guarded by the lock of the `Health`
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -102,6 +102,19 @@ class Fleet:
                 self.watched[kind, key] = digest(kind, key, self.machine, self.egress)
         self.wake()
 
+    def unwatch(self, key: str) -> None:
+        """Ask no more about a target that health has forgotten, and tell nothing of it any longer."""
+        for kind in ("cooldown", "breaker"):
+            self.watched.pop((kind, key), None)
+            self._told.pop((kind, key), None)
+        for each in (self.answered, self._generations, self._cooling, self._demand):
+            each.pop(key, None)
+
+    @property
+    def leased(self) -> Collection[str]:
+        """The scopes of whose breakers this process has, or wants, the lease."""
+        return self._leases.keys()
+
     # From here to the others
 
     def look(self, key: str, breaker: Breaker | None, cooldown: Cooldown | None, now: float) -> None:
@@ -171,8 +184,10 @@ class Fleet:
         return _Heard(since, until, anew=True)
 
     def learn(self, news: News, known: Records, clock: int, now: float) -> None:
-        """Take in news of `clock`, the store's milliseconds, which is `now` here."""
+        """Take in news of `clock`, the store's milliseconds, which is `now` here; none of whom is watched no more."""
         kind, key = news.subject
+        if news.subject not in self.watched:
+            return
         if kind == "cooldown":
             self._learn_cooldown(news, known.cooldowns, clock, now)
             return

@@ -81,6 +81,8 @@ class Health:
             return False
         with self._lock:
             for target in targets:
+                if not target.named:
+                    self._met(target, self._clock())
                 self._fleet.watch(target)
         self._sharing.start()
         self._sharing.await_news(wait)
@@ -113,6 +115,8 @@ class Health:
             self._sharing.start()
         with self._lock:
             known, fleet = self._known, self._fleet
+            if not target.named:
+                self._met(target, now)
             if fleet is not None:
                 fleet.watch(target)
             refused = refusal(known, fleet, target, now)
@@ -139,6 +143,13 @@ class Health:
                 if permit.probe and fleet is not None:
                     fleet.wake()  # the lease is to last as long as the call may
             return admission
+
+    def _met(self, target: Target, now: float) -> None:
+        """Somebody asks for a target that no configuration names: others are forgotten where there are too many."""
+        fleet = self._fleet
+        for key in self._known.met(target.scope("target"), now, () if fleet is None else fleet.leased):
+            if fleet is not None:
+                fleet.unwatch(key)
 
     def _denied(
         self, target: Target, refused: Refusal | None, now: float, *, forced: bool, turn: Turn | None = None
@@ -179,7 +190,8 @@ class Health:
                 return
             known, target = self._known, admission.target
             for key, permit in admission.permits.items():
-                known.breakers[key].succeeded(permit, now)
+                if (breaker := known.breakers.get(key)) is not None:
+                    breaker.succeeded(permit, now)
             for scope in SCOPES:
                 key = target.scope(scope)
                 cooling = known.cooldowns.get(key)
@@ -239,7 +251,8 @@ class Health:
         admission.open = False
         known, target = self._known, admission.target
         for key, permit in admission.permits.items():
-            known.breakers[key].release(permit)
+            if (breaker := known.breakers.get(key)) is not None:  # in a forked child it may have been forgotten
+                breaker.release(permit)
         known.bulkhead(target).leave()
         key = target.scope("target")
         left = known.in_flight.get(key, 0) - 1

@@ -12,10 +12,11 @@ from ._adapter import ModelIdentity
 from ._chain import Chain, Group
 from ._config import ChainConfig, Config, GroupConfig, ProviderConfig, TargetConfig
 from ._config_file import Loaded
-from ._config_names import check_names, check_spoken, targets_of
+from ._config_names import check_names, check_spoken, named_targets, targets_of
 from ._drill import Drill
 from ._endpoints import Endpoints, Location, closed_key, has_key
 from ._errors import ConfigError, InvalidRequest, KeyMissing
+from ._made_up import Remembered
 from ._nearest import nearest
 from ._passthrough import Passthrough, read_passthrough
 from ._policy import Policy
@@ -30,12 +31,9 @@ SESSION = 3600.0
 """Seconds after its last call for which a session is remembered, where the chain does not say."""
 
 
-_NAMES = 10_000  # that are kept ready: who may ask for anything could make up more than there is memory for
-
-
 class Setup:
     """
-    A configuration in use. Chains and targets are made when first named, then kept.
+    A configuration in use. Chains and targets are made when first named, then kept; a number of those it does not name.
 
     Safe to share between threads.
     """
@@ -44,13 +42,14 @@ class Setup:
         self._loaded = loaded
         self._config: Config = loaded.config
         self._lock = threading.RLock()
-        self._chains: dict[str, Chain] = {}
-        self._targets: dict[str, Target] = {}
+        self._chains: Remembered[str, Chain] = Remembered()
+        self._targets: Remembered[str, Target] = Remembered()
         self._endpoints = Endpoints(loaded)
         self._specs: dict[str, ProviderSpec] = {}
-        self._excluded: dict[str, str] = {}
+        self._excluded: Remembered[str, str] = Remembered()
         self._given = inline
         self._inline = self._inline_chain(inline) if inline is not None else None
+        self._named = named_targets(self._config, self._inline[1] if self._inline is not None else None)
         check_names(loaded, self._endpoints, self.spec)
 
     # What a call names
@@ -65,9 +64,11 @@ class Setup:
         found = self._chains.get(name)
         if found is None:
             with self._lock:
-                found = self._chains.get(name) or self._make(model)
-                if len(self._chains) < _NAMES:
-                    self._chains[name] = found
+                found = self._chains.get(name)
+                if found is None:
+                    found = self._make(model)
+                    named = not name or name in self._config.chains or name in self._config.aliases
+                    self._chains.keep(name, found, named=named)
         return found
 
     def followed(self, model: str | None) -> tuple[str, ...]:
@@ -132,7 +133,8 @@ class Setup:
             raise ConfigError(f"{where} has nobody left to ask: {'; '.join(reasons)}")
         if config.on_stream_failure == "continue":
             _check_continues(targets, where)
-        self._excluded.update({name: at.jurisdiction for name, at in abroad.items()})
+        for excluded, at in abroad.items():
+            self._excluded.keep(excluded, at.jurisdiction, named=excluded in self._named)
         groups = tuple(
             Group(f"{name}|{step}", given.by, tuple(found), tuple(found.values()))
             for step, found in members.items()
@@ -245,8 +247,7 @@ class Setup:
         found = self._targets.get(key)
         if found is None:
             found = self._new_target(spec, model, config)
-            if len(self._targets) < _NAMES:
-                self._targets[key] = found
+            self._targets.keep(key, found, named=found.named)
         return found
 
     def _new_target(self, spec: ProviderSpec, model: str, config: TargetConfig) -> Target:
@@ -269,6 +270,7 @@ class Setup:
             idle_timeout=config.idle_timeout,
             rate_headers=spec.rate_headers if own.rate_headers is None else own.rate_headers,
             dialect=spoken_by(spec, own, model),
+            named=f"{spec.name}:{model}" in self._named or model == spec.default_model,
         )
 
     def spec(self, name: str, of: str = "") -> ProviderSpec:
