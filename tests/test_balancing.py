@@ -577,7 +577,7 @@ def test_what_a_program_says_of_its_session() -> None:
             words = bodies.get(door.path, {"messages": hi, "max_tokens": 9})
             keyed = {**words, "prompt_cache_key": "k"} if door.path in bodies else words
             for body, header, session in ((words, "h", "h"), (keyed, "h", "h"), (words, None, None)):
-                _, options = asked_at(door, json.dumps({"model": "c", **body}).encode(), client, None, header)
+                _, options = asked_at(door.read, json.dumps({"model": "c", **body}).encode(), client, None, header)
                 assert session == options.get("session")
             if door.path in bodies:
                 assert "k" == door.read({"model": "c", **keyed}).options["session"]
