@@ -110,6 +110,16 @@ class Breaker:
         """Whether the next call would be a probe."""
         return self.state is BreakerState.HALF_OPEN or (self.state is BreakerState.OPEN and now >= self.until)
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether somebody has isolated or disabled it."""
+        return self.state in (BreakerState.ISOLATED, BreakerState.DISABLED)
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last call failed, or it is remembered that it was open."""
+        return bool(self._row or self.opened)
+
     def force(self) -> Permit:
         """Leave for a call in spite of all, where nobody else could be asked."""
         return Permit(self.generation)
@@ -123,7 +133,7 @@ class Breaker:
         """The call was answered."""
         lapsed = self._lapsed(permit)
         self.release(permit)
-        if lapsed or permit.generation != self.generation or self._by_hand:
+        if lapsed or permit.generation != self.generation or self.by_hand:
             return
         if self.state is BreakerState.CLOSED:
             self._row = 0
@@ -139,7 +149,7 @@ class Breaker:
         """The call failed, by the other side's fault."""
         lapsed = self._lapsed(permit)
         self.release(permit)
-        if lapsed or permit.generation != self.generation or self._by_hand:
+        if lapsed or permit.generation != self.generation or self.by_hand:
             return
         self.reason = reason or self.reason
         if self.state is BreakerState.CLOSED:
@@ -170,7 +180,7 @@ class Breaker:
 
     def learn_open(self, until: float, opened: int, reason: str, *, anew: bool = False) -> None:
         """It was opened elsewhere, until then at least; `anew`: just until then, whatever was known here."""
-        if self._by_hand:
+        if self.by_hand:
             return
         if self.state is BreakerState.OPEN:
             self.until = until if anew else max(self.until, until)
@@ -182,7 +192,7 @@ class Breaker:
 
     def learn_closed(self, opened: int, now: float) -> None:
         """It was closed elsewhere; `opened` is what is remembered of before."""
-        if not self._by_hand:
+        if not self.by_hand:
             self.opened, self._healthy_since = opened, now
             self._close()
 
@@ -191,10 +201,6 @@ class Breaker:
         outcomes.append((now, ok))
         while len(outcomes) > self.numbers.window or now - outcomes[0][0] > self.numbers.age:
             outcomes.popleft()
-
-    @property
-    def _by_hand(self) -> bool:
-        return self.state in (BreakerState.ISOLATED, BreakerState.DISABLED)
 
     def _lapsed(self, permit: Permit) -> bool:
         """Whether a probe outlived its lease and another took it: the other's word is the one that counts."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ._cache_key import cache_key, identity
 from ._kept_reply import played, read_reply, write_reply
+from ._made_up import Remembered
 from ._reply import ChatReply
 from ._request import ChatRequest
 
@@ -59,13 +60,14 @@ class Cache:
     def __init__(self, answers: Answers, *, shared: bool) -> None:
         self.answers = answers
         self._shared = shared
-        self._who: dict[tuple[Target, ...], str | None] = {}
+        self._who: Remembered[tuple[Target, ...], str | None] = Remembered()
 
     def use(self, chain: Chain, tags: Sequence[str]) -> CacheUse | None:
         """For a call through this chain; `None` where its targets can't be told apart from others."""
-        if chain.targets not in self._who:
-            self._who[chain.targets] = identity(chain.targets)
-        who = self._who[chain.targets]
+        who = self._who.get(chain.targets, "")
+        if who == "":
+            who = identity(chain.targets)
+            self._who.keep(chain.targets, who, named=all(target.named for target in chain.targets))
         return None if who is None else CacheUse(self, who, () if self._shared else tuple(tags))
 
 

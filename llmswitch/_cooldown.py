@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["Cooldown", "CooldownRule", "Scope"]
+__all__ = ["SCOPES", "Cooldown", "CooldownRule", "Scope", "begin"]
 
 Scope: TypeAlias = Literal["endpoint", "account", "target"]
+SCOPES: tuple[Scope, ...] = ("endpoint", "account", "target")
 
 
 @dataclass(slots=True, frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Sequence
@@ -152,7 +153,7 @@ def _own(path: Path) -> None:
         return
     found = path.lstat()
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
-        raise PermissionError(f"{path} is not a file of this user's")
+        raise PermissionError(errno.EPERM, "not a file of this user's", str(path))
     if found.st_mode & 0o077:
         path.chmod(0o600)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ._addresses import ip_address, is_metadata, is_odd_spelling, is_private, split
@@ -13,6 +14,9 @@ from ._errors import ConfigError
 from ._provider import AuthSpec
 from ._proxies import Proxy
 from ._secrets import Secret
+
+if TYPE_CHECKING:
+    from ._classify import ErrorRules
 
 __all__ = ["Address", "Endpoint", "check_base_url"]
 
@@ -43,6 +47,7 @@ class Endpoint:
     `max_in_flight` bounds the calls of this process that the account has in flight at a time, where that is configured.
     `follow_redirects`: a redirect that stays at this origin is followed.
     `start` brings up a server on this machine where the endpoint is one, and says where it is. It may block.
+    `rules`: how failures there are classified, once one has happened.
     """
 
     provider: str
@@ -59,6 +64,7 @@ class Endpoint:
     max_in_flight: int | None = None
     follow_redirects: bool = False
     start: Callable[[], Address] | None = None
+    rules: ErrorRules | None = None
     _address: Address | None = None
 
     @property

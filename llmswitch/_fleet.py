@@ -7,19 +7,21 @@ It does no I/O and never waits. All of it is guarded by the lock of the `Health`
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from ._breaker import Breaker, BreakerState
-from ._cooldown import Cooldown, Scope
+from ._cooldown import SCOPES, Cooldown
 from ._ledger import News, Told
 from ._store import Kind, Subject, digest
 from ._target import Target
 
-__all__ = ["Fleet", "Step"]
+if TYPE_CHECKING:
+    from ._records import Records
 
-SCOPES: tuple[Scope, ...] = ("endpoint", "account", "target")
+__all__ = ["Fleet", "Step"]
 
 FRESH = 3.0  # seconds for which a store counts as there after it was last heard of
 IDLE = 5.0  # seconds for which a lease waits for a call to use it
@@ -100,6 +102,19 @@ class Fleet:
                 self.watched[kind, key] = digest(kind, key, self.machine, self.egress)
         self.wake()
 
+    def unwatch(self, key: str) -> None:
+        """Ask no more about a target that health has forgotten, and tell nothing of it any longer."""
+        for kind in ("cooldown", "breaker"):
+            self.watched.pop((kind, key), None)
+            self._told.pop((kind, key), None)
+        for each in (self.answered, self._generations, self._cooling, self._demand):
+            each.pop(key, None)
+
+    @property
+    def leased(self) -> Collection[str]:
+        """The scopes of whose breakers this process has, or wants, the lease."""
+        return self._leases.keys()
+
     # From here to the others
 
     def look(self, key: str, breaker: Breaker | None, cooldown: Cooldown | None, now: float) -> None:
@@ -168,8 +183,19 @@ class Fleet:
         del self._told[news.subject]  # it went out again after it was closed here
         return _Heard(since, until, anew=True)
 
-    def learn_cooldown(self, news: News, cooldowns: dict[str, Cooldown], clock: int, now: float) -> None:
-        """Take in what was said of a cool-down."""
+    def learn(self, news: News, known: Records, clock: int, now: float) -> None:
+        """Take in news of `clock`, the store's milliseconds, which is `now` here; none of whom is watched no more."""
+        kind, key = news.subject
+        if news.subject not in self.watched:
+            return
+        if kind == "cooldown":
+            self._learn_cooldown(news, known.cooldowns, clock, now)
+            return
+        breaker = known.breakers.get(key) or known.new_breaker()
+        if self._learn_breaker(news, breaker, clock, now):
+            known.breakers[key] = breaker
+
+    def _learn_cooldown(self, news: News, cooldowns: dict[str, Cooldown], clock: int, now: float) -> None:
         key, record, heard = news.subject[1], news.record, self._heard(news, clock, now)
         cooling = cooldowns.get(key)
         if heard is None:
@@ -182,8 +208,8 @@ class Fleet:
             cooldowns[key] = Cooldown(heard.until, record.reason, record.transient, times)
             self._cooling[key] = heard.until
 
-    def learn_breaker(self, news: News, breaker: Breaker, clock: int, now: float) -> bool:
-        """Take in what was said of a breaker; whether there was anything to it."""
+    def _learn_breaker(self, news: News, breaker: Breaker, clock: int, now: float) -> bool:
+        """Whether there was anything to it."""
         key, record, heard = news.subject[1], news.record, self._heard(news, clock, now)
         if heard is None:
             return False
@@ -201,19 +227,22 @@ class Fleet:
 
     # Who tries an open breaker
 
-    def may_try(self, key: str, now: float) -> bool:
-        """Whether this process may try a breaker whose time is over: it has the lease, or the store is gone."""
-        if now >= self.fresh_until:
+    def may_try(self, key: str, breaker: Breaker, now: float) -> bool:
+        """Whether this process may pass: where the breaker is due, it has the lease, or the store is gone."""
+        if not breaker.due(now) or now >= self.fresh_until:
             return True
         lease = self._leases.get(key)
         return lease is not None and now < lease.ends - MARGIN
 
-    def want(self, key: str, now: float, *, due: bool) -> None:
-        """A call would have tried this breaker; `due`: its time is over."""
-        lease = self._leases.get(key)
-        if key not in self._demand or (due and (lease is None or now >= lease.retry)):
-            self.wake()
-        self._demand[key] = now
+    def wanted(self, target: Target, breakers: Mapping[str, Breaker], now: float) -> None:
+        """A call would have tried the target's breaker, and its endpoint's, if they were not open."""
+        for key in (target.scope("endpoint"), target.scope("target")):
+            breaker, lease = breakers.get(key), self._leases.get(key)
+            if breaker is None or breaker.state not in (BreakerState.OPEN, BreakerState.HALF_OPEN):
+                continue
+            if key not in self._demand or (breaker.due(now) and (lease is None or now >= lease.retry)):
+                self.wake()
+            self._demand[key] = now
 
     def steps(self, breakers: Mapping[str, Breaker], now: float, unwritten: Mapping[Subject, None]) -> list[Step]:
         """What is to be done about leases now. `unwritten`: what the store is still to be given."""

@@ -67,6 +67,11 @@ class Latencies:
         record = self._known.get((key, stream))
         return None if record is None or not record.answers else Pace(record.mean, record.left(now))
 
+    def forget(self, key: str) -> None:
+        """Know nothing of this target any longer."""
+        for stream in (False, True):
+            self._known.pop((key, stream), None)
+
     def _of(self, key: str, *, stream: bool) -> _Record:
         found = self._known.get((key, stream))
         if found is None:

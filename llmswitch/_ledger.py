@@ -57,11 +57,14 @@ class Ledger:
     ) -> list[News]:
         """
         Take in what the store has at `clock`, its milliseconds; what is new in it. What the store has lost, or has an
-        older state of, it is given again.
+        older state of, it is given again. Of what is not asked about any longer nothing is remembered.
         """
         self.offset = clock / 1000 - now
-        for subject in [subject for subject, record in self.known.items() if record.kept <= clock]:
+        asked = set(subjects)
+        for subject in [each for each, record in self.known.items() if record.kept <= clock or each not in asked]:
             del self.known[subject]
+        for subject in self._seen.keys() - asked:
+            del self._seen[subject]
         news = []
         for subject, raw in zip(subjects, raws, strict=True):
             known, before = self.known.get(subject), self._seen.get(subject)
@@ -100,11 +103,11 @@ class Ledger:
         clock = self.theirs(now)
         batch = []
         for subject in list(islice(self.unwritten, most)):
-            record = self.known.get(subject)
-            if record is None or record.kept <= clock or subject not in names:
+            record, name = self.known.get(subject), names.get(subject)
+            if record is None or record.kept <= clock or name is None:
                 del self.unwritten[subject]
             else:
-                batch.append((subject, names[subject], record))
+                batch.append((subject, name, record))
         return batch
 
     def written(self, batch: Iterable[tuple[Subject, str, Record]]) -> None:

@@ -10,6 +10,7 @@ __all__ = ["warn", "warn_once"]
 _log = logging.getLogger("llmswitch")
 _complained: set[type[Exception]] = set()
 _told: set[tuple[str, str]] = set()
+_MOST = 1_000  # of it: names of models may be made up
 
 
 def warn(message: str, *args: object) -> None:
@@ -29,5 +30,7 @@ def warn(message: str, *args: object) -> None:
 def warn_once(what: str, who: str, message: str, *args: object) -> None:
     """The same, once in the life of this process for each `what` of each `who`."""
     if (what, who) not in _told:
+        if len(_told) >= _MOST:
+            _told.pop()
         _told.add((what, who))
         warn(message, *args)

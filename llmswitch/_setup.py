@@ -12,14 +12,16 @@ from ._adapter import ModelIdentity
 from ._chain import Chain, Group
 from ._config import ChainConfig, Config, GroupConfig, ProviderConfig, TargetConfig
 from ._config_file import Loaded
+from ._config_names import check_names, check_spoken, named_targets, targets_of
 from ._drill import Drill
 from ._endpoints import Endpoints, Location, closed_key, has_key
 from ._errors import ConfigError, InvalidRequest, KeyMissing
+from ._made_up import Remembered
 from ._nearest import nearest
-from ._passthrough import Passthrough, check_passthrough, read_passthrough
+from ._passthrough import Passthrough, read_passthrough
 from ._policy import Policy
 from ._provider import ProviderSpec
-from ._registry import chooses_dialect, dialect, provider, provider_names
+from ._registry import chooses_dialect, provider, provider_names
 from ._speaking import as_its_author, make_adapter, spoken_by
 from ._target import Target, split_target
 
@@ -29,12 +31,9 @@ SESSION = 3600.0
 """Seconds after its last call for which a session is remembered, where the chain does not say."""
 
 
-_NAMES = 10_000  # that are kept ready: who may ask for anything could make up more than there is memory for
-
-
 class Setup:
     """
-    A configuration in use. Chains and targets are made when first named, then kept.
+    A configuration in use. Chains and targets are made when first named, then kept; a number of those it does not name.
 
     Safe to share between threads.
     """
@@ -43,14 +42,15 @@ class Setup:
         self._loaded = loaded
         self._config: Config = loaded.config
         self._lock = threading.RLock()
-        self._chains: dict[str, Chain] = {}
-        self._targets: dict[str, Target] = {}
+        self._chains: Remembered[str, Chain] = Remembered()
+        self._targets: Remembered[str, Target] = Remembered()
         self._endpoints = Endpoints(loaded)
         self._specs: dict[str, ProviderSpec] = {}
-        self._excluded: dict[str, str] = {}
+        self._excluded: Remembered[str, str] = Remembered()
         self._given = inline
         self._inline = self._inline_chain(inline) if inline is not None else None
-        self._check_names()
+        self._named = named_targets(self._config, self._inline[1] if self._inline is not None else None)
+        check_names(loaded, self._endpoints, self.spec)
 
     # What a call names
 
@@ -64,9 +64,11 @@ class Setup:
         found = self._chains.get(name)
         if found is None:
             with self._lock:
-                found = self._chains.get(name) or self._make(model)
-                if len(self._chains) < _NAMES:
-                    self._chains[name] = found
+                found = self._chains.get(name)
+                if found is None:
+                    found = self._make(model)
+                    named = not name or name in self._config.chains or name in self._config.aliases
+                    self._chains.keep(name, found, named=named)
         return found
 
     def followed(self, model: str | None) -> tuple[str, ...]:
@@ -131,7 +133,8 @@ class Setup:
             raise ConfigError(f"{where} has nobody left to ask: {'; '.join(reasons)}")
         if config.on_stream_failure == "continue":
             _check_continues(targets, where)
-        self._excluded.update({name: at.jurisdiction for name, at in abroad.items()})
+        for excluded, at in abroad.items():
+            self._excluded.keep(excluded, at.jurisdiction, named=excluded in self._named)
         groups = tuple(
             Group(f"{name}|{step}", given.by, tuple(found), tuple(found.values()))
             for step, found in members.items()
@@ -244,8 +247,7 @@ class Setup:
         found = self._targets.get(key)
         if found is None:
             found = self._new_target(spec, model, config)
-            if len(self._targets) < _NAMES:
-                self._targets[key] = found
+            self._targets.keep(key, found, named=found.named)
         return found
 
     def _new_target(self, spec: ProviderSpec, model: str, config: TargetConfig) -> Target:
@@ -254,7 +256,7 @@ class Setup:
         identity = ModelIdentity(spec.name, endpoint.account, model)
         where = f"{self._loaded.source}: providers.{spec.name}"
         if config.dialect is not None:
-            _check_spoken(spec, config)
+            check_spoken(spec, config)
             own = own.model_copy(update={"dialect": config.dialect})
         return Target(
             provider=spec.name,
@@ -268,9 +270,10 @@ class Setup:
             idle_timeout=config.idle_timeout,
             rate_headers=spec.rate_headers if own.rate_headers is None else own.rate_headers,
             dialect=spoken_by(spec, own, model),
+            named=f"{spec.name}:{model}" in self._named or model == spec.default_model,
         )
 
-    def spec(self, name: str, *, of: str = "") -> ProviderSpec:
+    def spec(self, name: str, of: str = "") -> ProviderSpec:
         """The provider of that name, from the configuration or built in. Raises `ConfigError` where there is none."""
         found = self._specs.get(name)
         if found is None:
@@ -324,33 +327,6 @@ class Setup:
                     f"extra: no provider is named {name!r}{nearest(name, provider_names())}", field="extra"
                 )
 
-    def _check_names(self) -> None:
-        """Every name in the configuration leads somewhere. Keys are looked for when a chain is first used."""
-        config, source = self._config, self._loaded.source
-        for name, own in config.providers.items():
-            if own.dialect is not None and not chooses_dialect(name, own.dialect):
-                dialect(own.dialect)
-                if own.base_url is None:
-                    raise ConfigError(f"{source}: providers.{name}: base_url is needed with dialect")
-            self._endpoints.check(self.spec(name, of=f"{source}: providers.{name}"), own)
-        for name, chain in config.chains.items():
-            if ":" in name:
-                raise ConfigError(f"{source}: chains.{name}: a chain's name can't hold a colon")
-            self._check_chain(name, chain)
-        for name, wanted in config.aliases.items():
-            where = f"{source}: aliases.{name}"
-            if name in config.chains:
-                raise ConfigError(f"{where}: a chain has that name too")
-            self._check_leads(wanted, where)
-        if config.default is not None:
-            self._check_leads(config.default, f"{source}: default")
-        check_passthrough(self._loaded)
-
-    def _check_leads(self, wanted: str, where: str) -> None:
-        if wanted not in self._config.chains:
-            for part in wanted.split(","):
-                self.spec(split_target(part.strip())[0], of=where)
-
     def named(self, name: str) -> str:
         """
         The name that a program gave as the library takes it. Raises `InvalidRequest` for one that leads nowhere, where
@@ -377,55 +353,8 @@ class Setup:
     def names(self) -> list[str]:
         """What a program may give as a model: chains, aliases, and the targets of chains."""
         config = self._config
-        targets = [target for chain in config.chains.values() for target in _names(chain)]
+        targets = [target for chain in config.chains.values() for target in targets_of(chain)]
         return list(dict.fromkeys([*config.chains, *(name for name in config.aliases if name != "*"), *targets]))
-
-    def _check_chain(self, name: str, chain: ChainConfig) -> None:
-        """A chain that nobody uses yet is looked at too: its mistake is not left for the day on which it is needed."""
-        where = f"{self._loaded.source}: chains.{name}"
-        if chain.cache and self._config.cache.kind is None:
-            raise ConfigError(
-                f'{where}: cache = true needs to know where: set kind = "memory", "disk" or "redis" in [cache]'
-            )
-        seen = set()
-        for _, entry in chain.entries:
-            wanted = entry.target
-            if wanted in self._config.chains:
-                raise ConfigError(
-                    f"{where}: {wanted} is a chain; a chain's targets are provider:model{self._circle(name)}"
-                )
-            provider_name, model = split_target(wanted)
-            spec = self.spec(provider_name, of=f"{where}: {wanted}")
-            _check_spoken(spec, entry)
-            target = f"{provider_name}:{model or spec.default_model}"
-            if target in seen:
-                raise ConfigError(f"{where}: {target} is named twice")
-            seen.add(target)
-
-    def _circle(self, name: str) -> str:
-        """Where the chains that a chain names lead back to it: how."""
-        way = [name]
-        while way[-1] in self._config.chains and len(way) <= len(self._config.chains):
-            following = [each for each in _names(self._config.chains[way[-1]]) if each in self._config.chains]
-            if not following:
-                return ""
-            way.append(following[0])
-            if way[-1] == name:
-                return f" ({' -> '.join(way)} goes round in a circle)"
-        return ""
-
-
-def _check_spoken(spec: ProviderSpec, config: TargetConfig) -> None:
-    """A target's own dialect is one of its provider's."""
-    if config.dialect is not None and config.dialect not in spec.spoken:
-        raise ConfigError(
-            f"{config.target}: {spec.name} can't be asked in the dialect {config.dialect!r}; it has: "
-            f"{', '.join(sorted(spec.spoken))}"
-        )
-
-
-def _names(chain: ChainConfig) -> list[str]:
-    return [entry.target for _, entry in chain.entries]
 
 
 def _check_continues(targets: Sequence[Target], where: str) -> None:

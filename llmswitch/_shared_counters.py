@@ -13,7 +13,6 @@ import queue
 import secrets
 import threading
 import weakref
-from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from time import monotonic
 
@@ -21,18 +20,14 @@ from ._allowance import Allowance, Denied, Seen, Want
 from ._books import Books
 from ._counter_store import CounterStore, Give, Order, Result, Shut, Take, Taken, View, edges
 from ._counters import Answer, Answered, Reservation, shut_until
-from ._log import warn
+from ._outage import FAILURES, Outage
 from ._question import Question
-from ._store import said
 from ._window import Sliding, steady
 
 __all__ = ["SharedCounters"]
 
-
-FAILURES = 3  # in a row, after which a store counts as gone
-SILENCE = 0.45  # or so many seconds without an answer, where all but one of these have happened
+SILENCE = 0.45  # seconds without an answer, after which a store counts as gone that one more failure would lose
 DEAF = 2.0  # or so many, where not even a failure comes back
-PAUSE = 10.0  # seconds between attempts to reach a store that is gone
 BEAT = 5.0  # seconds after which a process says that it is there, and looks at what the others spent
 GAP = 0.05  # seconds for which what is to be told, and nobody waits for, is gathered
 SLICE = 0.05  # seconds for which telling it may hold up the end of a process
@@ -42,9 +37,7 @@ BATCH = 100
 class SharedCounters:
     """
     `Counters` on a store that `opened` opens, given a name for this process. `clock`: milliseconds since 1970, until
-    the store has told its own.
-
-    `counts`: how often the store failed, by class of the error. `gone`: it can't be used at present.
+    the store has told its own. `outage`: whether it can be used.
     """
 
     def __init__(self, opened: Callable[[str], CounterStore], clock: Callable[[], int] = steady) -> None:
@@ -54,8 +47,10 @@ class SharedCounters:
         self._begin(None)
 
     def _begin(self, parent: Books | None) -> None:
-        self.counts: Counter[str] = Counter()
-        self.gone = False
+        self.outage = Outage(
+            "the store can't be used (%s): limits and budgets are kept by each process's share",
+            "the store can be used again, after %d failures: limits and budgets are counted together",
+        )
         self._lock = threading.Lock()
         self._books = Books() if parent is None else parent.forked()
         self._shares, self._outbox = self._books.shares, self._books.outbox
@@ -64,9 +59,7 @@ class SharedCounters:
         self._shuts: dict[str, Shut] = {}
         self._pending: list[Question] = []
         self._asked: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
-        self._lines: deque[str] = deque()
         self._called = False
-        self._failures = 0
         self._silent_since: float | None = None
         self._beaten = float("-inf")
         self._thread: threading.Thread | None = None
@@ -82,7 +75,7 @@ class SharedCounters:
     def ask(self, wants: Sequence[Want], lease: float, *, look: bool = False) -> Question | Answered:
         """`Counters.ask`."""
         question = Question(self, wants, lease, look=look)
-        if self.gone:
+        if self.outage.gone:
             self._start()  # somebody has to see when it is back
         else:
             self._asked.put(question)  # first, since a thread that ends looks here before it does
@@ -105,20 +98,18 @@ class SharedCounters:
 
     def late(self, question: Question, *, patient: bool) -> Answer | None:
         """The answer in place of one that did not come; `None` for who is `patient`, unless the store is gone."""
+        if question.answer is None and not self.outage.gone and self._silent():
+            self._failed(TimeoutError(), lambda _: self._silent())
         with self._lock:
-            if question.answer is None and not self.gone and self._silent():
-                self._lose("TimeoutError")
             answer = question.answer
-            if answer is None and not (patient and not self.gone):
+            if answer is None and not (patient and not self.outage.gone):
                 self.abandon(question)
                 answer = self._alone(question)
-        self._say()
         return answer
 
     def _silent(self) -> bool:
-        if self._silent_since is None:
-            return False
-        return monotonic() - self._silent_since >= (SILENCE if self._failures >= FAILURES - 1 else DEAF)
+        since = self._silent_since
+        return since is not None and monotonic() - since >= (SILENCE if self.outage.failures >= FAILURES - 1 else DEAF)
 
     def shut(self, allowance: Allowance, seconds: float | None) -> None:
         """`Counters.shut`."""
@@ -161,7 +152,7 @@ class SharedCounters:
                 try:
                     thread.start()
                 except RuntimeError as problem:  # no thread to be had, or the interpreter ends: the call goes on
-                    self.counts[type(problem).__name__] += 1
+                    self.outage.counts[type(problem).__name__] += 1
                     self._thread = None
                     return False
                 _running.add(self)
@@ -214,12 +205,12 @@ class SharedCounters:
                 return
             if self._stopping:
                 seconds = 0.0
-            elif question is None and not self.gone:  # else nothing that happens here brings the store back
+            elif question is None and not self.outage.gone:  # else nothing that happens here brings the store back
                 seconds = min(seconds, GAP)
             if question is not None:
                 with self._lock:
                     self._pending.append(question)
-                    if self.gone:
+                    if self.outage.gone:
                         self._answer_pending()
                     else:
                         seconds = 0.0
@@ -230,7 +221,7 @@ class SharedCounters:
         with self._lock:
             self._called = False
             orders, questions = self._gather()
-            if not orders and not beat and not self.gone:
+            if not orders and not beat and not self.outage.gone:
                 return max(0.0, self._beaten + BEAT - monotonic())
             views = self._views(orders, everything=beat)
             if self._silent_since is None:
@@ -239,17 +230,17 @@ class SharedCounters:
             report = store.carry_out(views, orders, beat=beat)
         except Exception as problem:  # noqa: BLE001 - whatever a store's library raises, the process goes on
             return self._failed(problem)
+        self._silent_since = None  # first, or who waits could lose the store that has just been found
+        self.outage.worked()
         with self._lock:
             if beat:
                 self._beaten = monotonic()
-            self._came_back()
             self._offset = report.now - self._clock()
             self._shares.learn(report)
             self._told(orders, report.results)
             for question, result in zip(questions, report.results[len(orders) - len(questions) :], strict=True):
                 self._deliver(question, result, report.now)
             more = bool(self._pending or self._shuts or len(self._outbox))
-        self._say()
         return 0.0 if more else max(0.0, self._beaten + BEAT - monotonic())
 
     def _gather(self) -> tuple[list[Order], list[Question]]:
@@ -302,27 +293,13 @@ class SharedCounters:
         else:
             question.conclude(result if isinstance(result, Denied) else self._alone(question))
 
-    def _failed(self, problem: Exception) -> float:
-        with self._lock:
-            self.counts[type(problem).__name__] += 1
-            self._failures += 1
-            if self._failures >= FAILURES and not self.gone:
-                self._lose(said(problem))
-        self._say()
-        return PAUSE if self.gone else 0.0
-
-    def _lose(self, why: str) -> None:
-        self.gone = True
-        self._lines.append(f"the store can't be used ({why}): limits and budgets are kept by each process's share")
-        self._answer_pending()
-
-    def _say(self) -> None:
-        """Log what there is to say; without the lock, since whoever listens may take his time, or make a call."""
-        while self._lines:
-            try:
-                warn("%s", self._lines.popleft())
-            except IndexError:
-                return  # somebody else said it
+    def _failed(self, problem: Exception, enough: Callable[[float], bool] | None = None) -> float:
+        """Without the lock, since whoever listens to the log may take his time, or make a call."""
+        pause = self.outage.failed(problem, enough)
+        if pause:
+            with self._lock:
+                self._answer_pending()
+        return pause
 
     def _answer_pending(self) -> None:
         """Nobody waits for a store that is gone."""
@@ -333,15 +310,6 @@ class SharedCounters:
                 self._books.give_back_unsure(question, now)
             if not question.abandoned:
                 question.conclude(self._alone(question))
-
-    def _came_back(self) -> None:
-        if self.gone:
-            self.gone = False
-            self._lines.append(
-                f"the store can be used again, after {self._failures} failures: limits and budgets are counted together"
-            )
-        self._failures = 0
-        self._silent_since = None
 
     def _leave(self, store: CounterStore) -> None:
         ends = monotonic() + SLICE
@@ -358,7 +326,7 @@ class SharedCounters:
                     if not len(self._outbox) or monotonic() >= ends:
                         return
         except Exception as problem:  # noqa: BLE001 - as above; leases end by themselves
-            self.counts[type(problem).__name__] += 1
+            self.outage.counts[type(problem).__name__] += 1
 
 
 _running: weakref.WeakSet[SharedCounters] = weakref.WeakSet()

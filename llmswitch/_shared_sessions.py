@@ -11,14 +11,11 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
-from ._log import warn
+from ._outage import Outage
 from ._sessions import Binding
-from ._store import said
 
 __all__ = ["Keep", "Recall", "SharedSessions"]
 
-PAUSE = 10.0
-"""Seconds for which a store that failed is not asked."""
 _VALUE = re.compile(rb"[0-9a-f]{32}")
 
 
@@ -28,21 +25,21 @@ class SharedSessions:
     def __init__(self, opened: Callable[[], Any], prefix: str, clock: Callable[[], float] = monotonic) -> None:
         self._opened = opened
         self._prefix = f"{prefix}:1:session:"
-        self._clock = clock
         self._client: Any = None
-        self._again = float("-inf")
+        self._outage = Outage(
+            "the store can't be used (%s): each process remembers its sessions by itself",
+            "the store can be used again, after %d failures: sessions are remembered together",
+            most=1,  # since calls wait for it
+            clock=clock,
+        )
 
     def recall(self, sessions: Sequence[Binding], learn: Callable[[Binding, str | None], None]) -> Recall | None:
         """What a driver is to do, unless the store is gone."""
-        return None if self._gone else Recall(self, sessions, learn)
+        return None if self._outage.resting else Recall(self, sessions, learn)
 
     def keep(self, session: Binding, value: str) -> Keep | None:
         """The same for telling it."""
-        return None if self._gone else Keep(self, session, value)
-
-    @property
-    def _gone(self) -> bool:
-        return self._clock() < self._again
+        return None if self._outage.resting else Keep(self, session, value)
 
     def read(self, sessions: Sequence[Binding], *, look: bool = False) -> list[str | None]:
         """The values that are kept, which are kept for longer unless one only looks; nothing where that fails."""
@@ -61,6 +58,8 @@ class SharedSessions:
         self._done(lambda pipe: pipe.set(self._prefix + session.name, value, px=round(session.seconds * 1000)))
 
     def _done(self, fill: Callable[[Any], object]) -> list[Any]:
+        if not self._outage.may_try():
+            return []
         try:
             client = self._client
             if client is None:
@@ -69,10 +68,9 @@ class SharedSessions:
             fill(pipe)
             results: list[Any] = pipe.execute()
         except Exception as problem:  # noqa: BLE001 - whatever a store's library raises, the call goes on
-            if not self._gone:
-                warn("the store can't be used (%s): each process remembers its sessions by itself", said(problem))
-            self._again = self._clock() + PAUSE
+            self._outage.failed(problem)
             return []
+        self._outage.worked()
         return results
 
     def close(self) -> None:

@@ -12,7 +12,6 @@ import queue
 import socket
 import threading
 import weakref
-from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from time import monotonic, sleep
@@ -20,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from ._fleet import FRESH, Fleet, Step
 from ._ledger import Ledger
-from ._log import warn
-from ._store import Store, said
+from ._outage import Outage
+from ._store import Store
 
 if TYPE_CHECKING:
     from ._health import Health
@@ -30,8 +29,6 @@ __all__ = ["Sharing"]
 
 PERIOD = 0.8  # seconds from one round to the next, so that what is known is no older than a second
 GAP = 0.05  # seconds between rounds, however much happens
-FAILURES = 3  # rounds in a row, after which the store counts as gone
-PAUSE = 10.0  # seconds between attempts to reach a store that is gone
 SLICE = 0.05  # seconds of writing before the others are heard again; so long, too, may it hold up the end of a process
 BATCH = 100  # records at a time, so that the lock is never held for long
 AWAY = 1.0  # seconds: an answer that took longer is too old to set the clock by
@@ -41,8 +38,7 @@ class Sharing:
     """
     `opened` opens the store. `egress` names the way by which this process reaches the vendors: what is known of an
     endpoint is shared by those of the same way, and without a name by those of this machine.
-
-    `counts`: how often a round failed, by class of the error. `gone`: the store can't be used at present.
+    `outage`: whether the store can be used.
     """
 
     def __init__(self, opened: Callable[[], Store], *, egress: str | None = None, machine: str | None = None) -> None:
@@ -52,10 +48,11 @@ class Sharing:
 
     def _begin(self, fleet: Fleet, ledger: Ledger) -> None:
         self.fleet = fleet
-        self.counts: Counter[str] = Counter()
-        self.gone = False
+        self.outage = Outage(
+            "the store can't be used (%s): each process goes on with what it knows",
+            "the store can be used again, after %d failures: what each process learns is shared",
+        )
         self._ledger = ledger
-        self._failures = 0
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._stopping = False
@@ -92,7 +89,7 @@ class Sharing:
                 try:
                     thread.start()
                 except RuntimeError as problem:  # no thread to be had, or the interpreter ends: the call goes on
-                    self.counts[type(problem).__name__] += 1
+                    self.outage.counts[type(problem).__name__] += 1
                     self._thread = None
                 else:
                     _running.add(self)
@@ -100,7 +97,7 @@ class Sharing:
     def await_news(self, most: float) -> None:
         """Wait until the store has told what it knows, or is gone; `most` seconds at the most."""
         ends = monotonic() + most
-        while self.fleet.fresh_until == float("-inf") and not self.gone and monotonic() < ends:
+        while self.fleet.fresh_until == float("-inf") and not self.outage.gone and monotonic() < ends:
             sleep(0.005)
 
     def stop(self, wait: float = 0.0) -> None:
@@ -137,23 +134,12 @@ class Sharing:
         try:
             self._round(store, health)
         except Exception as problem:  # noqa: BLE001 - whatever a store's library raises, the process goes on
-            return self._failed(problem)
-        if self.gone:
-            self.gone = False
-            warn("the store can be used again, after %d failures", self._failures)
-        self._failures = 0
+            pause = self.outage.failed(problem)
+            if pause:
+                self.fleet.fresh_until = float("-inf")
+            return pause
+        self.outage.worked()
         return health.lease_due(GAP if self._ledger.unwritten or self.fleet.untold else PERIOD)
-
-    def _failed(self, problem: Exception) -> float:
-        self.counts[type(problem).__name__] += 1
-        self._failures += 1
-        if self._failures < FAILURES:
-            return 0.0
-        self.fleet.fresh_until = float("-inf")
-        if not self.gone:
-            self.gone = True
-            warn("the store can't be used (%s): each process goes on with what it knows", said(problem))
-        return PAUSE
 
     def _round(self, store: Store, health: Health) -> None:
         with self._lock:
@@ -197,7 +183,7 @@ class Sharing:
             self.fleet.stepped(step, asked, granted=granted)
 
     def _leave(self, store: Store) -> None:
-        if self.gone or self._ledger.offset is None:
+        if self.outage.gone or self._ledger.offset is None:
             return
         try:
             self._write(store)
@@ -206,7 +192,7 @@ class Sharing:
             for step in steps:
                 self._take(store, step)
         except Exception as problem:  # noqa: BLE001 - as above; leases end by themselves
-            self.counts[type(problem).__name__] += 1
+            self.outage.counts[type(problem).__name__] += 1
 
     def _wait(self, seconds: float) -> None:
         began = monotonic()
@@ -215,7 +201,7 @@ class Sharing:
                 self._calls.get(timeout=left)
             except queue.Empty:
                 return
-            if not self.gone:  # else nothing that happens here brings it back
+            if not self.outage.gone:  # else nothing that happens here brings it back
                 seconds = min(seconds, GAP)
 
 

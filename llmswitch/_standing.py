@@ -1,16 +1,24 @@
-"""What health says of one target: leave to ask it, or why not; how it is; and how it compares with others."""
+"""
+What health says of one target: leave to ask it, or why not; how it is; and how it compares with others.
+
+All of it is read from what is known, and changes nothing. The caller holds the lock.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ._breaker import BreakerState, Permit
+from ._cooldown import SCOPES
 from ._latency import Pace
 from ._target import Target
 
-__all__ = ["Admission", "Refusal", "Standing", "TargetHealth", "shown"]
+if TYPE_CHECKING:
+    from ._fleet import Fleet
+    from ._records import Records
+
+__all__ = ["Admission", "Refusal", "Standing", "TargetHealth", "refusal", "shown", "standing"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -78,10 +86,42 @@ class Standing:
     pace: Pace | None = None
 
 
-def shown(
-    target: Target, refused: Refusal | None, states: Collection[BreakerState], now: float, flying: int
-) -> TargetHealth:
-    """A target as it is shown: why it is refused, the states of its breakers, and its calls in flight."""
+def refusal(known: Records, fleet: Fleet | None, target: Target, now: float) -> Refusal | None:
+    """What is known against asking the target now, be it by a call that is not forced, or `None`."""
+    endpoint, own = target.scope("endpoint"), target.scope("target")
+    breaker = known.breakers.get(own)
+    if breaker is not None and breaker.state is BreakerState.ISOLATED:
+        return Refusal("open", "isolated", float("inf"), transient=False)
+    cooling = [each for scope in SCOPES if (each := known.cooldowns.get(target.scope(scope))) and not each.over(now)]
+    if cooling:
+        # a fact that does not pass by itself is the one to name, whichever ends last
+        worst = max(cooling, key=lambda each: (not each.transient, each.until))
+        until = max(each.until for each in cooling)
+        return Refusal("cooling", worst.reason, until, all(each.transient for each in cooling))
+    for key in (endpoint, own):
+        breaker = known.breakers.get(key)
+        if breaker is None:
+            continue
+        if breaker.state is BreakerState.OPEN and now < breaker.until:
+            return Refusal("open", breaker.reason, breaker.until, transient=True)
+        if breaker.leased(now) or not (fleet is None or fleet.may_try(key, breaker, now)):
+            return Refusal("open", breaker.reason, now, transient=True)
+    return None
+
+
+def standing(known: Records, fleet: Fleet | None, target: Target, now: float, *, stream: bool) -> Standing:
+    """How the target compares with others."""
+    bulkhead = known.bulkhead(target, keep=False)
+    out = bulkhead.full or refusal(known, fleet, target, now) is not None
+    return Standing(out, bulkhead.flying, known.latencies.pace(target.scope("target"), now, stream=stream))
+
+
+def shown(known: Records, fleet: Fleet | None, target: Target, now: float) -> TargetHealth:
+    """The target as it is shown: why it is refused, the states of its breakers, and its calls in flight."""
+    refused = refusal(known, fleet, target, now)
+    flying = known.in_flight.get(target.scope("target"), 0)
+    breakers = (known.breakers.get(target.scope("endpoint")), known.breakers.get(target.scope("target")))
+    states = [breaker.state for breaker in breakers if breaker is not None]
     seconds = None if refused is None else max(0.0, refused.until - now)
     if refused is not None and refused.kind == "cooling":
         return TargetHealth(target.name, "cooling", seconds, refused.reason, flying)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -34,7 +33,6 @@ __all__ = [
     "clients_opener",
     "counters_opener",
     "digest",
-    "said",
     "store_opener",
 ]
 
@@ -149,12 +147,6 @@ def digest(kind: str, key: str, machine: str, egress: str) -> str:
     origin, proxy, *account = key.split("|")
     way = machine if _local(origin) or _local(proxy) else "" if account else egress
     return f"{kind}:{hashlib.sha256(f'{way}|{key}'.encode()).hexdigest()}"
-
-
-def said(problem: Exception) -> str:
-    """The class of a store's error, and the code that a server's answer begins with; the rest may hold anything."""
-    code = re.match(r"[A-Z]{3,}\b", str(problem))
-    return type(problem).__name__ + (f": {code[0]}" if code else "")
 
 
 def _local(url: str) -> bool:

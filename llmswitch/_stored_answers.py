@@ -18,16 +18,13 @@ from time import monotonic
 from typing import Literal, Protocol, TypeAlias
 
 from ._errors import LLMSwitchError
-from ._log import warn
-from ._store import said
+from ._outage import Outage, said
 
 __all__ = ["AnswerStore", "StoredAnswers"]
 
 MOMENT = 0.05  # seconds that a call waits for its answer
-FAILURES = 3  # in a row, after which calls go past it
-SLOW = 1.0  # seconds in which every answer came too late, after which they do so too
+SLOW = 1.0  # seconds in which every answer came too late, after which calls go past it
 HANGS = 0.25  # or seconds that one order takes
-PAUSE = 10.0  # seconds until it is tried again
 CLEARING = 5.0  # seconds
 LEAVING = 0.5  # seconds that what is still to be written may hold up the end of a process
 WAITING = 16 * 1024 * 1024  # bytes that may wait to be written; more is not kept
@@ -48,57 +45,6 @@ class AnswerStore(Protocol):
 
     def close(self) -> None:
         """Let go of it."""
-
-
-class _Way:
-    """Reading or writing: whether there is a way at present."""
-
-    def __init__(self, what: str, counts: Counter[str], clock: Callable[[], float]) -> None:
-        self._what, self._counts, self._clock = what, counts, clock
-        self._failures = 0
-        self._since = 0.0  # when the first of them was
-        self._until: float | None = None
-        self._lock = threading.Lock()
-
-    @property
-    def open(self) -> bool:
-        """Whether it is to be tried."""
-        return self._until is None or self._clock() >= self._until
-
-    def failed(self, problem: Exception) -> None:
-        """Once more in vain."""
-        self._note(problem, lambda _now: self._failures >= FAILURES)
-
-    def late(self, *, hangs: bool) -> None:
-        """An answer came too late, which a busy process may be the reason of; unless one order `hangs`."""
-        self._note(TimeoutError("no answer in time"), lambda now: hangs or now - self._since >= SLOW)
-
-    def _note(self, problem: Exception, enough: Callable[[float], bool]) -> None:
-        now = self._clock()
-        with self._lock:
-            self._counts[type(problem).__name__] += 1
-            if self._failures == 0:
-                self._since = now
-            self._failures += 1
-            closes = False
-            if enough(now):
-                closes, self._until = self._until is None, now + PAUSE
-        if closes:
-            warn("the cache can't be %s (%s): calls go past it", self._what, _reason(problem))
-
-    def worked(self) -> None:
-        """It goes."""
-        with self._lock:
-            opens = self._until is not None
-            self._failures, self._until = 0, None
-        if opens:
-            warn("the cache can be %s again", self._what)
-
-
-def _reason(problem: Exception) -> str:
-    """Why, without what a server says in its own words, which may hold anything."""
-    why = getattr(problem, "sqlite_errorname", "") or (str(problem) if isinstance(problem, OSError) else "")
-    return f"{type(problem).__name__}: {why}" if why else said(problem)
 
 
 class StoredAnswers:
@@ -123,8 +69,15 @@ class StoredAnswers:
         self._part()
         self._lock = threading.Lock()
         self.counts: Counter[str] = Counter()
-        self._reading = _Way("read", self.counts, self._clock)
-        self._writing = _Way("written", self.counts, self._clock)
+        self._reading, self._writing = (
+            Outage(
+                f"the cache can't be {used} (%s): calls go past it",
+                f"the cache can be {used} again, after %d failures",
+                clock=self._clock,
+                counts=self.counts,
+            )
+            for used in ("read", "written")
+        )
 
     def find(self, key: str) -> _Finding:
         """`Answers.find`."""
@@ -132,7 +85,7 @@ class StoredAnswers:
 
     def keep(self, key: str, answer: bytes) -> None:
         """`Answers.keep`; the thread writes it."""
-        if self._writing.open and not self._put(("write", (key, answer))):
+        if self._writing.may_try() and not self._put(("write", (key, answer))):
             self.counts["dropped"] += 1
 
     def clear(self) -> None:
@@ -145,7 +98,7 @@ class StoredAnswers:
                 return
         except Exception as error:  # noqa: BLE001 - whatever a store's library raises
             problem = error
-        why = "no thread can be started" if problem is None else _reason(problem)
+        why = "no thread can be started" if problem is None else said(problem)
         raise LLMSwitchError(f"the cache could not be emptied ({why}): what it holds stays until its time is over")
 
     def close(self, wait: float = 0.0) -> None:
@@ -165,13 +118,14 @@ class StoredAnswers:
     def ask(self, key: str) -> Future[bytes | None] | None:
         """The answer to come; `None` where there is no way to it."""
         asked: Future[bytes | None] = Future()
-        return asked if self._reading.open and self._put(("read", (key, asked))) else None
+        return asked if self._reading.may_try() and self._put(("read", (key, asked))) else None
 
     def taken(self, asked: Future[bytes | None]) -> bytes | None:
         """What came of asking, now that the time is over that a call has for it."""
         if asked.cancel() or not asked.done():
-            desk = self._desk
-            self._reading.late(hangs=desk is not None and desk.hangs)
+            desk = self._desk  # a busy process may be the reason, unless one order hangs
+            hangs = desk is not None and desk.hangs
+            self._reading.failed(TimeoutError(), lambda seconds: hangs or seconds >= SLOW)
             return None
         try:
             found = asked.result()
@@ -236,7 +190,7 @@ class _Desk:
     """The thread, the orders that wait for it, and what it has open."""
 
     def __init__(
-        self, opened: Callable[[], AnswerStore], reading: _Way, writing: _Way, clock: Callable[[], float]
+        self, opened: Callable[[], AnswerStore], reading: Outage, writing: Outage, clock: Callable[[], float]
     ) -> None:
         self._opened = opened
         self._reading = reading

@@ -28,7 +28,7 @@ _MILLION = Decimal(1_000_000)
 class Target:
     """
     A model at an endpoint. `settings` stand in place of the caller's; timeouts are seconds, `None` the chain's.
-    `dialect`: the name of the one that it is asked in.
+    `dialect`: the name of the one that it is asked in. `named`: by a configuration; else only by who asked for it.
     """
 
     provider: str
@@ -42,7 +42,7 @@ class Target:
     idle_timeout: float | None = None
     rate_headers: tuple[RateHeaders, ...] = ()
     dialect: str = ""
-    _rules: ErrorRules | None = None
+    named: bool = True
     _scopes: dict[str, str] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)
 
@@ -69,10 +69,11 @@ class Target:
 
     @property
     def rules(self) -> ErrorRules:
-        """How this vendor's failures are classified. Read when the first one happens."""
-        if self._rules is None:
-            self._rules = error_rules(self.spec)
-        return self._rules
+        """How this vendor's failures are classified. Read when the first one happens, for all of his models."""
+        found = self.endpoint.rules
+        if found is None:
+            found = self.endpoint.rules = error_rules(self.spec)
+        return found
 
     def cost(self, usage: Usage, at: datetime | None = None) -> Cost | None:
         """What the usage costs by the catalog, at that moment (now); `None` where price or usage is not known."""

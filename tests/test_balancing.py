@@ -24,12 +24,13 @@ from llmswitch._config_file import Loaded
 from llmswitch._errors import RateLimited, ServerError
 from llmswitch._health import Admission, Health
 from llmswitch._latency import HALF_LIFE
+from llmswitch._outage import PAUSE
 from llmswitch._planning import planned
 from llmswitch._reference_rates import reference_rates
 from llmswitch._request import ChatRequest
 from llmswitch._sessions import Sessions
 from llmswitch._setup import Setup
-from llmswitch._shared_sessions import PAUSE, SharedSessions
+from llmswitch._shared_sessions import SharedSessions
 from llmswitch._target import Target
 from llmswitch.doors.passage import DOORS, asked_at
 from tests.health.simulator import World
@@ -473,6 +474,7 @@ def test_processes_agree_about_a_session(caplog: pytest.LogCaptureFixture) -> No
     redis.kept = dict.fromkeys(redis.kept, b"garbage")
     one.clock.tick(PAUSE + 1)
     assert "ba" == one.order("s")
+    assert "the store can be used again, after 1 failures: sessions are remembered together" == caplog.messages[-1]
     assert one.answered("b")
     assert "ba" == other.order("s")
 
@@ -575,7 +577,7 @@ def test_what_a_program_says_of_its_session() -> None:
             words = bodies.get(door.path, {"messages": hi, "max_tokens": 9})
             keyed = {**words, "prompt_cache_key": "k"} if door.path in bodies else words
             for body, header, session in ((words, "h", "h"), (keyed, "h", "h"), (words, None, None)):
-                _, options = asked_at(door, json.dumps({"model": "c", **body}).encode(), client, None, header)
+                _, options = asked_at(door.read, json.dumps({"model": "c", **body}).encode(), client, None, header)
                 assert session == options.get("session")
             if door.path in bodies:
                 assert "k" == door.read({"model": "c", **keyed}).options["session"]

@@ -112,7 +112,7 @@ def trouble(one: Client, chance: random.Random) -> None:
             if isinstance(admission, Admission):
                 health.failed(admission, (ConnectFailed if kind == "endpoint" else NoResponse)("no"))
         if kind in ("probed", "due"):
-            health._breakers[target.scope("target")].until = monotonic() - 1
+            health._known.breakers[target.scope("target")].until = monotonic() - 1
         if kind in ("probed", "full"):
             health.admit(target, 9.0)
         if kind in ("throttled", "key"):
@@ -141,13 +141,13 @@ def known(one: Client) -> Any:
     counters: Any = one._allowances.counters if one._allowances is not None else None
     return repr(
         (
-            health._breakers,
-            health._cooldowns,
-            {key: each for key, each in health._budgets.items() if each.tokens < each.capacity},
-            health._in_flight,
-            health._forced,
+            health._known.breakers,
+            health._known.cooldowns,
+            {key: each for key, each in health._known.budgets.items() if each.tokens < each.capacity},
+            health._known.in_flight,
+            health._known.forced,
             one._sessions._known if one._sessions is not None else None,
-            [(key, each.flying, len(each.queue)) for key, each in health._bulkheads.items() if each.flying],
+            [(key, each.flying, len(each.queue)) for key, each in health._known.bulkheads.items() if each.flying],
             counters is not None and {name: each for name, each in counters._tallies.items() if each.seen().spent},
         )
     )

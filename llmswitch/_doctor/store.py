@@ -9,7 +9,8 @@ from llmswitch._counter_store import View, edges
 from llmswitch._counters import MemoryCounters
 from llmswitch._errors import ConfigError
 from llmswitch._grants import Grants
-from llmswitch._store import counters_opener, said, store_opener
+from llmswitch._outage import said
+from llmswitch._store import counters_opener, store_opener
 
 from .report import Check
 

@@ -33,8 +33,9 @@ def make_gateway(loaded: Loaded, *, http_client: object = None) -> Gateway:
     client = AsyncClient._from(loaded, None, http_client, None, watch.hooks)  # noqa: SLF001 - of this package
     models = Models(loaded.config, client._setup)  # noqa: SLF001
     models.prepare()
-    settings = loaded.config.server
-    envelopes = envelopes_of(loaded, client._setup.targets())  # noqa: SLF001
+    settings, targets = loaded.config.server, client._setup.targets()  # noqa: SLF001
+    watch.expect(client._setup.names(), [target.name for target in targets])  # noqa: SLF001
+    envelopes = envelopes_of(loaded, targets)
     return Gateway(client, settings, models, watch, Room(settings.max_concurrent), envelopes=envelopes)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,6 +138,11 @@ class Watch:
         self._in_flight = Gauge("llmswitch_in_flight", "Requests under way.", registry=to)
         self._up = Gauge("llmswitch_target_up", "1 where a target would be asked now.", ["target"], registry=to)
         self._drill = Gauge("llmswitch_drill", "1 while an outage is rehearsed.", registry=to)
+
+    def expect(self, models: Iterable[str], targets: Iterable[str]) -> None:
+        """These are names of the configuration, whose labels no name that a client makes up takes away."""
+        self._seen["model"].update(models)
+        self._seen["target"].update(targets)
 
     def _label(self, kind: str, name: str) -> str:
         """The name as a label's value; clients may make up names without end."""

@@ -181,7 +181,7 @@ class Process:
     def ask(self, *wants: Want, lease: float = 900.0) -> Reservation | Denied:
         """What comes of asking, with a round in between."""
         asked = self.counters.ask(wants, lease)
-        if not self.counters.gone:
+        if not self.counters.outage.gone:
             self.turn()
             self.turn()
         return asked.wait()

@@ -9,7 +9,7 @@ import time
 import httpx
 import pytest
 
-from llmswitch import Client, _shared_counters
+from llmswitch import Client, _outage
 from llmswitch._allowance import Charge, Denied, Want
 from llmswitch._config_file import Loaded
 from llmswitch._counter_store import Give, Shut, Take, Taken, View, edges
@@ -37,7 +37,7 @@ def clients(url):
 @pytest.fixture
 def counting(monkeypatch):
     """Starts counters on a Redis, with a thread that does not wait ten seconds to look again."""
-    monkeypatch.setattr(_shared_counters, "PAUSE", 0.5)
+    monkeypatch.setattr(_outage, "PAUSE", 0.5)
     made = []
 
     def started(url):
@@ -206,7 +206,7 @@ def test_no_call_fails_for_it(redis_server, counting, caplog, fault, record_prop
         breaks, said = FAULTS[fault]
         breaks(redis_server, delay)
         began, waits = time.monotonic(), []
-        while not one.gone:
+        while not one.outage.gone:
             admitted, waited = call(one, spent)
             assert admitted
             waits.append(waited)
@@ -223,7 +223,7 @@ def test_no_call_fails_for_it(redis_server, counting, caplog, fault, record_prop
         (line,) = [record.getMessage() for record in caplog.records]
         assert f"the store can't be used ({said}" in line or "TimeoutError" in line
         heal(redis_server, delay, fault)
-        until(lambda: not one.gone and len(caplog.records) == 2, 10)
+        until(lambda: not one.outage.gone and len(caplog.records) == 2, 10)
         until(lambda: not len(one._outbox) and not one._books.ended)
         assert call(one, spent)[0]
         until(lambda: not len(one._outbox) and not one._books.ended)
@@ -263,7 +263,7 @@ def test_absent_at_the_start(redis_server, counting, caplog):
     assert time.monotonic() - began <= 0.6
     assert isinstance(one.ask([Want(RATE, 1)], 900).wait(), Reservation)
     redis_server.start()
-    until(lambda: not one.gone and len(caplog.records) == 2, 10)
+    until(lambda: not one.outage.gone and len(caplog.records) == 2, 10)
     assert isinstance(one.ask([Want(BUDGET, 1)], 900).wait(), Reservation)
 
 
@@ -274,7 +274,7 @@ def test_scripts_that_were_forgotten_are_sent_again(server, counting, caplog):
         server.admin.script_flush()
         assert call(one, spent)[0]
     until(lambda: not len(one._outbox) and not one._books.ended)
-    assert {} == one.counts
+    assert {} == one.outage.counts
     assert [] == caplog.records
     one.ask([Want(BUDGET, 0)], 900).wait()
     assert 20 == one.seen(BUDGET).spent
@@ -296,7 +296,7 @@ def test_keys_of_another_type(server, counting, caplog):
     until(lambda: not len(one._outbox) and not one._books.ended)
     one.ask([Want(BUDGET, 0)], 900).wait()
     assert 6 + 7 == one.seen(BUDGET).spent
-    assert {} == one.counts
+    assert {} == one.outage.counts
     assert [] == caplog.records
     one._beaten = float("-inf")
     one._wake()
@@ -318,7 +318,7 @@ def test_back_with_an_older_state(redis_server, counting):
     redis_server.kill()
     assert isinstance(one.ask([Want(limit, 10)], 900).wait(), Reservation)
     redis_server.start()
-    until(lambda: not one.gone, 10)
+    until(lambda: not one.outage.gone, 10)
     two = counting(redis_server.url)
     assert isinstance(two.ask([Want(limit, 30)], 900).wait(), Denied)
     assert 80 <= two.seen(limit).spent <= 80

@@ -10,11 +10,12 @@ from time import monotonic
 
 import pytest
 
-from llmswitch import _question, _shared_counters
+from llmswitch import _outage, _question
 from llmswitch._allowance import Charge, Denied, Want
 from llmswitch._counters import Reservation
+from llmswitch._outage import FAILURES, PAUSE
 from llmswitch._redis_counters import ALIVE, GRACE
-from llmswitch._shared_counters import BEAT, DEAF, FAILURES, PAUSE, SILENCE
+from llmswitch._shared_counters import BEAT, DEAF, SILENCE
 from llmswitch._window import DAY, Calendar
 from tests.allowance.play import allowance, rate
 
@@ -36,7 +37,7 @@ def gone(store, *processes):
     for each in processes:
         each.ask(Want(BUDGET, 0))
         each.turns(FAILURES)
-        assert each.counters.gone
+        assert each.counters.outage.gone
 
 
 def back(store, clock, *processes):
@@ -45,7 +46,7 @@ def back(store, clock, *processes):
     clock.tick(PAUSE)
     for each in processes:
         each.turns()
-        assert not each.counters.gone
+        assert not each.counters.outage.gone
 
 
 # While it answers
@@ -389,13 +390,13 @@ def test_silence_is_noticed_by_who_waits(process, store, clock, caplog, failures
     asked = [one.counters.ask([Want(BUDGET, 1)], 900) for _ in range(2)]
 
     def silent(*orders, **given):
-        if one.counters._failures == failures:
+        if one.counters.outage.failures == failures:
             for passed in (0.0, SILENCE - 0.01, seconds - SILENCE):
                 clock.tick(passed)
                 assert None is one.counters.late(asked[0], patient=True)
             clock.tick(0.01)
             answers.extend(each.wait() for each in asked)
-            assert one.counters.gone
+            assert one.counters.outage.gone
         raise OSError("late")
 
     answers = []
@@ -424,9 +425,7 @@ def test_one_line_for_each_change(process, store, clock, caplog):
 def test_whoever_listens_to_the_log_may_make_a_call(process, store, monkeypatch):
     """A line is logged when nothing is held: a handler that asks for an allowance gets an answer."""
     one, answers = process(), []
-    monkeypatch.setattr(
-        _shared_counters, "warn", lambda *line: answers.append(one.counters.ask([Want(RATE, 1)], 900).wait())
-    )
+    monkeypatch.setattr(_outage, "warn", lambda *line: answers.append(one.counters.ask([Want(RATE, 1)], 900).wait()))
     gone(store, one)
     assert [True] == [isinstance(answer, Reservation) for answer in answers]
 

@@ -46,7 +46,7 @@ class Worker:
         if isinstance(outcome, Held):
             outcome.release()
         counters = cast("Any", self.allowances._counters)
-        return not counters.gone and bool(counters._shares.known)
+        return not counters.outage.gone and bool(counters._shares.known)
 
     def reserve(self, amount: int) -> str:
         """Reserve, and don't come back from it; `held`, or the class of the error."""
@@ -80,7 +80,7 @@ class Worker:
 
     def lost(self) -> int:
         """How often the store did not answer."""
-        return sum(cast("Any", self.allowances._counters).counts.values())
+        return sum(cast("Any", self.allowances._counters).outage.counts.values())
 
     def end(self) -> None:
         """Leave as a program does."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from llmswitch import AsyncClient, Client, _stored_answers
+from llmswitch import AsyncClient, Client, _outage, _stored_answers
 from llmswitch._disk_answers import FILE, DiskAnswers
 from tests.cache.test_calls import config, vendor
 from tests.cache.worker import answer
@@ -119,7 +119,7 @@ def test_redis_is_shared_and_may_go(redis_server, monkeypatch, caplog):
 
     assert asyncio.run(again())
     monkeypatch.setattr(_stored_answers, "MOMENT", 0.05)
-    monkeypatch.setattr(_stored_answers, "PAUSE", 0.3)
+    monkeypatch.setattr(_outage, "PAUSE", 0.3)
     redis_server.pause()
     began = time.monotonic()
     for _ in range(20):
@@ -131,7 +131,7 @@ def test_redis_is_shared_and_may_go(redis_server, monkeypatch, caplog):
     assert one.chat("CANARY prompt").from_cache
     said = [record.message for record in caplog.records]
     assert "the cache can't be read (TimeoutError): calls go past it" in said
-    assert "the cache can be read again" in said
+    assert any(line.startswith("the cache can be read again") for line in said)
     assert len(said) <= 4
     redis_server.admin.set("llmswitch:other", "1")
     other.clear_cache()

@@ -155,7 +155,7 @@ def test_none_while_anything_is_wrong() -> None:
     made.health._hedging.tokens = 1.0
     assert 1 == len(made.call().served)
     made.health.reset(target)
-    made.health._budget(made.chain.targets[1]).tokens = 200.0
+    made.health._known.budget(made.chain.targets[1]).tokens = 200.0
     made.health._hedging.tokens = 1.0
     assert 1 == len(made.call().served)
 

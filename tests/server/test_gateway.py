@@ -291,6 +291,15 @@ def test_no_key_and_no_prompt_is_seen(serve, caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
+def test_no_made_up_name_takes_the_label_of_a_configured_one(serve):
+    """The names of a metric are bounded; those of the configuration are among them, whoever asks for what before."""
+    watch = serve().gateway.watch
+    for number in range(300):
+        watch._label("target", f"a:{number}"), watch._label("model", f"a:{number}")
+    assert ["b:m", "other"] == [watch._label("target", name) for name in ("b:m", "b:new")]
+    assert ["small", "other"] == [watch._label("model", name) for name in ("small", "b:new")]
+
+
 def test_the_real_doors_are_served(serve):
     """Each protocol that there is answers, with its own words for an error; vectors come beside."""
     served = serve()

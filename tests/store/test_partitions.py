@@ -72,11 +72,11 @@ def test_all_agree_when_they_meet_again(seed):
             each.turn()
     for asked in TARGETS:
         key = asked.scope("target")
-        ends = [each.health._cooldowns.get(key) for each in fleet]
+        ends = [each.health._known.cooldowns.get(key) for each in fleet]
         left = [round(max(end.until - clock.now, 0.0), 1) if end is not None else 0.0 for end in ends]
         assert max(left) - min(left) <= 0.2
         assert max(left) <= max(declared[asked.model] - clock.now, 0.0) + 0.2
-        breakers = [each.health._breakers.get(key) for each in fleet]
+        breakers = [each.health._known.breakers.get(key) for each in fleet]
         left = [
             round(max(each.until - clock.now, 0.0), 1) if each and each.state == "open" else 0.0 for each in breakers
         ]

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import pytest
 
-from llmswitch import _sharing
+from llmswitch import _outage
 from llmswitch._errors import ServerError
 from llmswitch._health import Admission, Health
 from llmswitch._redis_store import redis_opener
@@ -40,7 +40,7 @@ def opener(url):
 @pytest.fixture
 def health(monkeypatch):
     """Starts a health on a store, with a thread that does not wait ten seconds to look again."""
-    monkeypatch.setattr(_sharing, "PAUSE", 0.5)
+    monkeypatch.setattr(_outage, "PAUSE", 0.5)
     made = []
 
     def started(url):
@@ -275,13 +275,13 @@ def test_no_call_fails_and_none_waits(redis_server, health, caplog, fault, recor
         fails(one, T, limited(60))
         for _ in range(5):
             fails(one, OTHER, ServerError("500"))
-        until(lambda: one._sharing.gone)
+        until(lambda: one._sharing.outage.gone)
         detected = time.monotonic() - began
         shared = measured(one)
         assert [True, True] == [refused(one, T), refused(one, OTHER)]
         assert shared - alone <= 0.001
         assert detected <= 0.9
-        assert {said} <= set(one._sharing.counts)
+        assert {said} <= set(one._sharing.outage.counts)
         (line,) = [record.getMessage() for record in caplog.records]
         assert f"the store can't be used ({said}" in line
         record_property("added p99 in µs", round((shared - alone) * 1e6, 1))
@@ -315,7 +315,7 @@ def test_absent_at_the_start(redis_server, health, caplog):
     """A process whose Redis is not there yet starts all the same, and shares when it comes."""
     one = health(redis_server.url)
     fails(one, T, limited(60))
-    until(lambda: one._sharing.gone)
+    until(lambda: one._sharing.outage.gone)
     alone, shared = measured(Health()), measured(one)
     assert shared - alone <= 0.001
     redis_server.start()
@@ -335,7 +335,7 @@ def test_keys_of_another_type(server, health, caplog):
     refused(two, T)
     until(lambda: refused(two, T))
     assert {"string"} == {server.admin.type(key) for key in server.admin.keys("*")}
-    assert {} == one._sharing.counts
+    assert {} == one._sharing.outage.counts
     assert [] == caplog.records
 
 
@@ -346,7 +346,7 @@ def test_scripts_flushed_while_it_runs(server, health, caplog):
         server.admin.script_flush()
         fails(one, target(f"x{number}", account=f"{number}"), limited(60))
         until(lambda: server.admin.dbsize() == 2 * (number + 1))
-    assert {} == one._sharing.counts
+    assert {} == one._sharing.outage.counts
     assert [] == caplog.records
 
 
@@ -361,7 +361,7 @@ def test_back_with_an_older_state(redis_server, health):
     until(lambda: redis_server.admin.dbsize() == 6)
     redis_server.admin.save()
     one.reset(T)
-    one._cooldowns.clear()
+    one._known.cooldowns.clear()
     fails(one, OTHER, limited(300))
     time.sleep(0.3)
     redis_server.kill()
@@ -371,7 +371,7 @@ def test_back_with_an_older_state(redis_server, health):
     two = health(redis_server.url)
     for each in (T, OTHER, third):
         refused(two, each)
-    until(lambda: one.refusal(OTHER) and not one._sharing.gone and fresh(one))
+    until(lambda: one.refusal(OTHER) and not one._sharing.outage.gone and fresh(one))
     until(lambda: not refused(two, T) and refused(two, OTHER) and two.refusal(OTHER).until - time.monotonic() > 200)
     assert [False, True, False] == [refused(one, each) for each in (T, OTHER, third)]
     assert [False, True, False] == [refused(two, each) for each in (T, OTHER, third)]

@@ -8,7 +8,8 @@ import pytest
 
 from llmswitch import _fleet, _sharing
 from llmswitch._errors import Arrears, ConnectFailed, ServerError
-from llmswitch._sharing import FAILURES, GAP, PAUSE, PERIOD
+from llmswitch._outage import FAILURES, PAUSE
+from llmswitch._sharing import GAP, PERIOD
 from llmswitch._store import Record
 from tests.store.play import target
 
@@ -83,7 +84,7 @@ def test_a_store_with_an_older_state_is_told_the_newer(process, clock, store):
     one.turn()
     old = dict(store.kept)
     clock.now += 5
-    one.health._cooldowns.clear()
+    one.health._known.cooldowns.clear()
     one.limited(T, 100)
     one.turn(), two.turn()
     store.kept = old
@@ -299,7 +300,7 @@ def test_three_failures_are_ten_seconds_of_peace(process, store):
     assert [0.0] * (FAILURES - 1) + [PAUSE, PAUSE] == [one.turn() for _ in range(FAILURES + 1)]
     store.broken = None
     assert PERIOD == one.turn()
-    assert {"TimeoutError": FAILURES + 1} == one.sharing.counts
+    assert {"TimeoutError": FAILURES + 1} == one.sharing.outage.counts
 
 
 def test_a_change_of_state_is_one_line(process, store, caplog):
@@ -315,7 +316,7 @@ def test_a_change_of_state_is_one_line(process, store, caplog):
         one.turn()
     gone, back = [record.getMessage() for record in caplog.records]
     assert "the store can't be used (RuntimeError: OOM): each process goes on with what it knows" == gone
-    assert "the store can be used again, after 10 failures" == back
+    assert "the store can be used again, after 10 failures: what each process learns is shared" == back
 
 
 def test_what_happened_meanwhile_is_told_later(process, store, clock):
@@ -325,7 +326,7 @@ def test_what_happened_meanwhile_is_told_later(process, store, clock):
     store.broken = OSError("gone")
     one.limited(OTHER, 3)
     for seconds in (20, 30, 40):
-        one.health._cooldowns.clear()
+        one.health._known.cooldowns.clear()
         one.limited(T, seconds)
         one.turn()
     clock.now += 5
