@@ -154,7 +154,7 @@ class AsyncDriver:
                 return CLOSED
             request = make_request(pool.engine, action, endpoint, address)
             self._response = await pool.transport.handle_async_request(request)
-            self._chunks, self._whole = body(pool, self._response, sync=False), False
+            self._chunks, self._whole = body(pool, request, self._response, action.idle, sync=False), False
             self._connection = _ours(self._response)
             if self._connection is not None:
                 self._connection.clock = clock

@@ -150,6 +150,7 @@ def attempt_once(
         if target.endpoint.credential is not None:
             reading.tokens = target.endpoint.credential.tokens
         asking = Open(target, ready.http, clocks.first_token, policy.connect, policy.pool, policy.write)
+        asking.idle = clocks.idle if call.stream else 0.0
         opened = yield from _open(reading, asking)
         if call.heard is not None:
             call.heard.append((target, opened.headers))

@@ -123,8 +123,9 @@ class SyncDriver:
             address = endpoint.address()
             if clock.over or self.abandoned:
                 return CLOSED
-            self._response = pool.transport.handle_request(make_request(pool.engine, action, endpoint, address))
-            self._chunks, self._whole = body(pool, self._response, sync=True), False
+            request = make_request(pool.engine, action, endpoint, address)
+            self._response = pool.transport.handle_request(request)
+            self._chunks, self._whole = body(pool, request, self._response, action.idle, sync=True), False
             if clock.stream is not None:
                 clock.stream.clock = clock
             return opened(self._response, clock)

@@ -57,10 +57,15 @@ def opened(response: Any, clock: Clock) -> Opened:
     return Opened(response.status_code, headers, clock.connect_ms, size, count)
 
 
-def body(pool: Pool, response: Any, *, sync: bool) -> Any:
-    """The pieces of the body. What somebody else's client makes of it on the way is his."""
+def body(pool: Pool, request: Any, response: Any, idle: float, *, sync: bool) -> Any:
+    """
+    The pieces of the body. What somebody else's client makes of it on the way is his; it looks up once how long it may
+    wait for each, before the first one, so that has the time of the others too.
+    """
     if pool.ours:
         return pool.engine.body(response, sync=sync)
+    limits = request.extensions["timeout"]
+    limits["read"] = max(limits["read"], idle)
     return iter(response.stream) if sync else aiter(response.stream)
 
 

@@ -49,7 +49,8 @@ class Open:
 
     `endpoint` and `signed` stand in place of the target's own, for the request that fetches its token. `url`: where to,
     in place of the request's own path; always at the target's own origin. `content`: the body in pieces, as the driver
-    waits for them, in place of the request's. What is passed on for a program has an endpoint and no target.
+    waits for them, in place of the request's. What is passed on for a program has an endpoint and no target. `idle`:
+    seconds between two pieces of the answer, for a client that can be told no limit of each read.
     """
 
     target: Target | None
@@ -62,6 +63,7 @@ class Open:
     signed: Signed | None = None
     url: str | None = None
     content: Content | None = None
+    idle: float = 0.0
 
     @property
     def to(self) -> Endpoint:

@@ -9,6 +9,7 @@ from llmswitch import (
     AllTargetsFailed,
     Client,
     Finish,
+    Hooks,
     IncompleteToolCall,
     InvalidRequest,
     LLMSwitchError,
@@ -18,6 +19,7 @@ from llmswitch import (
     ToolArgumentsInvalid,
     ToolCallDone,
 )
+from llmswitch.providers.openai_reply import ChatCompletionsDecoder
 from llmswitch.testing import FakeVendor
 
 SSE = {"content-type": "text/event-stream"}
@@ -170,3 +172,41 @@ def test_a_server_of_ones_own_speaks_as_the_dialects_author_does():
         Client.from_config(config, http_client=vendor).chat("Hi", timeout=1)
     assert "2023-06-01" == vendor.requests[0].headers["anthropic-version"]
     assert "http://a.local/v1/messages" == str(vendor.requests[0].url)
+
+
+class Pieces(httpx.SyncByteStream):
+    """Each of its chunks comes alone."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = pieces
+
+    def __iter__(self):
+        return iter(self._pieces)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_whatever_a_dialect_stumbles_over_reaches_everybody(monkeypatch: pytest.MonkeyPatch, at: int):
+    """An error that nobody foresaw is the caller's and the hooks', also in an event that goes by quickly."""
+    read, left = ChatCompletionsDecoder.read_chunk, [at]
+
+    def stumbles(decoder, body):
+        left[0] -= 1
+        return read(decoder, body) if left[0] else 1 / 0
+
+    monkeypatch.setattr(ChatCompletionsDecoder, "read_chunk", stumbles)
+    heard = []
+
+    class Ear:
+        def began(self):
+            pass
+
+        def ended(self, attempts, reply, error):
+            heard.append((type(error), len(attempts)))
+
+    body = Pieces(*(chunk(f"{number} ") for number in range(3)), chunk("end", "stop"), b"data: [DONE]\n\n")
+    vendor = FakeVendor(lambda _: httpx.Response(200, headers=SSE, stream=body))
+    config = {"default": "t:m", "providers": {"t": {"dialect": "openai", "base_url": "http://t.local/v1"}}}
+    stream = Client.from_config(config, http_client=vendor, hooks=Hooks(on_call=lambda _: Ear())).stream("Hi")
+    with pytest.raises(ZeroDivisionError):
+        list(stream)
+    assert [(ZeroDivisionError, 1)] == heard

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from tests.faults.bench import (
     DONE,
     HEALTHY,
     IMPATIENT,
+    LIBRARY,
     PATIENT,
     ROLE,
     STOP,
@@ -391,12 +393,19 @@ def test_rows_26_and_27_a_continuation_that_is_refused(streaming: Bench, status:
 # The limit between two pieces
 
 
-def test_a_silence_longer_than_that_before_the_first_piece(streaming: Bench) -> None:
+@pytest.mark.parametrize("brought", [False, True], ids=["", "client-brought-along"])
+def test_a_silence_longer_than_that_before_the_first_piece(streaming: Bench, brought: bool) -> None:
     """Between two pieces `idle_timeout` holds, also where it is longer than `first_token_timeout`; and then it ends."""
+    engine = None
+    if brought:
+        library = importlib.import_module(LIBRARY)
+        engine = (library.Client if streaming.way.sync else library.AsyncClient)(trust_env=False)
     limits = {**PATIENT, "first_token_timeout": 0.3, "idle_timeout": 0.9}
     rest = [Pause(0.5), Send(b"".join(chunk(event(each)) for each in (text("more"), STOP, DONE)) + LAST_CHUNK)]
-    outcome = streaming.ask(stream(*words(2), after=rest), limits=limits)
+    outcome = streaming.ask(stream(*words(2), after=rest), limits=limits, http_client=engine)
     assert spelled(2) + "more" == outcome.answered.text
-    outcome = streaming.ask(stream(*words(2), after=[Hang()]), limits=limits)
+    outcome = streaming.ask(stream(*words(2), after=[Hang()]), limits=limits, http_client=engine)
     streaming.raised(outcome, "StreamStalled")
     assert 0.8 < outcome.seconds < 2.5
+    if engine is not None:
+        engine.close() if streaming.way.sync else streaming.run(engine.aclose())
