@@ -36,10 +36,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+def pytest_collection() -> None:
+    """What collecting makes stays, so nobody looks for garbage meanwhile."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """The tests themselves are no garbage: thousands of them are not looked through again and again."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 # What vendors who copy a dialect depart from it in, as it is asked for and as it comes back.

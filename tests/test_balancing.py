@@ -37,6 +37,7 @@ from tests.health.simulator import World
 from tests.health.test_hedging import slow
 from tests.health.vendors import CONDITIONS, Weather
 from tests.health.virtual import Clock
+from tests.rows import rows
 
 ASK = ChatRequest.read("How are you?")
 BY = ("order", "weighted", "cheapest", "fastest", "least_busy")
@@ -132,7 +133,7 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("group", "settings", "said"), WRONG, ids=[said[-40:] for _, _, said in WRONG])
+@rows(("group", "settings", "said"), WRONG, ids=[said[-40:] for _, _, said in WRONG])
 def test_what_is_wrong_with_a_group_is_said(group: Any, settings: dict[str, Any], said: str) -> None:
     """Each mistake is a `ConfigError` with its place and the way out."""
     with pytest.raises(ConfigError) as caught:
@@ -561,7 +562,7 @@ def test_a_call_of_a_batch_may_be_asked_again() -> None:
     assert len(set(found)) <= 3
 
 
-@pytest.mark.parametrize("wrong", ["", 7, ["s"]])
+@rows("wrong", ["", 7, ["s"]])
 def test_a_session_has_a_name(wrong: Any) -> None:
     """What is no name is refused before anything is sent."""
     with Client(config=config("a:m")) as client, pytest.raises(InvalidRequest, match="session must be a name"):

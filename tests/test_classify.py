@@ -7,7 +7,6 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from llmswitch._adapter import ErrorFacts
 from llmswitch._classify import ErrorRules, make_error, read_defaults
 from llmswitch._policy import RULES
 from llmswitch.providers.openai_errors import facts_of, read_error
+from tests.rows import rows
 
 DEFAULTS = ErrorRules(read_defaults())
 REAL = tomllib.loads((Path(__file__).parent / "vendor_errors.toml").read_text("utf-8"))["answer"]
@@ -27,7 +27,7 @@ def facts(status: int, body: str) -> ErrorFacts:
     return replace(read_error(status, body.encode()), html=html)
 
 
-@pytest.mark.parametrize("answer", REAL, ids=NAMES)
+@rows("answer", REAL, ids=NAMES)
 def test_what_vendors_say(answer):
     """By everybody's rules alone, with those of the dialect, and with the vendor's own: the same class and scopes."""
     status, body, kind = answer["status"], answer["body"], answer["class"]
@@ -38,7 +38,7 @@ def test_what_vendors_say(answer):
     assert (kind, answer["scopes"]) == (found.kind, list(found.scopes))
 
 
-@pytest.mark.parametrize(
+@rows(
     ("code", "message", "kind"),
     [
         ("1008", "insufficient balance", "Arrears"),

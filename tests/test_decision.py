@@ -10,6 +10,7 @@ from llmswitch import _errors as errors
 from llmswitch._decision import GiveUp, History, Move, Try, Wait, decide
 from llmswitch._errors import AllTargetsFailed, AllTargetsUnavailable, DeadlineExceeded, LLMSwitchError
 from llmswitch._policy import RULES, Policy, rule_for
+from tests.rows import rows
 
 POLICY = Policy()
 
@@ -48,7 +49,7 @@ def test_the_first_target_is_asked_first():
     assert (0, "first") == (step.target, step.kind)
 
 
-@pytest.mark.parametrize(
+@rows(
     "kind",
     [
         errors.ConnectFailed,
@@ -80,7 +81,7 @@ def test_what_is_the_targets_fault_moves_at_once(kind):
     assert (1, "fallback") == (step.target, step.kind)
 
 
-@pytest.mark.parametrize(
+@rows(
     "kind",
     [errors.BadRequest, errors.ContentFiltered, errors.OutputInvalid, errors.LocalOverload, errors.InvalidRequest],
 )
@@ -236,7 +237,7 @@ def test_the_deadline_ends_everything():
     assert step.error.possibly_billed
 
 
-@pytest.mark.parametrize(("limit", "targets"), [(120.0, 3), (1.0, 2), (4.0, 5)])
+@rows(("limit", "targets"), [(120.0, 3), (1.0, 2), (4.0, 5)])
 def test_the_first_target_does_not_starve_the_rest(limit, targets):
     """Each target gets a slice of the time that is left, and each one behind it keeps one too."""
     state = history(targets, limit=limit)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llmswitch._retry_after import retry_after, said_in_words
+from tests.rows import rows
 
 
-@pytest.mark.parametrize(
+@rows(
     ("headers", "seconds"),
     [
         ({}, None),
@@ -41,7 +41,7 @@ def test_headers(headers, seconds):
     assert seconds == retry_after(headers)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "seconds"),
     [
         ("Rate limit reached. Please try again in 7.66s", 7.66),

@@ -21,6 +21,7 @@ from llmswitch import (
     VendorData,
     VendorPart,
 )
+from tests.rows import rows
 
 CANARY = "CANARY-content-83c1"
 
@@ -116,7 +117,7 @@ def test_the_object_is_a_copy():
     assert {"x": [1]} == message.tool_calls[0].vendor.data == again.tool_calls[0].vendor.data
 
 
-@pytest.mark.parametrize(
+@rows(
     ("stored", "field"),
     [
         (CANARY, "message"),

@@ -17,6 +17,7 @@ from llmswitch import _errors
 from llmswitch._errors import AllTargetsFailed, LLMSwitchError
 from llmswitch._registry import provider, provider_names
 from llmswitch._reply import Attempt
+from tests.rows import rows
 
 ROOT = Path(__file__).parent.parent
 CORE = sorted(path for path in (ROOT / "llmswitch").rglob("*.py") if "providers" not in path.relative_to(ROOT).parts)
@@ -102,7 +103,7 @@ def test_import_loads_little():
     assert [] == ast.literal_eval(loaded.stdout)
 
 
-@pytest.mark.parametrize("name", _errors.__all__)
+@rows("name", _errors.__all__)
 def test_every_error_can_be_pickled(name):
     """An error crosses to another process with all that it says."""
     error = getattr(_errors, name)("it went wrong")
@@ -121,7 +122,7 @@ def test_a_collection_of_errors_can_be_pickled():
     assert "p:m: a" == str(pickle.loads(pickle.dumps(error)).exceptions[0])
 
 
-@pytest.mark.parametrize("name", provider_names())
+@rows("name", provider_names())
 def test_every_provider_file_is_whole(name):
     """A provider's file says what it is, where it is, and when its facts were checked."""
     spec = provider(name)

@@ -18,6 +18,7 @@ from llmswitch._optional_nulls import without_nulls
 from llmswitch._structured import ResponseFormat
 from llmswitch.providers.openai_schema import strict_gap, strict_schema
 from llmswitch.testing import FakeVendor
+from tests.rows import rows
 
 
 class Inner(BaseModel):
@@ -64,9 +65,7 @@ def test_json_by_a_schema_is_checked() -> None:
         form(SCHEMA).parse('{"n": 0}')
 
 
-@pytest.mark.parametrize(
-    "broken", [{"type": "nonsense"}, {"$ref": "https://example.com/x"}, {"$ref": "#/$defs/none", "type": "object"}]
-)
+@rows("broken", [{"type": "nonsense"}, {"$ref": "https://example.com/x"}, {"$ref": "#/$defs/none", "type": "object"}])
 def test_a_schema_that_cannot_be_understood_harms_no_answer(broken: dict[str, Any]) -> None:
     """It is not the answer's fault; nothing is fetched."""
     assert {"a": 1} == form(broken).parse('{"a": 1}')
@@ -128,7 +127,7 @@ def test_what_fits_already_stays(schema: dict[str, Any], data: st.DataObject) ->
     assert value == without_nulls(value, schema)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("schema", "place"),
     [
         ({"type": "object", "properties": {"a": {"oneOf": []}}}, "response_format.properties.a.oneOf"),

@@ -71,9 +71,10 @@ class ProviderSuite:
     def target(self) -> Target:
         return _target(self.target_name, repr(sorted(self.config.items())), self._configuration)
 
-    def _configuration(self) -> dict[str, Any]:
-        spec = find_provider(self.provider)
-        own = dict(self.config)
+    @classmethod
+    def _configuration(cls) -> dict[str, Any]:
+        spec = find_provider(cls.provider)
+        own = dict(cls.config)
         if spec.server is not None:
             own["base_url"] = "http://127.0.0.1:1/v1"
         site = spec.sites.get(own.get("site") or spec.site)
@@ -89,7 +90,7 @@ class ProviderSuite:
                 for part in kind.parts
                 if part not in kind.optional
             }
-        return {"providers": {self.provider: own}}
+        return {"providers": {cls.provider: own}}
 
     @property
     def wire(self) -> VendorWire:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from llmswitch._window import DAY, FOREVER, Calendar, Ever, Steady, Until, zone_of
 from tests.everyday import many
+from tests.rows import rows
 
 HOUR = 3_600_000
 # Among them zones where midnight does not exist (Cairo), where it comes twice (Havana), where the clocks were set back
@@ -36,7 +37,7 @@ def at(text: str, zone: str) -> int:
     return round(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp() * 1000)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("zone", "day", "hours"),
     [
         ("America/New_York", "2026-03-08", 23),
@@ -73,7 +74,7 @@ def test_a_date_that_comes_twice_opens_its_window_once():
     assert "2010-11-06T23:30:00" == datetime.fromtimestamp(midnight / 1000 + 1800, ZoneInfo(zone)).isoformat()[:19]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("moment", "start", "end"),
     [
         ("2026-01-31T23:59:59.999", "2026-01-01", "2026-02-01"),
@@ -83,7 +84,7 @@ def test_a_date_that_comes_twice_opens_its_window_once():
         ("2027-01-01T00:00", "2027-01-01", "2027-02-01"),
     ],
 )
-@pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "America/New_York"])
+@rows("zone", ["UTC", "Asia/Shanghai", "America/New_York"])
 def test_months_end_where_they_end(zone, moment, start, end):
     """A month lasts from the midnight of its first day to that of the next month's, in the zone."""
     expected = at(f"{start}T00:00", zone), at(f"{end}T00:00", zone)
@@ -135,7 +136,7 @@ def test_windows_without_an_end():
     assert (0, FOREVER) == Ever().span(5000)
 
 
-@pytest.mark.parametrize("name", ["", "Mars/Olympus", "../../etc/passwd", "Asia", "UTC\0"])
+@rows("name", ["", "Mars/Olympus", "../../etc/passwd", "Asia", "UTC\0"])
 def test_no_zone_of_that_name(name):
     """A name that is no time zone is refused in the same words, whatever the library raises."""
     with pytest.raises(ValueError, match="no time zone of that name is known here"):
@@ -159,7 +160,7 @@ class Clocks:
         self.boot += seconds
 
 
-@pytest.mark.parametrize("jump", [timedelta(days=1), timedelta(days=-1), timedelta(seconds=-90)])
+@rows("jump", [timedelta(days=1), timedelta(days=-1), timedelta(seconds=-90)])
 def test_the_clock_does_not_jump(jump):
     """A machine's clock that jumps there and back leaves no trace."""
     clocks = Clocks()

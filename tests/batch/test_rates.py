@@ -15,11 +15,12 @@ from llmswitch._pace import Pace
 from llmswitch._rate_headers import USUAL, Left, RateHeaders, read_left
 from llmswitch._rates import Rates
 from llmswitch._registry import provider
+from tests.rows import rows
 
 SERVED = "Fri, 27 Nov 2026 12:00:00 GMT"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("reset", "seconds"),
     [
         ("1s", 1.0),
@@ -45,8 +46,8 @@ def test_a_reset_is_read_in_each_form(reset: str, seconds: float) -> None:
     assert seconds == pytest.approx(left.seconds)
 
 
-@pytest.mark.parametrize("headers", [{}, {"x-ratelimit-remaining-requests": "59"}])
-@pytest.mark.parametrize("bad", ["-1", "soon", "nan", "inf", "1e9999", "99999999d", "9" * 400 + "s", "2026-99-01", ""])
+@rows("headers", [{}, {"x-ratelimit-remaining-requests": "59"}])
+@rows("bad", ["-1", "soon", "nan", "inf", "1e9999", "99999999d", "9" * 400 + "s", "2026-99-01", ""])
 def test_what_cannot_be_meant_is_passed_over(headers: dict[str, str], bad: str) -> None:
     """Neither a number of calls nor a time that is none is heeded, nor a limit without any time."""
     for name in ("remaining", "reset"):

@@ -14,6 +14,7 @@ from llmswitch.doors.chat_completions import ChatCompletionsDoor
 from tests.doors.conversations import answers, plain
 from tests.doors.loopback import answered, said_by
 from tests.everyday import many
+from tests.rows import rows
 
 DOOR = ChatCompletionsDoor()
 HI = [{"role": "user", "content": "Hi"}]
@@ -119,7 +120,7 @@ def test_a_request_is_read_whole() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@rows(
     ("more", "field"),
     [
         ({"n": 2}, "n"),

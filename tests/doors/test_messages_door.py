@@ -27,6 +27,7 @@ from llmswitch.doors.messages import MessagesDoor
 from tests.doors.conversations import answers, plain, results
 from tests.doors.loopback import OPAQUE, answered, said_by
 from tests.everyday import many
+from tests.rows import rows
 
 DOOR = MessagesDoor()
 ASKED = Asked("chain", [Message("user", "Hi")], {})
@@ -158,7 +159,7 @@ def test_all_that_a_request_can_say_is_heard() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@rows(
     ("fields", "option"),
     [
         ({"thinking": {"type": "disabled"}}, "off"),
@@ -172,7 +173,7 @@ def test_thinking_is_a_level(fields: dict[str, Any], option: str) -> None:
     assert DOOR.read(asking(**fields)).options["reasoning"] == option
 
 
-@pytest.mark.parametrize(
+@rows(
     ("body", "field"),
     [
         ([], "body"),
@@ -241,7 +242,7 @@ def failing(error: LLMSwitchError) -> AllTargetsFailed:
     return whole
 
 
-@pytest.mark.parametrize(
+@rows(
     ("error", "status", "kind"),
     [
         (InvalidRequest("bad", field="x"), 400, "invalid_request_error"),

@@ -19,6 +19,7 @@ from llmswitch.doors.responses import ResponsesDoor
 from tests.doors.conversations import answers, plain, results
 from tests.doors.loopback import OPAQUE, answered, said_by
 from tests.everyday import many
+from tests.rows import rows
 
 DOOR = ResponsesDoor()
 ASKED = Asked("chain", [Message("user", "Hi")], {})
@@ -133,7 +134,7 @@ def test_all_that_a_request_can_say_is_heard() -> None:
     assert answer["usage"]["input_tokens_details"] == {"cached_tokens": 30, "cache_write_tokens": 20}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("body", "field"),
     [
         ("x", "body"),
@@ -186,7 +187,7 @@ def test_a_call_without_arguments_is_an_empty_object() -> None:
     assert events_of(said)[-1]["item"]["arguments"] == "{}"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("error", "status", "code"),
     [
         (InvalidRequest("bad", field="x"), 400, "invalid_request"),

@@ -49,6 +49,7 @@ from tests.faults.bench import (
     text,
     words,
 )
+from tests.rows import rows
 
 only_on_linux = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="a full queue drops connections on Linux")
 
@@ -84,9 +85,9 @@ WHERE: dict[str, Script] = {
 }
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("times", [1, 2, 3], ids=["once", "twice", "thrice"])
-@pytest.mark.parametrize("where", WHERE)
+@rows("stream", [False, True], ids=["whole", "stream"])
+@rows("times", [1, 2, 3], ids=["once", "twice", "thrice"])
+@rows("where", WHERE)
 def test_row_92_cancelled(where: str, times: int, stream: bool) -> None:
     """A call that is cancelled ends as cancelled, asks nobody else, and leaves nothing behind, however often."""
     alone = where in ("backoff", "close")

@@ -42,6 +42,7 @@ from tests.faults.bench import (
     pooled,
     refusing,
 )
+from tests.rows import rows
 
 LINUX = Path("/proc/self/fd").exists()
 only_on_linux = pytest.mark.skipif(not LINUX, reason="needs what Linux does with a full queue and with descriptors")
@@ -462,9 +463,7 @@ def test_row_17_a_proxy_that_wants_a_password(bench: Bench, scheme: str) -> None
     assert f"127.0.0.1:{proxy.port}" in message
 
 
-@pytest.mark.parametrize(
-    "value", ["nonsense", "ftp://proxy:1", "http://[::1", "http://proxy:99999", "socks5://proxy:1", "http://", ""]
-)
+@rows("value", ["nonsense", "ftp://proxy:1", "http://[::1", "http://proxy:99999", "socks5://proxy:1", "http://", ""])
 def test_row_18_a_malformed_proxy(value: str) -> None:
     """A proxy that can't be one is said when the client is built, not by every call."""
     bench = Bench(WAY_SYNC, ExitStack())

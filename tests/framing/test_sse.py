@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from llmswitch._framing import EventTooLarge, FramingError, ServerSentEvent, SSEDecoder
 from tests.everyday import many
+from tests.rows import rows
 
 MIB = 1024 * 1024
 BOM = b"\xef\xbb\xbf"
@@ -186,7 +187,7 @@ def test_common_events_take_the_short_cut(monkeypatch: pytest.MonkeyPatch) -> No
     assert [ServerSentEvent("", "{}")] * 100 + [ServerSentEvent("e", "{}")] * 100 == events
 
 
-@pytest.mark.parametrize(
+@rows(
     ("body", "expected"),
     [
         (b"data: a\n\ndata: b\n\n", [("", "a"), ("", "b")]),
@@ -214,7 +215,7 @@ def test_fields_are_read_as_the_standard_says(body: bytes, expected: list[tuple[
     assert [ServerSentEvent(*pair) for pair in expected] == decode([b"data: first\n\n" + body])[1:]
 
 
-@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+@rows("end", [b"\n", b"\r", b"\r\n"])
 def test_each_line_end_ends_lines(end: bytes) -> None:
     """CR, LF and CRLF alike end lines, in one chunk and byte by byte."""
     body = b"event: e\ndata: a\ndata: b\n\ndata: c\n\n".replace(b"\n", end)
@@ -250,7 +251,7 @@ def test_a_byte_order_mark_is_taken_off_once() -> None:
     assert [] == decode([BOM + BOM + b"data: lost\n\n"])
 
 
-@pytest.mark.parametrize(
+@rows(
     ("raw", "text"),
     [
         (b"a\xffb", "a\ufffdb"),
@@ -281,7 +282,7 @@ def test_a_damaged_event_name_is_flagged() -> None:
     assert [ServerSentEvent("\ufffd", "a", damaged=True)] == decode([b"event: \xff\ndata: a\n\n"])
 
 
-@pytest.mark.parametrize(
+@rows(
     ("tail", "expected"),
     [
         (b"data: b", [ServerSentEvent("", "b", complete=False)]),
@@ -306,7 +307,7 @@ def test_the_repr_hides_the_data() -> None:
     assert "secret" not in repr(ServerSentEvent("message", "secret"))
 
 
-@pytest.mark.parametrize(
+@rows(
     "body",
     [
         b"data: " + b"x" * 95,
@@ -361,7 +362,7 @@ def feed_endlessly(decoder: SSEDecoder, chunk: bytes, times: int) -> tuple[int, 
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("chunk", [b"x" * 4096, b"data: " + b"x" * 4089 + b"\n", b"data: ab\n" * 400, b"data\n" * 800])
+@rows("chunk", [b"x" * 4096, b"data: " + b"x" * 4089 + b"\n", b"data: ab\n" * 400, b"data\n" * 800])
 def test_an_endless_event_holds_little_more_than_the_limit(chunk: bytes) -> None:
     """Before an event is refused the decoder holds the limit and a quarter, and a few copies of one chunk."""
     limit = 40_000
@@ -372,9 +373,7 @@ def test_an_endless_event_holds_little_more_than_the_limit(chunk: bytes) -> None
         decoder.feed(b"")
 
 
-@pytest.mark.parametrize(
-    "chunk", [b": keep-alive\n" * 500, b"id: 1\nretry: 2\nx\n" * 500, b"event: a\n" * 500, b"\n" * 5000]
-)
+@rows("chunk", [b": keep-alive\n" * 500, b"id: 1\nretry: 2\nx\n" * 500, b"event: a\n" * 500, b"\n" * 5000])
 def test_an_endless_run_of_ignored_lines_holds_nothing(chunk: bytes) -> None:
     """Comments, ignored fields and blank lines leave nothing behind, even in one endless event."""
     held, peak = feed_endlessly(SSEDecoder(), chunk, 30)

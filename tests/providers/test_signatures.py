@@ -21,6 +21,7 @@ from llmswitch.providers.qianfan_token import MintedKey
 from llmswitch.providers.tencent_native_tc3 import TC3
 from llmswitch.providers.wenxin_token import AccessToken
 from llmswitch.providers.zhipu_jwt import SignedKey
+from tests.rows import rows
 
 NOW = 1_700_000_000  # 2023-11-14T22:13:20Z
 HUNYUAN = "https://hunyuan.tencentcloudapi.com"
@@ -117,7 +118,7 @@ def test_tc3_of_temporary_credentials() -> None:
     assert "/2023-11-14/lkeap/tc3_request" in signed.headers["authorization"]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("method", "url", "headers", "expected"),
     [
         (
@@ -216,7 +217,7 @@ def test_zhipu_jwt_can_be_verified(now: float, secret: str) -> None:
     assert base64.urlsafe_b64encode(mac).decode().rstrip("=") == signature
 
 
-@pytest.mark.parametrize("key", ["no-dot-in-it", "two.dots.here", ".7c1f9e", "7c1f9e."])
+@rows("key", ["no-dot-in-it", "two.dots.here", ".7c1f9e", "7c1f9e."])
 def test_zhipu_key_of_another_form(key: str) -> None:
     """A key that is not id.secret is refused by its source, and is not in the message."""
     with pytest.raises(ConfigError, match=r"the form id\.secret") as caught:
@@ -224,7 +225,7 @@ def test_zhipu_key_of_another_form(key: str) -> None:
     assert key not in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("base_url", "host"),
     [
         ("https://a.example.com", "a.example.com"),
@@ -243,7 +244,7 @@ def test_the_host_is_what_is_sent(base_url: str, host: str) -> None:
     assert host == httpx.Request("POST", base_url).headers["host"]
 
 
-@pytest.mark.parametrize(
+@rows(
     "credential",
     [
         TC3(secrets(secret_id=SECRET_ID, secret_key=SECRET_KEY), HUNYUAN, {}),

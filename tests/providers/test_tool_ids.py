@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from llmswitch.providers.tool_ids import ToolIds, WireIds
+from tests.rows import rows
 
 NINE = ToolIds(pattern="[a-zA-Z0-9]{9}", length=9, unique="conversation")  # Mistral's
 SAFE = ToolIds(pattern="[a-zA-Z0-9_-]{1,64}", unique="conversation")
@@ -58,9 +59,7 @@ def test_what_was_said_before_keeps_its_ids():
     assert of_calls(SAFE, *turns)[:2] == of_calls(SAFE, *turns[:2])
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"pattern": "["}, {"pattern": "[g-z]+"}, {"pattern": ".{9}", "length": 10}, {"length": 8}]
-)
+@rows("wrong", [{"pattern": "["}, {"pattern": "[g-z]+"}, {"pattern": ".{9}", "length": 10}, {"length": 8}])
 def test_a_rule_that_can_not_be_kept_is_refused(wrong):
     """A rule by which no stand-in could be made is said when the configuration is read."""
     with pytest.raises(ValidationError):

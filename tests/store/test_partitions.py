@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 
-import pytest
-
 from llmswitch._errors import ServerError
 from llmswitch._health import Admission
+from tests.rows import rows
 from tests.store.play import Clock, MemoryStore, Process, limited, target
 
 TARGETS = [target(f"m{number}", account=f"{number}") for number in range(3)]
@@ -28,7 +27,7 @@ class Cut(MemoryStore):
         return object.__getattribute__(self, name)
 
 
-@pytest.mark.parametrize("seed", range(100))
+@rows("seed", range(100))
 def test_all_agree_when_they_meet_again(seed):
     """After partitions, restarts of the store and resets, every process has the same cool-downs, and none too long."""
     chance, clock = random.Random(seed), Clock()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from itertools import permutations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llmswitch._breaker import Breaker, BreakerNumbers
 from llmswitch._store import Record, digest
+from tests.rows import rows
 
 records = st.builds(
     Record,
@@ -60,7 +60,7 @@ def test_what_cannot_be_read_is_nothing(raw):
     assert Record.load(raw) is None
 
 
-@pytest.mark.parametrize(
+@rows(
     "changed",
     [
         {"v": 2},
@@ -117,7 +117,7 @@ def test_an_endpoint_is_known_by_the_way_to_it():
     assert named(target, "one", "one") == named(target, "two", "two")
 
 
-@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "x.localhost"])
+@rows("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "x.localhost"])
 def test_a_server_on_this_machine_is_its_own(host):
     """The same local address on another machine is another server, and so is what lies behind a local proxy."""
     for key in (f"http://{host}||a|m", f"https://vendor.example|http://{host}|a|m"):
