@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, ClassVar
 
@@ -32,7 +33,7 @@ from ._likeness import assert_adds_up, assert_heard, assert_same
 from ._vendor import FakeVendor, cuts, respond
 from ._waits import instant_waits
 
-__all__ = ["ProviderSuite", "hear"]
+__all__ = ["ProviderSuite", "hear", "suite_keys"]
 
 _KEY = "CANARY-key-5d41402abc4b2a76.71d211e9f6c54b1c"
 _ID = "CANARY-id-c20ad4d76fe97759"
@@ -100,10 +101,8 @@ class ProviderSuite:
         return made
 
     @pytest.fixture(autouse=True)
-    def _key(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        monkeypatch.setenv("LLMSWITCH_SUITE_KEY", _KEY)
-        monkeypatch.setenv("LLMSWITCH_SUITE_ID", _ID)
-        with instant_waits():
+    def _key(self) -> Iterator[None]:
+        with suite_keys(), instant_waits():
             yield
 
     def client(self, answer: Callable[[httpx.Request], httpx.Response]) -> tuple[Client, FakeVendor]:
@@ -333,11 +332,18 @@ def _plain(request: httpx.Request) -> HTTPRequest:
     return HTTPRequest(request.url.raw_path.decode(), request.content, dict(request.headers), request.method)
 
 
-@cache
-def _target(name: str, _config: str, configuration: Callable[[], dict[str, Any]]) -> Target:
+@contextmanager
+def suite_keys() -> Iterator[None]:
+    """Within this block the environment holds the keys that the suite's configurations name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LLMSWITCH_SUITE_KEY", _KEY)
         patch.setenv("LLMSWITCH_SUITE_ID", _ID)
+        yield
+
+
+@cache
+def _target(name: str, _config: str, configuration: Callable[[], dict[str, Any]]) -> Target:
+    with suite_keys():
         return Setup(Loaded.from_mapping(configuration()), name).chain(None).targets[0]
 
 
