@@ -38,7 +38,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
 
 def _every_day(item: pytest.Function) -> bool:
     chosen = getattr(item.cls, "every_day", None)
-    return chosen is not None and chosen(item.originalname, item.callspec.params if hasattr(item, "callspec") else {})
+    if chosen is None or (item.cls.copies and "however_it_is_cut" in item.originalname):  # that one not byte by byte
+        return False
+    return chosen(item.originalname, item.callspec.params if hasattr(item, "callspec") else {})
 
 
 def pytest_collection() -> None:

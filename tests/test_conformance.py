@@ -101,12 +101,12 @@ def _make(name: str, suffix: str, model: str | None, config: dict[str, Any]) -> 
     globals()[title] = made = type(title, (ProviderSuite,), members)
     if author or not suffix:
         made.every_day = staticmethod(_of_a_copy if copies else _of_an_author)
-        _EVERY_DAY[f"{name}-{suffix}" if suffix else name] = made
+        _EVERY_DAY[f"{name}-{suffix}" if suffix else name] = type(title, (made,), {"byte_by_byte": not copies})
 
 
 # What vendors who copy a dialect depart from it in, as it is asked for and as it comes back, and what they can't do.
 _SAID = {"audio", "form", "image_data", "max_tokens", "reasoning_high", "reasoning_off", "tool_results", "tools"}
-_STREAMED = {"hard_characters", "long_text", "reasoning", "text_then_two_calls"}
+_STREAMED = {"hard_characters", "reasoning", "text_then_two_calls"}
 
 
 def _of_a_copy(check: str, given: dict[str, Any]) -> bool:
