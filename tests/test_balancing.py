@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from llmswitch import AsyncClient, Client, ConfigError, InvalidRequest
@@ -33,6 +32,7 @@ from llmswitch._setup import Setup
 from llmswitch._shared_sessions import SharedSessions
 from llmswitch._target import Target
 from llmswitch.doors.passage import DOORS, asked_at
+from tests.everyday import examples
 from tests.health.simulator import World
 from tests.health.test_hedging import slow
 from tests.health.vendors import CONDITIONS, Weather
@@ -176,7 +176,9 @@ def test_a_group_of_which_one_is_left_is_a_target() -> None:
 # The order
 
 
-@given(
+@examples(
+    20,
+    100,
     by=st.sampled_from(BY),
     out=st.sets(st.sampled_from("abcdef")),
     session=st.sampled_from([None, "s", "t"]),

@@ -125,9 +125,12 @@ def kinds() -> list[tuple[str, str | None, str]]:
 KINDS = kinds()
 
 
-@pytest.mark.parametrize("name", mostly_slow(PROVIDERS, [name for name, model, _ in KINDS if model is None]))
+AUTHORS = [name for name in PROVIDERS if provider(name).dialect == name]
+
+
+@pytest.mark.parametrize("name", mostly_slow(PROVIDERS, [*AUTHORS, "deepseek", "minimax", "moonshot", "zhipu"]))
 def test_with_the_centres_and_a_neighbour(name):
-    """Each provider with OpenAI, Anthropic and the next of the list, both ways round; every day those of KINDS."""
+    """Each provider with OpenAI, Anthropic and the next of the list, both ways round; every day who wrote a dialect."""
     others = dict.fromkeys([*CENTRES, PROVIDERS[(PROVIDERS.index(name) + 1) % len(PROVIDERS)]])
     for number, other in enumerate(others):
         if other != name:

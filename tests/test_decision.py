@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from llmswitch import _errors as errors
 from llmswitch._decision import GiveUp, History, Move, Try, Wait, decide
 from llmswitch._errors import AllTargetsFailed, AllTargetsUnavailable, DeadlineExceeded, LLMSwitchError
 from llmswitch._policy import RULES, Policy, rule_for
+from tests.everyday import examples
 from tests.rows import rows
 
 POLICY = Policy()
@@ -273,7 +273,9 @@ def test_a_long_chain_asks_every_target():
 ALL = [getattr(errors, name) for name in errors.__all__ if name not in ("LLMSwitchError", "InvalidRequest")]
 
 
-@given(
+@examples(
+    20,
+    100,
     targets=st.integers(1, 6),
     kinds=st.lists(st.sampled_from(ALL), min_size=40, max_size=40),
     waits=st.lists(st.one_of(st.none(), st.floats(0, 100)), min_size=40, max_size=40),

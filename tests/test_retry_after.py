@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import given
 from hypothesis import strategies as st
 
 from llmswitch._retry_after import retry_after, said_in_words
+from tests.everyday import examples
 from tests.rows import rows
 
 
@@ -62,7 +62,7 @@ def test_words(text, seconds):
     assert seconds == said_in_words(text)
 
 
-@given(st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms", "date"]), st.text(max_size=40)))
+@examples(20, 100, st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms", "date"]), st.text(max_size=40)))
 def test_nothing_raises(headers):
     """Any text in these headers gives a number of seconds up to a day, or nothing."""
     seconds = retry_after(headers)

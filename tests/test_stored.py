@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmswitch import (
@@ -21,6 +20,7 @@ from llmswitch import (
     VendorData,
     VendorPart,
 )
+from tests.everyday import examples
 from tests.rows import rows
 
 CANARY = "CANARY-content-83c1"
@@ -74,8 +74,7 @@ messages = (
 )
 
 
-@settings(max_examples=40, deadline=None)
-@given(messages)
+@examples(8, 40, messages)
 def test_nothing_is_lost(message):
     """A message that went through JSON is the message that it was, vendor data and all."""
     stored = json.dumps(message.to_dict(), allow_nan=False)

@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
@@ -18,6 +17,7 @@ from llmswitch._optional_nulls import without_nulls
 from llmswitch._structured import ResponseFormat
 from llmswitch.providers.openai_schema import strict_gap, strict_schema
 from llmswitch.testing import FakeVendor
+from tests.everyday import examples
 from tests.rows import rows
 
 
@@ -107,8 +107,7 @@ def strictly(schema: dict[str, Any], draw: Any) -> Any:
     return {"string": "s", "integer": 3, "number": 0.5, "null": None}[kind]
 
 
-@settings(max_examples=40, deadline=None)
-@given(objects(schemas), st.data())
+@examples(8, 40, objects(schemas), st.data())
 def test_what_a_strict_vendor_says_fits_the_callers_own_schema(schema: dict[str, Any], data: st.DataObject) -> None:
     """Lowered, filled in by the vendor, and read back: what comes out is of the form that was asked for."""
     lowered = strict_schema(schema)
@@ -117,8 +116,7 @@ def test_what_a_strict_vendor_says_fits_the_callers_own_schema(schema: dict[str,
     assert [] == list(Draft202012Validator(schema).iter_errors(without_nulls(said, schema)))
 
 
-@settings(max_examples=40, deadline=None)
-@given(objects(schemas), st.data())
+@examples(8, 40, objects(schemas), st.data())
 def test_what_fits_already_stays(schema: dict[str, Any], data: st.DataObject) -> None:
     """A value that fits the schema is what it was."""
     lowered = strict_schema(schema)

@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmswitch._window import DAY, FOREVER, Calendar, Ever, Steady, Until, zone_of
-from tests.everyday import many
+from tests.everyday import examples
 from tests.rows import rows
 
 HOUR = 3_600_000
@@ -91,10 +90,13 @@ def test_months_end_where_they_end(zone, moment, start, end):
     assert expected == Calendar("month", zone).span(at(moment, zone))
 
 
-@pytest.mark.parametrize("period", PERIODS)
-@pytest.mark.parametrize("zone", ZONES)
-@given(moment=st.integers(1_262_304_000_000, 2_000_000_000_000))
-@settings(max_examples=40, deadline=None)
+@examples(
+    60,
+    1600,
+    zone=st.sampled_from(ZONES),
+    period=st.sampled_from(PERIODS),
+    moment=st.integers(1_262_304_000_000, 2_000_000_000_000),
+)
 def test_every_moment_is_in_one_window(zone, period, moment):
     """A moment lies in its window, every other moment of that window has the same one, and the next begins there."""
     window = Calendar(period, zone)
@@ -120,8 +122,7 @@ def test_windows_leave_no_gap(zone):
             moment = end
 
 
-@given(moment=st.integers(1_262_304_000_000, 2_000_000_000_000), zone=st.sampled_from(ZONES))
-@settings(max_examples=many(60), deadline=None)
+@examples(12, 60, moment=st.integers(1_262_304_000_000, 2_000_000_000_000), zone=st.sampled_from(ZONES))
 def test_a_window_never_begins_before_the_one_of_a_sooner_moment(moment, zone):
     """Time that goes on leads into the same window or a later one; hours where the clocks move by half of one apart."""
     for period, step in (("day", 7 * HOUR), ("month", 9 * DAY)):

@@ -7,7 +7,6 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmswitch import Client
@@ -15,6 +14,7 @@ from llmswitch._pace import Pace
 from llmswitch._rate_headers import USUAL, Left, RateHeaders, read_left
 from llmswitch._rates import Rates
 from llmswitch._registry import provider
+from tests.everyday import examples
 from tests.rows import rows
 
 SERVED = "Fri, 27 Nov 2026 12:00:00 GMT"
@@ -142,8 +142,9 @@ def drive(
             pace.hold(now + 1)
 
 
-@settings(max_examples=12, deadline=None)
-@given(
+@examples(
+    6,
+    12,
     kind=st.sampled_from([Bucket, Window]),
     limit=st.integers(20, 400),
     latency=st.floats(0.1, 12),

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 
 from llmswitch import Document, Image, Message, Text, ToolCall, ToolResult
 from llmswitch._errors import (
@@ -26,7 +25,7 @@ from llmswitch.doors import Asked
 from llmswitch.doors.messages import MessagesDoor
 from tests.doors.conversations import answers, plain, results
 from tests.doors.loopback import OPAQUE, answered, said_by
-from tests.everyday import many
+from tests.everyday import examples
 from tests.rows import rows
 
 DOOR = MessagesDoor()
@@ -74,8 +73,7 @@ def _whole(text: str) -> bool:
     return True
 
 
-@given(answers())
-@settings(max_examples=many(40), deadline=None)
+@examples(8, 40, answers())
 def test_a_conversation_that_a_client_holds_comes_back_as_it_was(parts: list[Part]) -> None:
     """Whole or streamed, an answer's parts and all that is opaque in them are the same when the client sends them."""
     done = answered(parts)

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 
 from llmswitch import Document, Image, Message, Text, ToolCall, ToolResult
 from llmswitch._errors import AuthInvalid, ContextTooLong, InvalidRequest, LLMSwitchError, ModelGone, RateLimited
@@ -18,7 +17,7 @@ from llmswitch.doors import Asked
 from llmswitch.doors.responses import ResponsesDoor
 from tests.doors.conversations import answers, plain, results
 from tests.doors.loopback import OPAQUE, answered, said_by
-from tests.everyday import many
+from tests.everyday import examples
 from tests.rows import rows
 
 DOOR = ResponsesDoor()
@@ -50,8 +49,7 @@ def held(stream: bytes) -> list[dict[str, Any]]:
     return [event["item"] for event in done]
 
 
-@given(answers())
-@settings(max_examples=many(40), deadline=None)
+@examples(8, 40, answers())
 def test_a_conversation_that_a_client_holds_comes_back_as_it_was(parts: list[Part]) -> None:
     """Whole or streamed, an answer's parts and all that is opaque in them are the same when the client sends them."""
     done = answered(parts)

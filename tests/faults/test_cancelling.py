@@ -30,7 +30,7 @@ from llmswitch.testing.fault_server import (
     sse,
     sse_head,
 )
-from tests.everyday import mostly_slow
+from tests.everyday import mostly_slow, sizes
 from tests.faults.bench import (
     DONE,
     HEALTHY,
@@ -250,10 +250,11 @@ def storm(seed: int, waves: int, tasks: int, *, twice: bool) -> None:
         assert t1.wait_closed(2)
 
 
+@pytest.mark.parametrize("tasks", sizes(12, 40))
 @pytest.mark.parametrize("twice", [pytest.param(False, marks=pytest.mark.slow), True], ids=["once", "twice"])
-def test_row_92_a_storm(twice: bool) -> None:
+def test_row_92_a_storm(twice: bool, tasks: int) -> None:
     """Calls that are cancelled at random leave no connection, no slot and no task behind; the next one succeeds."""
-    storm(1, waves=3, tasks=40, twice=twice)
+    storm(1, waves=3, tasks=tasks, twice=twice)
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ import tracemalloc
 import zlib
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmswitch._framing import (
@@ -17,7 +16,7 @@ from llmswitch._framing import (
     FramingError,
     aws_event_stream,
 )
-from tests.everyday import many
+from tests.everyday import examples
 from tests.rows import rows
 
 MIB = 1024 * 1024
@@ -114,8 +113,9 @@ HEADERS = st.one_of(
 )
 
 
-@settings(max_examples=many(40), deadline=None)
-@given(
+@examples(
+    8,
+    40,
     st.lists(st.tuples(st.lists(HEADERS, max_size=6, unique_by=lambda h: h[0]), st.binary(max_size=40)), max_size=4),
     st.lists(st.integers(0, 600), max_size=6),
 )

@@ -449,7 +449,7 @@ class BreakerMachine(RuleBasedStateMachine):
         assert (self.now < verdict.leased_until) == self.breaker.leased(self.now)
 
 
-BreakerMachine.TestCase.settings = settings(max_examples=many(20), stateful_step_count=40, deadline=None)
+BreakerMachine.TestCase.settings = settings(max_examples=many(7), stateful_step_count=40, deadline=None)
 TestBreakerHistories = BreakerMachine.TestCase
 
 
