@@ -100,7 +100,8 @@ def _make(name: str, suffix: str, model: str | None, config: dict[str, Any]) -> 
     members = {"provider": name, "model": model, "config": config, "copies": copies, "pytestmark": [pytest.mark.slow]}
     globals()[title] = made = type(title, (ProviderSuite,), members)
     if author or not suffix:
-        made.every_day = staticmethod(_of_a_copy if copies else _of_an_author)
+        chosen_checks = _of_an_author if not copies else _of_a_variant if suffix else _of_a_copy
+        made.every_day = staticmethod(chosen_checks)
         _EVERY_DAY[f"{name}-{suffix}" if suffix else name] = type(title, (made,), {"byte_by_byte": not copies})
 
 
@@ -123,6 +124,11 @@ def _of_a_copy(check: str, given: dict[str, Any]) -> bool:
         "test_the_key_goes_where_it_belongs",
         "test_an_error_inside_a_stream_is_an_error",
     )
+
+
+def _of_a_variant(check: str, given: dict[str, Any]) -> bool:
+    """The same for another model of a provider that has been checked: its table of errors is the same."""
+    return check != "test_every_code_of_the_provider_gives_its_class" and _of_a_copy(check, given)
 
 
 def _of_an_author(check: str, given: dict[str, Any]) -> bool:
