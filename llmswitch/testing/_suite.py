@@ -54,13 +54,14 @@ class ProviderSuite:
     """
     Subclass it with `provider = "NAME"`; `model` is any model of it, by default its default one.
 
-    `config` is what stands under `[providers.NAME]`: a site or a version, say.
+    `config` is what stands under `[providers.NAME]`: a site or a version, say. `byte_by_byte`: whether streams also
+    arrive so, which takes the longest.
     """
 
     provider: ClassVar[str]
     model: ClassVar[str | None] = None
     config: ClassVar[dict[str, Any]] = {}
-    byte_by_byte: ClassVar[bool] = True  # whether streams also arrive so, which takes the longest
+    byte_by_byte: ClassVar[bool] = True
 
     # Making what is tested
 
