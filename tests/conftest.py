@@ -26,40 +26,32 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """
-    Of the conformance suite a provider that copies a dialect has a part every day, and all of it with the slow tests:
-    what is left out is the same code with the same options for each of them.
-    """
-    for item in items:
-        if isinstance(item, pytest.Function) and getattr(item.cls, "copies", False) and not _everyday(item):
-            item.add_marker(pytest.mark.slow)
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
+    """Of the conformance suite the slow tests are what no test of every day has checked; CI runs both."""
+    if config.option.markexpr == "slow":
+        done = [item for item in items if isinstance(item, pytest.Function) and _every_day(item)]
+        if done:
+            left_out = set(done)
+            config.hook.pytest_deselected(items=done)
+            items[:] = [item for item in items if item not in left_out]
+
+
+def _every_day(item: pytest.Function) -> bool:
+    chosen = getattr(item.cls, "every_day", None)
+    if chosen is None or (item.cls.copies and "however_it_is_cut" in item.originalname):  # that one not byte by byte
+        return False
+    return chosen(item.originalname, item.callspec.params if hasattr(item, "callspec") else {})
+
+
+def pytest_collection() -> None:
+    """What collecting makes stays, so nobody looks for garbage meanwhile."""
+    gc.disable()
 
 
 def pytest_collection_finish() -> None:
     """The tests themselves are no garbage: thousands of them are not looked through again and again."""
-    gc.collect()
     gc.freeze()
-
-
-# What vendors who copy a dialect depart from it in, as it is asked for and as it comes back.
-_SAID = {"form", "image_data", "max_tokens", "reasoning_high", "reasoning_off", "tool_results", "tools"}
-_OF_ALL = {
-    "test_every_code_of_the_provider_gives_its_class",
-    "test_the_key_goes_where_it_belongs",
-    "test_an_error_inside_a_stream_is_an_error",
-}
-
-
-def _everyday(item: pytest.Function) -> bool:
-    given = item.callspec.params if hasattr(item, "callspec") else {}
-    if item.originalname == "test_the_vendor_hears_what_the_caller_said":
-        return given["stream"] is False and given["name"] in _SAID
-    if item.originalname == "test_a_whole_answer_comes_back_as_it_was_given":
-        return given["name"] in ("reasoning", "text_then_two_calls")
-    if item.originalname == "test_a_stream_is_the_same_however_it_is_cut":
-        return given["name"] == "text_then_two_calls"
-    return item.originalname in _OF_ALL
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from llmswitch import AsyncClient, Client, ConfigError, InvalidRequest
@@ -33,10 +32,12 @@ from llmswitch._setup import Setup
 from llmswitch._shared_sessions import SharedSessions
 from llmswitch._target import Target
 from llmswitch.doors.passage import DOORS, asked_at
+from tests.everyday import examples
 from tests.health.simulator import World
 from tests.health.test_hedging import slow
 from tests.health.vendors import CONDITIONS, Weather
 from tests.health.virtual import Clock
+from tests.rows import rows
 
 ASK = ChatRequest.read("How are you?")
 BY = ("order", "weighted", "cheapest", "fastest", "least_busy")
@@ -132,7 +133,7 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("group", "settings", "said"), WRONG, ids=[said[-40:] for _, _, said in WRONG])
+@rows(("group", "settings", "said"), WRONG, ids=[said[-40:] for _, _, said in WRONG])
 def test_what_is_wrong_with_a_group_is_said(group: Any, settings: dict[str, Any], said: str) -> None:
     """Each mistake is a `ConfigError` with its place and the way out."""
     with pytest.raises(ConfigError) as caught:
@@ -175,7 +176,9 @@ def test_a_group_of_which_one_is_left_is_a_target() -> None:
 # The order
 
 
-@given(
+@examples(
+    20,
+    100,
     by=st.sampled_from(BY),
     out=st.sets(st.sampled_from("abcdef")),
     session=st.sampled_from([None, "s", "t"]),
@@ -561,7 +564,7 @@ def test_a_call_of_a_batch_may_be_asked_again() -> None:
     assert len(set(found)) <= 3
 
 
-@pytest.mark.parametrize("wrong", ["", 7, ["s"]])
+@rows("wrong", ["", 7, ["s"]])
 def test_a_session_has_a_name(wrong: Any) -> None:
     """What is no name is refused before anything is sent."""
     with Client(config=config("a:m")) as client, pytest.raises(InvalidRequest, match="session must be a name"):

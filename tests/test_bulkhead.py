@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from llmswitch import AsyncClient, Client, DeadlineExceeded, LocalOverload
 from llmswitch._bulkhead import Bulkhead, Turn
+from tests.everyday import examples
 
 ANSWER = {"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}
 
@@ -61,7 +61,9 @@ class Slow(httpx.BaseTransport, httpx.AsyncBaseTransport):
 # The bookkeeping
 
 
-@given(st.lists(st.tuples(st.sampled_from(["enter", "leave", "wait", "give_up"]), st.integers(0, 5)), max_size=60))
+@examples(
+    20, 100, st.lists(st.tuples(st.sampled_from(["enter", "leave", "wait", "give_up"]), st.integers(0, 5)), max_size=60)
+)
 def test_no_place_is_lost_or_doubled(steps: list[tuple[str, int]]) -> None:
     """Whatever comes in whatever order: never more in flight than allowed, and nobody waits while there is room."""
     bulkhead, inside, waiting = Bulkhead(2), 0, list[Turn]()

@@ -20,6 +20,7 @@ from llmswitch._registry import provider
 from llmswitch._reply import Cost, Usage
 from llmswitch._setup import Setup
 from llmswitch._target import Target
+from tests.rows import rows
 
 TUESDAY = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -44,7 +45,7 @@ TIERED = {
 }
 
 
-@pytest.mark.parametrize(
+@rows(
     ("tokens", "amount"),
     [(1_000, "0.02"), (32_000, "0.051"), (32_001, "0.102002"), (128_000, "0.294"), (200_000, "0.876")],
 )
@@ -70,7 +71,7 @@ PEAK = {
 }
 
 
-@pytest.mark.parametrize(
+@rows(
     ("when", "amount"),
     [
         (TUESDAY.replace(hour=0, minute=59), 1),
@@ -178,7 +179,7 @@ def test_only_a_refused_key_is_told_of_other_sites(monkeypatch):
     assert "another site" not in str(raised(400))
 
 
-@pytest.mark.parametrize(
+@rows(
     ("target", "there"),
     [
         ("vertex-anthropic:claude-opus-5@20260701", "claude-opus-5"),

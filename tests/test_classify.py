@@ -7,8 +7,6 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from llmswitch import _errors, explain_error
@@ -16,6 +14,8 @@ from llmswitch._adapter import ErrorFacts
 from llmswitch._classify import ErrorRules, make_error, read_defaults
 from llmswitch._policy import RULES
 from llmswitch.providers.openai_errors import facts_of, read_error
+from tests.everyday import examples
+from tests.rows import rows
 
 DEFAULTS = ErrorRules(read_defaults())
 REAL = tomllib.loads((Path(__file__).parent / "vendor_errors.toml").read_text("utf-8"))["answer"]
@@ -27,7 +27,7 @@ def facts(status: int, body: str) -> ErrorFacts:
     return replace(read_error(status, body.encode()), html=html)
 
 
-@pytest.mark.parametrize("answer", REAL, ids=NAMES)
+@rows("answer", REAL, ids=NAMES)
 def test_what_vendors_say(answer):
     """By everybody's rules alone, with those of the dialect, and with the vendor's own: the same class and scopes."""
     status, body, kind = answer["status"], answer["body"], answer["class"]
@@ -38,7 +38,7 @@ def test_what_vendors_say(answer):
     assert (kind, answer["scopes"]) == (found.kind, list(found.scopes))
 
 
-@pytest.mark.parametrize(
+@rows(
     ("code", "message", "kind"),
     [
         ("1008", "insufficient balance", "Arrears"),
@@ -72,7 +72,9 @@ def test_no_rule_is_out_of_reach():
 WORDS = st.text(max_size=60) | st.sampled_from(["insufficient_quota", "429", "0429", "٤٢٩", "x" * 5000, "rate limit"])
 
 
-@given(
+@examples(
+    20,
+    100,
     st.none() | st.integers(300, 599),
     st.none() | WORDS,
     st.none() | WORDS,
@@ -95,7 +97,7 @@ JSON = st.recursive(
 )
 
 
-@given(JSON)
+@examples(20, 100, JSON)
 def test_whatever_the_json_is_there_are_facts(value):
     """Any JSON in place of an error gives facts, and raises nothing."""
     assert isinstance(facts_of(value), ErrorFacts)

@@ -13,6 +13,7 @@ from llmswitch._discovery import discover
 from llmswitch._scrub import scrub
 from llmswitch._secrets import Secret
 from llmswitch.testing import FakeVendor
+from tests.rows import rows
 
 KEY = "CANARY-key-8277e0910d750195"
 SERVER = {"dialect": "openai", "base_url": "http://127.0.0.1:9/v1"}
@@ -78,7 +79,7 @@ def test_broken_toml_names_file_and_line(tmp_path):
         Client.from_file(tmp_path / "nowhere.toml")
 
 
-@pytest.mark.parametrize(
+@rows(
     "url",
     [
         "ftp://example.com",
@@ -101,7 +102,7 @@ def test_a_base_url_that_hides_where_the_key_goes(url):
         Client.from_config({"providers": {"m": {"dialect": "openai", "base_url": url}}, "default": "m:x"})
 
 
-@pytest.mark.parametrize(
+@rows(
     "url",
     [
         "http://127.0.0.1:8000/v1",
@@ -172,9 +173,7 @@ def test_keys_from_files_and_commands(tmp_path):
         Secret.from_file(str(path))
 
 
-@pytest.mark.parametrize(
-    "reference", [{"file": "/nowhere/key"}, {"command": ["/nowhere/prog"]}, {"command": ["false"]}]
-)
+@rows("reference", [{"file": "/nowhere/key"}, {"command": ["/nowhere/prog"]}, {"command": ["false"]}])
 def test_keys_that_cannot_be_had(reference):
     """A file or a program that is not there is named."""
     with pytest.raises(ConfigError):

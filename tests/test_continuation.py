@@ -25,6 +25,7 @@ from llmswitch._continuation import Joint
 from llmswitch._json import loads
 from llmswitch._reply import Usage
 from llmswitch.testing import FakeVendor
+from tests.rows import rows
 from tests.test_streams import SSE
 
 Answer = httpx.Response | Callable[[httpx.Request], httpx.Response]
@@ -196,7 +197,7 @@ NOT: dict[str, tuple[bytes, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("broken", "options"), NOT.values(), ids=NOT)
+@rows(("broken", "options"), NOT.values(), ids=NOT)
 def test_what_is_not_gone_on_with(broken: bytes, options: dict[str, Any]):
     """Anything but plain text, asked for as such, raises as it does by default; nobody else is asked."""
     chain = Chain(broken, REST)
@@ -262,7 +263,7 @@ def test_an_unfinished_answer_of_the_callers_grows():
 # What may go wrong with it
 
 
-@pytest.mark.parametrize(
+@rows(
     "refusal",
     [refused(400, "assistant prefill is not possible"), refused(422), refused(400, "x", "unsupported_value")],
     ids=["400", "422", "unsupported"],
@@ -335,7 +336,7 @@ def joined(text: str, *pieces: str) -> tuple[str, list[str]]:
 STORY = "The quick brown fox jumps over the lazy dog"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("before", "pieces", "expected"),
     [
         ("One, two, ", ["three"], "One, two, three"),
@@ -365,7 +366,7 @@ def test_the_seam(before: str, pieces: list[str], expected: str):
     assert expected == joined(before, *pieces)[0]
 
 
-@pytest.mark.parametrize("size", [1, 2, 7, 50])
+@rows("size", [1, 2, 7, 50])
 def test_the_seam_does_not_depend_on_the_pieces(size: int):
     """However the second answer is cut, the whole is the same."""
     again = "fox jumps over the lazy dog. Then it sleeps."

@@ -23,6 +23,7 @@ from llmswitch import (
     Tool,
 )
 from llmswitch.testing import FakeVendor, instant_waits
+from tests.rows import rows
 
 KEY = "CANARY-key-5d41402abc4b2a76"
 WEATHER = Tool("get_weather", "The weather.", {"type": "object", "properties": {"city": {"type": "string"}}})
@@ -128,7 +129,7 @@ COUNTING["gemini"] = (
 )
 
 
-@pytest.mark.parametrize("name", COUNTING)
+@rows("name", COUNTING)
 def test_the_vendor_counts(name: str) -> None:
     """One request, of what bears on the input; the number is exact. Sync and async ask the same."""
     model, answer, path, body = COUNTING[name]
@@ -147,7 +148,7 @@ def test_the_vendor_counts(name: str) -> None:
     assert request.content == vendor.requests[-1].content
 
 
-@pytest.mark.parametrize(
+@rows(
     ("answer", "kind"),
     [
         (httpx.Response(401, json={"type": "error", "error": {"type": "authentication_error"}}), "AuthInvalid"),

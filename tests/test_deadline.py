@@ -11,6 +11,7 @@ import pytest
 import llmswitch
 from llmswitch import AsyncClient, Client, DeadlineExceeded, InvalidRequest
 from llmswitch._deadline import inherited
+from tests.rows import rows
 
 CONFIG = {"providers": {"a": {"dialect": "openai", "base_url": "http://a.local/v1"}}, "default": "a:m"}
 
@@ -88,7 +89,7 @@ def test_where_nothing_is_left_nothing_is_sent() -> None:
     assert [] == vendor.seen
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan"), True, "10", None])
+@rows("seconds", [0, -1, float("inf"), float("nan"), True, "10", None])
 def test_what_is_no_limit_is_refused(seconds: object) -> None:
     """Only a number of seconds greater than 0 is one."""
     with pytest.raises(InvalidRequest, match="greater than 0"), llmswitch.deadline(seconds):  # type: ignore[arg-type]

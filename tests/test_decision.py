@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from llmswitch import _errors as errors
 from llmswitch._decision import GiveUp, History, Move, Try, Wait, decide
 from llmswitch._errors import AllTargetsFailed, AllTargetsUnavailable, DeadlineExceeded, LLMSwitchError
 from llmswitch._policy import RULES, Policy, rule_for
+from tests.everyday import examples
+from tests.rows import rows
 
 POLICY = Policy()
 
@@ -48,7 +49,7 @@ def test_the_first_target_is_asked_first():
     assert (0, "first") == (step.target, step.kind)
 
 
-@pytest.mark.parametrize(
+@rows(
     "kind",
     [
         errors.ConnectFailed,
@@ -80,7 +81,7 @@ def test_what_is_the_targets_fault_moves_at_once(kind):
     assert (1, "fallback") == (step.target, step.kind)
 
 
-@pytest.mark.parametrize(
+@rows(
     "kind",
     [errors.BadRequest, errors.ContentFiltered, errors.OutputInvalid, errors.LocalOverload, errors.InvalidRequest],
 )
@@ -236,7 +237,7 @@ def test_the_deadline_ends_everything():
     assert step.error.possibly_billed
 
 
-@pytest.mark.parametrize(("limit", "targets"), [(120.0, 3), (1.0, 2), (4.0, 5)])
+@rows(("limit", "targets"), [(120.0, 3), (1.0, 2), (4.0, 5)])
 def test_the_first_target_does_not_starve_the_rest(limit, targets):
     """Each target gets a slice of the time that is left, and each one behind it keeps one too."""
     state = history(targets, limit=limit)
@@ -272,7 +273,9 @@ def test_a_long_chain_asks_every_target():
 ALL = [getattr(errors, name) for name in errors.__all__ if name not in ("LLMSwitchError", "InvalidRequest")]
 
 
-@given(
+@examples(
+    20,
+    100,
     targets=st.integers(1, 6),
     kinds=st.lists(st.sampled_from(ALL), min_size=40, max_size=40),
     waits=st.lists(st.one_of(st.none(), st.floats(0, 100)), min_size=40, max_size=40),

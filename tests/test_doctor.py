@@ -19,6 +19,7 @@ from llmswitch._doctor.run import examine
 from llmswitch._errors import ConfigError
 from llmswitch._grants import label_of
 from llmswitch.testing import FakeVendor
+from tests.rows import rows
 
 KEY = "sk-0123456789abcdefghijklmnop"
 CHAIN = 'chains.main.targets = ["deepseek:deepseek-flash"]'
@@ -146,7 +147,7 @@ def test_keys_that_can_be_none(look, monkeypatch, key, state, word):
     assert key.strip().strip('"') not in json.dumps(report.as_json()).replace("DEEPSEEK_API_KEY", "") or "$" in key
 
 
-@pytest.mark.parametrize("key", [KEY, "sk-proj-token9monkey", "0a1b2c3d4e5f60718293a4b5c6d7e8f9.AbCdEfGhIjKlMnOp"])
+@rows("key", [KEY, "sk-proj-token9monkey", "0a1b2c3d4e5f60718293a4b5c6d7e8f9.AbCdEfGhIjKlMnOp"])
 def test_keys_are_no_placeholders(key):
     """A key with an ordinary word in it is taken for a key."""
     assert _PLACEHOLDER.fullmatch(key) is None
@@ -454,7 +455,7 @@ def test_silence_has_an_end(look, monkeypatch):
     assert "fail" == line(report, "host", "deepseek").state
 
 
-@pytest.mark.parametrize("name", _registry.provider_names())
+@rows("name", _registry.provider_names())
 def test_what_a_vendor_offers(name):
     """Pointers and paths of a provider's file are such, and a balance is told at sites that there are."""
     spec = _registry.provider(name)
@@ -468,7 +469,7 @@ def test_what_a_vendor_offers(name):
         assert balance.currency.keys() <= spec.sites.keys()
 
 
-@pytest.mark.parametrize(
+@rows(
     ("name", "body"),
     [
         ("openai", {"data": [{"id": "one"}, {"id": "two"}]}),

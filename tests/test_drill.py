@@ -12,6 +12,7 @@ import pytest
 
 from llmswitch import AsyncClient, Client, ConfigError, LLMSwitchError, StreamInterrupted, TextDelta
 from llmswitch.testing import FakeVendor
+from tests.rows import rows
 
 OK = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}
 CHAIN = {
@@ -56,11 +57,12 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("provider", ["openai", "zhipu", "anthropic"])
-@pytest.mark.parametrize(("fault", "becomes"), FAULTS.items())
+@rows("stream", [False, True], ids=["whole", "stream"])
+@rows("provider", ["openai", "zhipu", "anthropic"])
+@rows(("fault", "becomes"), FAULTS.items())
 def test_the_drilled_provider_fails_and_the_next_answers(monkeypatch, caplog, provider, fault, becomes, stream):
     """Each fault, at each dialect: its class in the trail, the next one answers, no packet to the drilled."""
+    caplog.clear()
     monkeypatch.setenv("LLMSWITCH_DRILL", f"{provider}={fault}")
     other = "openai" if provider != "openai" else "zhipu"
     models = {"openai": "gpt-4.1", "zhipu": "glm-4.6", "anthropic": "claude-haiku-4-5"}
@@ -91,8 +93,8 @@ SIGNING = {
 }
 
 
-@pytest.mark.parametrize("dialect", SIGNING)
-@pytest.mark.parametrize("fault", ["region_blocked", "quota", "arrears", "rate_limit", "reset"])
+@rows("dialect", SIGNING)
+@rows("fault", ["region_blocked", "quota", "arrears", "rate_limit", "reset"])
 def test_a_provider_that_proves_who_asks(monkeypatch, dialect, fault):
     """Its token is played too, as given, and the fault is that of the request; a cut stream begins as one."""
     own = {"credentials": SIGNING[dialect]} if SIGNING[dialect] else {"api_key": {"env": "DRILL_KEY"}}

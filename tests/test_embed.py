@@ -25,6 +25,7 @@ from llmswitch import (
     ModelGone,
 )
 from llmswitch.testing import FakeVendor, instant_waits
+from tests.rows import rows
 
 KEY = "CANARY-key-5d41402abc4b2a76"
 MODEL = "openai:text-embedding-3-small"
@@ -211,7 +212,7 @@ def test_whose_vectors_are_not_known():
         client(lambda request: made(), "anthropic:m", providers=able)[0].embed(TEXTS)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("texts", "options", "field"),
     [
         ([], {}, "texts"),
@@ -235,7 +236,7 @@ def test_a_call_that_is_wrong(texts, options, field):
     assert (field, []) == (caught.value.field, vendor.requests)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("answer", "options", "said"),
     [
         (made(VECTORS[:1]), {}, "1 vectors came for 2 texts"),

@@ -18,6 +18,7 @@ from llmswitch._connections import _tls
 from llmswitch._engine import Engine, engine_named, engine_of
 from llmswitch.testing.fault_server import FaultServer
 from tests.faults.bench import HEALTHY, PROMPT, answering
+from tests.rows import rows
 
 ROOT = Path(__file__).parent.parent
 NAMES = ("httpx", "httpx2")
@@ -66,8 +67,8 @@ def asked(sync: bool, config: dict[str, Any], client: Any = None) -> tuple[str, 
     return asyncio.run(main())
 
 
-@pytest.mark.parametrize("name", [*NAMES, "httptools"])
-@pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
+@rows("name", [*NAMES, "httptools"])
+@rows("sync", [True, False], ids=["sync", "async"])
 def test_chosen_by_configuration(sync: bool, name: str) -> None:
     """`http.engine` names the library; one connection carries both calls."""
     library(name)
@@ -106,7 +107,7 @@ def test_one_that_waits_in_the_other_way(sync: bool, name: str) -> None:
     asyncio.run(made.aclose()) if sync else made.close()
 
 
-@pytest.mark.parametrize("given", [object(), "httpx", 1])
+@rows("given", [object(), "httpx", 1])
 def test_what_is_no_client(given: object) -> None:
     """Anything else is said as well, and what would do."""
     with pytest.raises(TypeError, match=r"must be an httpx\.Client or an httpx2\.Client, or a transport of either"):

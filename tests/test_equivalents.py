@@ -21,6 +21,7 @@ from llmswitch._prices import Price
 from llmswitch._provider import ProviderSpec
 from llmswitch._reference_rates import reference_rates
 from llmswitch._speaking import make_adapter
+from tests.rows import rows
 
 SITES = """
 [sites.x]
@@ -104,7 +105,7 @@ def test_the_last_word_on_a_tier_counts(vendors):
     assert {date(2030, 1, 1)} == {each.retires for each in catalog()}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("target", "said"),
     [
         ("opnai:gpt-5", "no provider is named 'opnai' (did you mean 'openai'?)"),
@@ -153,7 +154,7 @@ WORSE = {
 ASIDE = ("embeddings", "embedding_settings", "token_counting")
 
 
-@pytest.mark.parametrize("field", [name for name in Capabilities.model_fields if name not in ASIDE])
+@rows("field", [name for name in Capabilities.model_fields if name not in ASIDE])
 def test_every_capability_can_be_missed(field):
     """Two records that differ in one field alone differ by one loss or more, which says so; the other way by none."""
     less = MOST.model_copy(update={field: WORSE.get(field, getattr(LEAST, field))})
@@ -180,7 +181,7 @@ def test_thinking_that_cant_be_stopped_is_a_loss():
     assert [] == losses(by_default, plain)
 
 
-@pytest.mark.parametrize("what", get_args(get_args(Capabilities.model_fields["thinking_excludes"].annotation)[0]))
+@rows("what", get_args(get_args(Capabilities.model_fields["thinking_excludes"].annotation)[0]))
 def test_everything_that_thinking_can_exclude_is_known(what):
     """Whatever can't be had beside thinking is missed by who had both."""
     (loss,) = losses(MOST, MOST.model_copy(update={"thinking_excludes": frozenset({what})}))
@@ -271,7 +272,7 @@ def test_its_own_vendor_and_the_toy_come_only_where_they_are_named():
         equivalents("openai:gpt-4o", providers="zhipuu")
 
 
-@pytest.mark.parametrize("target", ["openai:gpt-5", "openai:gpt-4o", "openai:gpt-3.5-turbo", "openai:no-such-model"])
+@rows("target", ["openai:gpt-5", "openai:gpt-4o", "openai:gpt-3.5-turbo", "openai:no-such-model"])
 def test_the_vendors_of_the_story_have_an_answer(target):
     """Whatever a program of 2024 names, there is a model at each of the four vendors, in China, with its losses."""
     found = equivalents(target, jurisdictions="cn", providers=["zhipu", "qianfan", "tencent", "dashscope"])
@@ -312,7 +313,7 @@ def test_nothing_is_read_at_import():
 # In words
 
 
-@pytest.mark.parametrize(
+@rows(
     ("count", "said"),
     [(None, "-"), (512, "512"), (4096, "4.1k"), (131072, "131k"), (999_999, "1M"), (1_048_576, "1.05M")],
 )
@@ -321,7 +322,7 @@ def test_tokens_in_words(count, said):
     assert said == tokens_in_words(count)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("facts", "said"),
     [
         ({"input": "0.50", "output": 12}, "USD 0.5 in, 12 out"),

@@ -13,6 +13,7 @@ from llmswitch import ConfigError, explain_error
 from llmswitch._explain_error import _AGAIN, _MOVE
 from llmswitch._policy import RULES, Again, MoveOn
 from llmswitch._scrub import remember
+from tests.rows import rows
 
 ROOT = Path(__file__).parents[1]
 ANSWER = {"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}
@@ -53,9 +54,7 @@ def test_a_vendor_has_rules_of_its_own():
     assert "RateLimited" == explain_error("openai", 429, None, body).kind
 
 
-@pytest.mark.parametrize(
-    "body", [b'{"error": {"code": "429"}}', '{"error": {"code": "429"}}', {"error": {"code": 429}}]
-)
+@rows("body", [b'{"error": {"code": "429"}}', '{"error": {"code": "429"}}', {"error": {"code": 429}}])
 def test_a_body_may_be_bytes_text_or_json(body):
     """An error under a 200 is read as what it is, however the body is given."""
     assert "RateLimited" == explain_error("openai", 200, {"content-type": "application/json"}, body).kind

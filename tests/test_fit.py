@@ -9,6 +9,7 @@ import pytest
 from llmswitch import CapabilityMismatch, Message, Tool, ToolCall, ToolResult
 from llmswitch._capabilities import Capabilities, fit
 from llmswitch._request import ChatRequest
+from tests.rows import rows
 
 NOW = Tool("now", "The time.")
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
@@ -34,7 +35,7 @@ def fitted(record: Capabilities, **options: Any) -> tuple[ChatRequest, list[str]
     return request, [warning.code for warning in warnings]
 
 
-@pytest.mark.parametrize(
+@rows(
     "options",
     [
         {"tools": [NOW], "tool_choice": "required"},
@@ -49,7 +50,7 @@ def test_unasked_thinking_gives_way(options):
     assert options.get("tool_choice") == request.tool_choice
 
 
-@pytest.mark.parametrize(
+@rows(
     "options",
     [{"tools": [NOW]}, {"tools": [NOW], "tool_choice": "auto"}, {"response_format": "json"}, {"reasoning": "off"}],
 )
@@ -96,7 +97,7 @@ def test_a_model_that_always_thinks_can_not_be_told_to_stop():
     assert [] == fitted(able(reasoning=[], thinks_unasked=False), reasoning="off")[1]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("limit", "stop", "fits"),
     [
         ({"max_stop_length": 4}, "四个字符", True),

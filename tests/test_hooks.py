@@ -9,6 +9,7 @@ import pytest
 
 from llmswitch import Client, Hooks, LLMSwitchError, RateLimited, _log
 from llmswitch.testing import FakeVendor
+from tests.rows import rows
 
 OK = {
     "choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}],
@@ -74,7 +75,7 @@ def test_a_hook_that_raises_harms_nothing(caplog):
     assert "CANARY" not in caplog.text
 
 
-@pytest.mark.parametrize(
+@rows(
     ("status", "kind"),
     [(401, "AuthInvalid"), (402, "Arrears"), (403, "PermissionDenied"), (404, "ModelGone")],
 )
@@ -86,7 +87,7 @@ def test_what_a_person_has_to_see_to(status, kind):
     assert [(kind, "a:m", None)] == [(type(error).__name__, error.target, error.__traceback__) for error in told]
 
 
-@pytest.mark.parametrize("status", [429, 451, 500, 503])
+@rows("status", [429, 451, 500, 503])
 def test_what_passes_by_itself_is_no_alarm(status):
     """A rate limit, a failure and an overload are none, nor is a region block: the switch shows it."""
     told, switched = [], []

@@ -14,6 +14,7 @@ from llmswitch import AsyncClient, Client, ConfigError, LLMSwitchError
 from llmswitch._registry import provider, provider_names
 from llmswitch._scrub import scrub
 from llmswitch.testing import FakeVendor
+from tests.rows import rows
 
 KEY = "CANARY-key-6b1f0c2d9a7e4853"
 CN = {"jurisdictions": ["cn"]}
@@ -68,7 +69,7 @@ def test_async_asks_only_those_inside():
     assert {"open.bigmodel.cn"} == hosts(vendor)
 
 
-@pytest.mark.parametrize("status", [401, 402, 404, 429, 500, 503])
+@rows("status", [401, 402, 404, 429, 500, 503])
 def test_a_failure_inside_never_leads_outside(status):
     """When the only allowed target fails, its own error is raised; nobody outside is asked instead."""
     vendor = failing(status)
@@ -150,7 +151,7 @@ DOORS = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS)
+@rows("door", DOORS)
 def test_a_chain_left_with_nobody_says_so_at_load(door):
     """Whoever names the chain, it is a `ConfigError` that names policy, target and place; the key is not in it."""
     with pytest.raises(ConfigError) as caught:
@@ -234,7 +235,7 @@ def test_another_path_on_the_vendors_host_is_the_same_place():
     assert "hi" == load({"base_url": "https://open.bigmodel.cn/api/coding/paas/v4"}).chat("Hi").text
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1", "http://10.0.0.5:8000/v1", "https://llm.example.com/v1"])
+@rows("url", ["http://127.0.0.1:9/v1", "http://10.0.0.5:8000/v1", "https://llm.example.com/v1"])
 def test_a_server_of_ones_own_is_where_the_user_says(url):
     """An address tells nothing of where a server sends on what it gets: it is unknown until it is declared."""
     server = {"dialect": "openai", "base_url": url}
@@ -273,7 +274,7 @@ PROXIES = {
 }
 
 
-@pytest.mark.parametrize("proxy", PROXIES)
+@rows("proxy", PROXIES)
 def test_a_proxy_is_a_place_on_the_way(proxy):
     """A proxy outside the private network may be anywhere, so the place is unknown until the user vouches for it."""
     if PROXIES[proxy]:
@@ -320,7 +321,7 @@ def test_what_the_user_says_of_a_place_counts():
         load({"jurisdiction": "us"})
 
 
-@pytest.mark.parametrize("name", provider_names())
+@rows("name", provider_names())
 def test_every_site_of_every_provider(name):
     """Each built-in site is asked under a policy that names its place, and under no other."""
     spec = provider(name)

@@ -19,6 +19,7 @@ from llmswitch import (
 )
 from llmswitch._json import loads
 from llmswitch.testing import FakeVendor
+from tests.rows import rows
 from tests.test_streams import SSE, chunk
 
 UNFINISHED = [Message("user", "Count to five."), Message("assistant", "One, two,")]
@@ -41,7 +42,7 @@ def whole(text: str) -> httpx.Response:
     return httpx.Response(200, json={"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
 
 
-@pytest.mark.parametrize(
+@rows(
     ("options", "path", "last", "body"),
     [
         ({"last": {"prefix": True}, "base_path": "/beta"}, "/v1/beta/chat/completions", {"prefix": True}, {}),
@@ -68,7 +69,7 @@ def test_how_it_is_asked(options: dict[str, Any], path: str, last: dict[str, Any
 ECHOES = {"last": {"prefix": True}, "echoes": True}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("pieces", "expected"),
     [
         (["One, two,", " three"], " three"),
@@ -150,7 +151,7 @@ CALL = ToolCall("1", "now", {})
 FOREIGN = VendorData("x", "y", "z", {})
 
 
-@pytest.mark.parametrize(
+@rows(
     "last",
     [
         Message("user", "go on"),
@@ -176,12 +177,12 @@ def test_prefill_is_a_flag() -> None:
         asked.chat(UNFINISHED, prefill="One, two,")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
+@rows(
     "options",
     [{"last": {"prefix": True}, "base_path": "/beta"}, {"body": {"continue_final_message": True}}, {}],
     ids=["field", "body", "nothing"],
 )
-@pytest.mark.parametrize("prefill", [True, False])
+@rows("prefill", [True, False])
 def test_the_wire_hears_it(options: dict[str, Any], prefill: bool) -> None:
     """The vendor's side of the dialect, which the suite hears through, knows the request for what it is."""
     from llmswitch._capabilities import Capabilities

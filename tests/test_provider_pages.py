@@ -15,6 +15,7 @@ from llmswitch._config_file import Loaded
 from llmswitch._registry import provider, provider_names
 from llmswitch._setup import Setup
 from llmswitch._speaking import make_adapter
+from tests.rows import rows
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "providers"
@@ -28,7 +29,7 @@ def script(monkeypatch):
     return importlib.import_module
 
 
-@pytest.mark.parametrize("name", NAMES)
+@rows("name", NAMES)
 def test_a_page_says_what_the_file_does(script, name):
     """docs/providers/NAME.md is made from the provider's file; `python .ci/provider_pages.py` writes it anew."""
     assert script("provider_pages").page(provider(name)) == (FOLDER / f"{name}.md").read_text("utf-8")
@@ -45,7 +46,7 @@ def test_there_is_a_page_for_each_provider_and_no_other():
     assert {*NAMES, "index"} == {path.stem for path in FOLDER.glob("*.md")}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@rows("name", NAMES)
 def test_what_a_page_tells_to_write_is_valid(name, monkeypatch):
     """Each block of configuration is taken as it stands there, and so are the settings in it."""
     for block in re.findall(
@@ -57,7 +58,7 @@ def test_what_a_page_tells_to_write_is_valid(name, monkeypatch):
         make_adapter(provider(name), own, ModelIdentity(name, "", "any"), "the page")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@rows("name", NAMES)
 def test_a_page_names_all_that_matters(name):
     """Sites with their places, every priced model, every code, and every fact that is not certain are on the page."""
     spec, page = provider(name), (FOLDER / f"{name}.md").read_text("utf-8")

@@ -15,6 +15,7 @@ from llmswitch import Client, Image, InvalidRequest, Message, Text, Tool, ToolCa
 from llmswitch._chat_shape import read_messages
 from llmswitch._request import ChatRequest
 from llmswitch.testing import FakeVendor
+from tests.rows import rows
 
 CANARY = "CANARY-prompt-0cc175b9c0f1b6a8"
 
@@ -71,7 +72,7 @@ BAD_MESSAGES: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("messages", "field"), BAD_MESSAGES, ids=[field for _, field in BAD_MESSAGES])
+@rows(("messages", "field"), BAD_MESSAGES, ids=[field for _, field in BAD_MESSAGES])
 def test_bad_messages(client, messages, field):
     """The place of a bad message is named, what stood there is not."""
     with pytest.raises(InvalidRequest) as caught:
@@ -126,9 +127,7 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("options", "field"), BAD_OPTIONS, ids=[f"{number}-{field}" for number, (_, field) in enumerate(BAD_OPTIONS)]
-)
+@rows(("options", "field"), BAD_OPTIONS, ids=[f"{number}-{field}" for number, (_, field) in enumerate(BAD_OPTIONS)])
 def test_bad_options(client, options, field):
     """The option at fault is named, before anything is sent."""
     with pytest.raises(InvalidRequest) as caught:
@@ -199,7 +198,7 @@ def _positional(city: str, /): ...
 def _many(*cities: str): ...
 
 
-@pytest.mark.parametrize(
+@rows(
     ("function", "said"),
     [
         (_untyped, "parameter city has no type"),
@@ -215,9 +214,7 @@ def test_a_tool_that_cannot_be_described(client, function, said):
         client.chat("Hi", tools=[function])
 
 
-@pytest.mark.parametrize(
-    ("name", "parameters"), [("get weather", None), ("x" * 65, None), ("f", {"type": "string"}), ("f", {})]
-)
+@rows(("name", "parameters"), [("get weather", None), ("x" * 65, None), ("f", {"type": "string"}), ("f", {})])
 def test_a_tool_that_vendors_refuse(name, parameters):
     """A name or a schema that no vendor takes is refused when the tool is made."""
     with pytest.raises(InvalidRequest):
@@ -257,7 +254,7 @@ def test_a_data_url_is_data():
     assert "data:image/png;base64,aGk=" == image.data_url
 
 
-@pytest.mark.parametrize(
+@rows(
     "arguments",
     [{}, {"url": "https://a", "data": "x"}, {"data": "x"}, {"url": "file:///etc/passwd"}, {"url": "data:x"}],
 )
@@ -274,7 +271,7 @@ def test_an_image_from_a_file(tmp_path):
     assert Image(data="aGk=", media_type="image/png") == Image.from_file(path)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("role", "content"),
     [("tool", "text"), ("user", [ToolResult("1", "x")]), ("system", [Image(url="https://a")]), ("x", "")],
 )

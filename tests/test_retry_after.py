@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from llmswitch._retry_after import retry_after, said_in_words
+from tests.everyday import examples
+from tests.rows import rows
 
 
-@pytest.mark.parametrize(
+@rows(
     ("headers", "seconds"),
     [
         ({}, None),
@@ -41,7 +41,7 @@ def test_headers(headers, seconds):
     assert seconds == retry_after(headers)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "seconds"),
     [
         ("Rate limit reached. Please try again in 7.66s", 7.66),
@@ -62,7 +62,7 @@ def test_words(text, seconds):
     assert seconds == said_in_words(text)
 
 
-@given(st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms", "date"]), st.text(max_size=40)))
+@examples(20, 100, st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms", "date"]), st.text(max_size=40)))
 def test_nothing_raises(headers):
     """Any text in these headers gives a number of seconds up to a day, or nothing."""
     seconds = retry_after(headers)

@@ -15,6 +15,7 @@ from llmswitch._json import dumps
 from llmswitch._provider import ProviderSpec
 from llmswitch._setup import Setup
 from llmswitch.testing._vendor import FakeVendor, respond
+from tests.rows import rows
 
 IAM = ("QIANFAN_ACCESS_KEY", "QIANFAN_SECRET_KEY")
 APPLICATION = ("QIANFAN_AK", "QIANFAN_SK")
@@ -92,7 +93,7 @@ def test_a_key_is_not_taken_along_to_another_address(monkeypatch: pytest.MonkeyP
             endpoint(target, base_url="https://elsewhere.example.com", **own)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("own", "said"),
     [
         ({"scheme": "bec"}, r"providers\.wenxin\.scheme: there is no scheme 'bec' \(did you mean 'bce'\?\)"),

@@ -9,11 +9,12 @@ import time
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from llmswitch import _scrub
 from llmswitch._scrub import MASK, remember, scrub
+from tests.everyday import examples
+from tests.rows import rows
 
 KEY = "sk-proj-CANARY+a/b<c>&\"d'e\\f=Zq79"
 TAIL = "Zq79"
@@ -61,8 +62,8 @@ SPELLED = {
 }
 
 
-@pytest.mark.parametrize("spelled", SPELLED.values(), ids=SPELLED)
-@pytest.mark.parametrize("around", ["{}", "key {} is wrong", '"{}".', "({})", "?key={}&x=1", "Bearer {}", "api_key={}"])
+@rows("spelled", SPELLED.values(), ids=SPELLED)
+@rows("around", ["{}", "key {} is wrong", '"{}".', "({})", "?key={}&x=1", "Bearer {}", "api_key={}"])
 def test_every_spelling(spelled, around):
     """The key, encoded, cut, or with its middle masked, is out of the text; what stands around it is not."""
     left = scrub(around.format(spelled))
@@ -73,7 +74,7 @@ def test_every_spelling(spelled, around):
         assert word.strip('."()?&') in left or "=" in word
 
 
-@pytest.mark.parametrize(
+@rows(
     "text",
     [
         f"The key ends with {TAIL}.",
@@ -90,7 +91,7 @@ def test_ends_that_are_told(text):
     assert left.startswith(text[:8])
 
 
-@pytest.mark.parametrize(
+@rows(
     "text",
     [
         "wait... then try again",
@@ -110,7 +111,7 @@ def test_other_words_are_left_alone(text):
     assert text == scrub(text)
 
 
-@pytest.mark.parametrize(
+@rows(
     "key",
     [
         "sk-or-v1-0123456789abcdef0123456789abcdef",
@@ -152,7 +153,7 @@ ENCODED = st.sampled_from(
 )
 
 
-@given(KEYS, ENCODED, st.text(max_size=30), st.text(max_size=30))
+@examples(20, 100, KEYS, ENCODED, st.text(max_size=30), st.text(max_size=30))
 def test_any_key_in_any_words(key, encode, before, after):
     """Whatever the key, its encoding and the words around it: what comes out holds neither."""
     remember(key)

@@ -13,6 +13,7 @@ import pytest
 
 from llmswitch._network import Clock
 from llmswitch._shield import shielded
+from tests.rows import rows
 
 Work = Callable[[list[str]], Awaitable[Any]]
 
@@ -92,8 +93,8 @@ def test_an_error_of_its_own() -> None:
     assert isinstance(of(failing)[0], KeyError)
 
 
-@pytest.mark.parametrize("apart", [0, 1, 5])
-@pytest.mark.parametrize("cancels", [1, 2, 3])
+@rows("apart", [0, 1, 5])
+@rows("cancels", [1, 2, 3])
 def test_a_wait_is_interrupted_and_its_closing_is_not(cancels: int, apart: int) -> None:
     """The first cancellation ends the wait; no other one reaches what is closed after it."""
     result, noted = of(waiting, cancels=cancels, apart=apart)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmswitch import (
@@ -21,6 +20,8 @@ from llmswitch import (
     VendorData,
     VendorPart,
 )
+from tests.everyday import examples
+from tests.rows import rows
 
 CANARY = "CANARY-content-83c1"
 
@@ -73,8 +74,7 @@ messages = (
 )
 
 
-@settings(max_examples=40, deadline=None)
-@given(messages)
+@examples(8, 40, messages)
 def test_nothing_is_lost(message):
     """A message that went through JSON is the message that it was, vendor data and all."""
     stored = json.dumps(message.to_dict(), allow_nan=False)
@@ -116,7 +116,7 @@ def test_the_object_is_a_copy():
     assert {"x": [1]} == message.tool_calls[0].vendor.data == again.tool_calls[0].vendor.data
 
 
-@pytest.mark.parametrize(
+@rows(
     ("stored", "field"),
     [
         (CANARY, "message"),

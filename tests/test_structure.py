@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib
+import io
 import pickle
 import subprocess
 import sys
 import tokenize
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from llmswitch import _errors
 from llmswitch._errors import AllTargetsFailed, LLMSwitchError
 from llmswitch._registry import provider, provider_names
 from llmswitch._reply import Attempt
+from tests.rows import rows
 
 ROOT = Path(__file__).parent.parent
 CORE = sorted(path for path in (ROOT / "llmswitch").rglob("*.py") if "providers" not in path.relative_to(ROOT).parts)
@@ -48,22 +51,32 @@ def test_the_core_knows_no_vendor():
     vendors = set(provider_names()) - {"local", "together"}  # which are words of the language as well
     found = []
     for path in [path for path in CORE if path.name != "sdk_clients.py"]:
-        tree = ast.parse(path.read_text())
-        docs = {
-            node.body[0].value.lineno
-            for node in ast.walk(tree)
-            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
-            and node.body
-            and isinstance(node.body[0], ast.Expr)
-            and isinstance(node.body[0].value, ast.Constant)
-        }
-        with path.open("rb") as file:
-            for token in tokenize.tokenize(file.readline):
-                if token.string.strip('"').endswith("_http_client"):
-                    continue
-                if token.type in (tokenize.NAME, tokenize.STRING) and token.start[0] not in docs:
-                    found += [(path.name, token.start[0], name) for name in vendors if name in token.string.lower()]
+        text = path.read_text("utf-8")
+        small = text.lower()
+        named = [name for name in vendors if name in small]
+        lines = {number for number, line in enumerate(small.splitlines(), 1) if any(name in line for name in named)}
+        if lines and lines - _docstrings(text):
+            found += [
+                (path.name, token.start[0], token.string)
+                for token in tokenize.generate_tokens(io.StringIO(text).readline)
+                if token.type in (tokenize.NAME, tokenize.STRING)
+                and token.start[0] not in _docstrings(text)
+                and any(name in token.string.lower() for name in named)
+                and not token.string.strip('"').endswith("_http_client")
+            ]
     assert [] == found
+
+
+@cache
+def _docstrings(text: str) -> set[int]:
+    """The lines of a module that are documentation."""
+    lines: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                lines.update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
+    return lines
 
 
 def test_nothing_is_left_to_do():
@@ -102,7 +115,7 @@ def test_import_loads_little():
     assert [] == ast.literal_eval(loaded.stdout)
 
 
-@pytest.mark.parametrize("name", _errors.__all__)
+@rows("name", _errors.__all__)
 def test_every_error_can_be_pickled(name):
     """An error crosses to another process with all that it says."""
     error = getattr(_errors, name)("it went wrong")
@@ -121,7 +134,7 @@ def test_a_collection_of_errors_can_be_pickled():
     assert "p:m: a" == str(pickle.loads(pickle.dumps(error)).exceptions[0])
 
 
-@pytest.mark.parametrize("name", provider_names())
+@rows("name", provider_names())
 def test_every_provider_file_is_whole(name):
     """A provider's file says what it is, where it is, and when its facts were checked."""
     spec = provider(name)

@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
@@ -18,6 +17,8 @@ from llmswitch._optional_nulls import without_nulls
 from llmswitch._structured import ResponseFormat
 from llmswitch.providers.openai_schema import strict_gap, strict_schema
 from llmswitch.testing import FakeVendor
+from tests.everyday import examples
+from tests.rows import rows
 
 
 class Inner(BaseModel):
@@ -64,9 +65,7 @@ def test_json_by_a_schema_is_checked() -> None:
         form(SCHEMA).parse('{"n": 0}')
 
 
-@pytest.mark.parametrize(
-    "broken", [{"type": "nonsense"}, {"$ref": "https://example.com/x"}, {"$ref": "#/$defs/none", "type": "object"}]
-)
+@rows("broken", [{"type": "nonsense"}, {"$ref": "https://example.com/x"}, {"$ref": "#/$defs/none", "type": "object"}])
 def test_a_schema_that_cannot_be_understood_harms_no_answer(broken: dict[str, Any]) -> None:
     """It is not the answer's fault; nothing is fetched."""
     assert {"a": 1} == form(broken).parse('{"a": 1}')
@@ -108,8 +107,7 @@ def strictly(schema: dict[str, Any], draw: Any) -> Any:
     return {"string": "s", "integer": 3, "number": 0.5, "null": None}[kind]
 
 
-@settings(max_examples=40, deadline=None)
-@given(objects(schemas), st.data())
+@examples(8, 40, objects(schemas), st.data())
 def test_what_a_strict_vendor_says_fits_the_callers_own_schema(schema: dict[str, Any], data: st.DataObject) -> None:
     """Lowered, filled in by the vendor, and read back: what comes out is of the form that was asked for."""
     lowered = strict_schema(schema)
@@ -118,8 +116,7 @@ def test_what_a_strict_vendor_says_fits_the_callers_own_schema(schema: dict[str,
     assert [] == list(Draft202012Validator(schema).iter_errors(without_nulls(said, schema)))
 
 
-@settings(max_examples=40, deadline=None)
-@given(objects(schemas), st.data())
+@examples(8, 40, objects(schemas), st.data())
 def test_what_fits_already_stays(schema: dict[str, Any], data: st.DataObject) -> None:
     """A value that fits the schema is what it was."""
     lowered = strict_schema(schema)
@@ -128,7 +125,7 @@ def test_what_fits_already_stays(schema: dict[str, Any], data: st.DataObject) ->
     assert value == without_nulls(value, schema)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("schema", "place"),
     [
         ({"type": "object", "properties": {"a": {"oneOf": []}}}, "response_format.properties.a.oneOf"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, ClassVar
 
@@ -32,7 +33,7 @@ from ._likeness import assert_adds_up, assert_heard, assert_same
 from ._vendor import FakeVendor, cuts, respond
 from ._waits import instant_waits
 
-__all__ = ["ProviderSuite", "hear"]
+__all__ = ["ProviderSuite", "hear", "suite_keys"]
 
 _KEY = "CANARY-key-5d41402abc4b2a76.71d211e9f6c54b1c"
 _ID = "CANARY-id-c20ad4d76fe97759"
@@ -53,12 +54,14 @@ class ProviderSuite:
     """
     Subclass it with `provider = "NAME"`; `model` is any model of it, by default its default one.
 
-    `config` is what stands under `[providers.NAME]`: a site or a version, say.
+    `config` is what stands under `[providers.NAME]`: a site or a version, say. `byte_by_byte`: whether streams also
+    arrive so, which takes the longest.
     """
 
     provider: ClassVar[str]
     model: ClassVar[str | None] = None
     config: ClassVar[dict[str, Any]] = {}
+    byte_by_byte: ClassVar[bool] = True
 
     # Making what is tested
 
@@ -71,9 +74,10 @@ class ProviderSuite:
     def target(self) -> Target:
         return _target(self.target_name, repr(sorted(self.config.items())), self._configuration)
 
-    def _configuration(self) -> dict[str, Any]:
-        spec = find_provider(self.provider)
-        own = dict(self.config)
+    @classmethod
+    def _configuration(cls) -> dict[str, Any]:
+        spec = find_provider(cls.provider)
+        own = dict(cls.config)
         if spec.server is not None:
             own["base_url"] = "http://127.0.0.1:1/v1"
         site = spec.sites.get(own.get("site") or spec.site)
@@ -89,7 +93,7 @@ class ProviderSuite:
                 for part in kind.parts
                 if part not in kind.optional
             }
-        return {"providers": {self.provider: own}}
+        return {"providers": {cls.provider: own}}
 
     @property
     def wire(self) -> VendorWire:
@@ -99,10 +103,8 @@ class ProviderSuite:
         return made
 
     @pytest.fixture(autouse=True)
-    def _key(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        monkeypatch.setenv("LLMSWITCH_SUITE_KEY", _KEY)
-        monkeypatch.setenv("LLMSWITCH_SUITE_ID", _ID)
-        with instant_waits():
+    def _key(self) -> Iterator[None]:
+        with suite_keys(), instant_waits():
             yield
 
     def client(self, answer: Callable[[httpx.Request], httpx.Response]) -> tuple[Client, FakeVendor]:
@@ -186,6 +188,8 @@ class ProviderSuite:
         """At every chunking the events add up to the reply, and the reply is the vendor's answer."""
         answer = self._possible(name)
         for way, chunks in cuts(self.wire.stream(answer)).items():
+            if way == "per_byte" and not self.byte_by_byte:
+                continue
             client, _ = self.client(_giving(200, self.wire.content_type, chunks))
             with client.stream("Hi", **_offering(answer)) as stream:
                 events = list(stream)
@@ -332,11 +336,18 @@ def _plain(request: httpx.Request) -> HTTPRequest:
     return HTTPRequest(request.url.raw_path.decode(), request.content, dict(request.headers), request.method)
 
 
-@cache
-def _target(name: str, _config: str, configuration: Callable[[], dict[str, Any]]) -> Target:
+@contextmanager
+def suite_keys() -> Iterator[None]:
+    """Within this block the environment holds the keys that the suite's configurations name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LLMSWITCH_SUITE_KEY", _KEY)
         patch.setenv("LLMSWITCH_SUITE_ID", _ID)
+        yield
+
+
+@cache
+def _target(name: str, _config: str, configuration: Callable[[], dict[str, Any]]) -> Target:
+    with suite_keys():
         return Setup(Loaded.from_mapping(configuration()), name).chain(None).targets[0]
 
 

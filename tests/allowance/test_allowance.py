@@ -8,6 +8,7 @@ from llmswitch._allowance import CLOSED_AT_MOST, Seen, SlidingTally, SpanTally, 
 from llmswitch._counters import lost_at, shut_until
 from llmswitch._window import DAY, Calendar, Ever, Sliding, Until
 from tests.allowance.play import NOON, allowance, rate
+from tests.rows import rows
 
 MINUTE = 60_000
 BUDGET, RATE = allowance(), rate()
@@ -48,7 +49,7 @@ def test_a_lost_reservation_is_charged_in_full():
         assert (7, 0) == (each.seen().settled, each.seen().open)
 
 
-@pytest.mark.parametrize(("actual", "spent"), [(2, 2), (7, 7), (9, 9)])
+@rows(("actual", "spent"), [(2, 2), (7, 7), (9, 9)])
 def test_who_settles_after_the_lease_corrects_it(actual, spent):
     """What was charged in full is put right, and what was settled never shrinks: so states can be merged by max."""
     each = SpanTally(BUDGET.window)
@@ -77,7 +78,7 @@ def test_a_new_window_begins_with_nothing():
     assert 0 == each.seen().spent
 
 
-@pytest.mark.parametrize("jump", [DAY, DAY // 2, -DAY, -DAY // 2])
+@rows("jump", [DAY, DAY // 2, -DAY, -DAY // 2])
 def test_a_clock_that_jumps_there_and_back_opens_no_window_twice(jump):
     """After a jump of up to a day and back, two days have admitted two days' worth and no more."""
     each = SpanTally(BUDGET.window)
@@ -163,7 +164,7 @@ def test_a_budget_for_good_never_comes_back():
     assert None is each.room(Want(budget, 1), NOON + 400 * DAY).seconds
 
 
-@pytest.mark.parametrize(
+@rows(
     ("limit", "seconds", "until"),
     [
         (BUDGET, None, NOON + DAY // 2),

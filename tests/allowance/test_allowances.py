@@ -20,6 +20,7 @@ from llmswitch._endpoint import Endpoint
 from llmswitch._prices import Price
 from llmswitch._shared_counters import SharedCounters
 from llmswitch._target import Target
+from tests.rows import rows
 
 SPEND = Spend(1000, 500)
 
@@ -297,7 +298,7 @@ def test_a_call_that_is_larger_than_the_budget(clock):
     assert "this call alone may need 1500 tokens of the budget of 1000 tokens a day: lower max_tokens" in no.message
 
 
-@pytest.mark.parametrize(
+@rows(
     ("seconds", "said"),
     [
         (0.2, "1 s"),
@@ -372,7 +373,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("config", "said"), WRONG, ids=[str(number) for number in range(len(WRONG))])
+@rows(("config", "said"), WRONG, ids=[str(number) for number in range(len(WRONG))])
 def test_what_is_wrong_is_said_with_its_place(config, said):
     """Each mistake is a `ConfigError` with its path and the way out."""
     with pytest.raises(ConfigError) as caught:
@@ -380,7 +381,7 @@ def test_what_is_wrong_is_said_with_its_place(config, said):
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "amount"),
     [("5.00 USD", 5_000_000), ("0.000001 CNY", 1), ("10000000 EUR", 10**13), ("1.5 JPY", 1_500_000)],
 )

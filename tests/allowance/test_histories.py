@@ -169,7 +169,7 @@ class AllowanceMachine(RuleBasedStateMachine):
             assert isinstance(self.counters.ask([Want(self.allowance, LIMIT)], 1.0).answer, Reservation)
 
 
-AllowanceMachine.TestCase.settings = settings(max_examples=many(50), stateful_step_count=25, deadline=None)
+AllowanceMachine.TestCase.settings = settings(max_examples=many(10), stateful_step_count=25, deadline=None)
 TestHistories = AllowanceMachine.TestCase
 
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmswitch._window import DAY, FOREVER, Calendar, Ever, Steady, Until, zone_of
-from tests.everyday import many
+from tests.everyday import examples
+from tests.rows import rows
 
 HOUR = 3_600_000
 # Among them zones where midnight does not exist (Cairo), where it comes twice (Havana), where the clocks were set back
@@ -36,7 +36,7 @@ def at(text: str, zone: str) -> int:
     return round(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp() * 1000)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("zone", "day", "hours"),
     [
         ("America/New_York", "2026-03-08", 23),
@@ -73,7 +73,7 @@ def test_a_date_that_comes_twice_opens_its_window_once():
     assert "2010-11-06T23:30:00" == datetime.fromtimestamp(midnight / 1000 + 1800, ZoneInfo(zone)).isoformat()[:19]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("moment", "start", "end"),
     [
         ("2026-01-31T23:59:59.999", "2026-01-01", "2026-02-01"),
@@ -83,17 +83,20 @@ def test_a_date_that_comes_twice_opens_its_window_once():
         ("2027-01-01T00:00", "2027-01-01", "2027-02-01"),
     ],
 )
-@pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "America/New_York"])
+@rows("zone", ["UTC", "Asia/Shanghai", "America/New_York"])
 def test_months_end_where_they_end(zone, moment, start, end):
     """A month lasts from the midnight of its first day to that of the next month's, in the zone."""
     expected = at(f"{start}T00:00", zone), at(f"{end}T00:00", zone)
     assert expected == Calendar("month", zone).span(at(moment, zone))
 
 
-@pytest.mark.parametrize("period", PERIODS)
-@pytest.mark.parametrize("zone", ZONES)
-@given(moment=st.integers(1_262_304_000_000, 2_000_000_000_000))
-@settings(max_examples=40, deadline=None)
+@examples(
+    60,
+    1600,
+    zone=st.sampled_from(ZONES),
+    period=st.sampled_from(PERIODS),
+    moment=st.integers(1_262_304_000_000, 2_000_000_000_000),
+)
 def test_every_moment_is_in_one_window(zone, period, moment):
     """A moment lies in its window, every other moment of that window has the same one, and the next begins there."""
     window = Calendar(period, zone)
@@ -119,8 +122,7 @@ def test_windows_leave_no_gap(zone):
             moment = end
 
 
-@given(moment=st.integers(1_262_304_000_000, 2_000_000_000_000), zone=st.sampled_from(ZONES))
-@settings(max_examples=many(60), deadline=None)
+@examples(12, 60, moment=st.integers(1_262_304_000_000, 2_000_000_000_000), zone=st.sampled_from(ZONES))
 def test_a_window_never_begins_before_the_one_of_a_sooner_moment(moment, zone):
     """Time that goes on leads into the same window or a later one; hours where the clocks move by half of one apart."""
     for period, step in (("day", 7 * HOUR), ("month", 9 * DAY)):
@@ -135,7 +137,7 @@ def test_windows_without_an_end():
     assert (0, FOREVER) == Ever().span(5000)
 
 
-@pytest.mark.parametrize("name", ["", "Mars/Olympus", "../../etc/passwd", "Asia", "UTC\0"])
+@rows("name", ["", "Mars/Olympus", "../../etc/passwd", "Asia", "UTC\0"])
 def test_no_zone_of_that_name(name):
     """A name that is no time zone is refused in the same words, whatever the library raises."""
     with pytest.raises(ValueError, match="no time zone of that name is known here"):
@@ -159,7 +161,7 @@ class Clocks:
         self.boot += seconds
 
 
-@pytest.mark.parametrize("jump", [timedelta(days=1), timedelta(days=-1), timedelta(seconds=-90)])
+@rows("jump", [timedelta(days=1), timedelta(days=-1), timedelta(seconds=-90)])
 def test_the_clock_does_not_jump(jump):
     """A machine's clock that jumps there and back leaves no trace."""
     clocks = Clocks()

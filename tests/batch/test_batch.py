@@ -16,6 +16,7 @@ import pytest
 from llmswitch import AsyncClient, BatchResult, Client, InvalidRequest, RateLimited, deadline
 from llmswitch._bulk import Bulk
 from llmswitch.testing import FakeVendor
+from tests.rows import rows
 
 CONFIG = {"providers": {"own": {"dialect": "openai", "base_url": "https://vendor.invalid/v1"}}}
 
@@ -120,7 +121,7 @@ def test_a_wrong_request_is_the_error_of_its_result() -> None:
     assert [asked(request) for request in vendor.requests] == ["b", "b"]
 
 
-@pytest.mark.parametrize(("name", "value"), [("concurrency", 0), ("concurrency", True), ("patience", float("inf"))])
+@rows(("name", "value"), [("concurrency", 0), ("concurrency", True), ("patience", float("inf"))])
 def test_numbers_that_are_none_are_refused(name: str, value: Any) -> None:
     """Before a request is read."""
     with pytest.raises(InvalidRequest, match=name):

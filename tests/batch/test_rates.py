@@ -7,7 +7,6 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmswitch import Client
@@ -15,11 +14,13 @@ from llmswitch._pace import Pace
 from llmswitch._rate_headers import USUAL, Left, RateHeaders, read_left
 from llmswitch._rates import Rates
 from llmswitch._registry import provider
+from tests.everyday import examples
+from tests.rows import rows
 
 SERVED = "Fri, 27 Nov 2026 12:00:00 GMT"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("reset", "seconds"),
     [
         ("1s", 1.0),
@@ -45,8 +46,8 @@ def test_a_reset_is_read_in_each_form(reset: str, seconds: float) -> None:
     assert seconds == pytest.approx(left.seconds)
 
 
-@pytest.mark.parametrize("headers", [{}, {"x-ratelimit-remaining-requests": "59"}])
-@pytest.mark.parametrize("bad", ["-1", "soon", "nan", "inf", "1e9999", "99999999d", "9" * 400 + "s", "2026-99-01", ""])
+@rows("headers", [{}, {"x-ratelimit-remaining-requests": "59"}])
+@rows("bad", ["-1", "soon", "nan", "inf", "1e9999", "99999999d", "9" * 400 + "s", "2026-99-01", ""])
 def test_what_cannot_be_meant_is_passed_over(headers: dict[str, str], bad: str) -> None:
     """Neither a number of calls nor a time that is none is heeded, nor a limit without any time."""
     for name in ("remaining", "reset"):
@@ -141,8 +142,9 @@ def drive(
             pace.hold(now + 1)
 
 
-@settings(max_examples=12, deadline=None)
-@given(
+@examples(
+    6,
+    12,
     kind=st.sampled_from([Bucket, Window]),
     limit=st.integers(20, 400),
     latency=st.floats(0.1, 12),

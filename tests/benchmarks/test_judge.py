@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from benchmarks.peers.faults import FAULTS, FROM_T1, Fault
 from benchmarks.peers.judge import GOOD, Seen, judge
 from benchmarks.wire import HEALTHY, spelled
+from tests.rows import rows
 
 BY_NAME = {fault.name: fault for fault in FAULTS}
 BEFORE = BY_NAME["401"]
@@ -36,7 +35,7 @@ SEEN: dict[str, tuple[Fault, Seen, str]] = {
 }
 
 
-@pytest.mark.parametrize(("fault", "seen", "verdict"), SEEN.values(), ids=SEEN)
+@rows(("fault", "seen", "verdict"), SEEN.values(), ids=SEEN)
 def test_a_verdict(fault, seen, verdict):
     """Each thing that a caller can see has its verdict, whoever the library is."""
     assert verdict == judge(fault, seen)

@@ -47,6 +47,7 @@ def test_a_redirect(worker):
     assert ("answered", ()) == (cell.verdict, tuple(cell.leaked))
 
 
+@pytest.mark.slow
 def test_a_library_that_is_not_there():
     """It is told, and nothing fails."""
     with workers([("nobody", sys.executable)]) as (nobody,):

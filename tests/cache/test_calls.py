@@ -12,6 +12,7 @@ from pydantic import BaseModel, field_validator
 
 from llmswitch import AsyncClient, Client, Hooks, InvalidRequest, OutputInvalid, Tool
 from llmswitch.testing import FakeVendor
+from tests.rows import rows
 
 PRICED = "gpt-5.4-mini"
 
@@ -111,7 +112,7 @@ def test_a_call_may_ask_for_it_itself():
     assert 1 == len(asked.requests)
 
 
-@pytest.mark.parametrize(
+@rows(
     "given",
     [
         {"temperature": 0.5},
@@ -161,7 +162,7 @@ def test_tags_may_be_shared():
     assert made.chat("Hi", tags=["bob"]).from_cache
 
 
-@pytest.mark.parametrize(
+@rows(
     ("given", "options"),
     [
         (answer(finish="length"), {}),

@@ -6,14 +6,13 @@ import copy
 import json
 from dataclasses import fields, replace
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmswitch import Client, Image, Message, Reasoning, Text, Tool, ToolCall, VendorData, __version__
 from llmswitch._cache_key import cache_key, identity
 from llmswitch._request import ChatRequest
 from llmswitch._structured import ResponseFormat
-from tests.everyday import many
+from tests.everyday import examples
 
 # Few letters, and those that quote and separate, so that texts run into each other.
 words = st.text('a":,[]{}\\\x00\ud800é', max_size=3)
@@ -72,8 +71,7 @@ def _shown(value: object) -> object:
     return value
 
 
-@settings(max_examples=many(60), deadline=None)
-@given(requests, requests, st.lists(words, max_size=2), st.lists(words, max_size=2))
+@examples(12, 60, requests, requests, st.lists(words, max_size=2), st.lists(words, max_size=2))
 def test_names_are_the_same_for_the_same_alone(one, other, tags, others):
     """Two requests have one name if and only if they are equal to the letter, from the same tenant."""
     name = cache_key(one, "who", tags)
@@ -83,8 +81,7 @@ def test_names_are_the_same_for_the_same_alone(one, other, tags, others):
     assert name != cache_key(one, "who else", tags)
 
 
-@settings(max_examples=many(40), deadline=None)
-@given(requests, st.data())
+@examples(8, 40, requests, st.data())
 def test_one_change_anywhere_is_another_name(request, data):
     """Whichever field of a request is another, its name is another."""
     name = data.draw(st.sampled_from([each.name for each in fields(ChatRequest)]))

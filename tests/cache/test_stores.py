@@ -22,6 +22,7 @@ from llmswitch._memory_answers import MemoryAnswers
 from llmswitch._messages import Message, Text
 from llmswitch._reply import ChatReply, Usage
 from llmswitch._stored_answers import StoredAnswers
+from tests.rows import rows
 from tests.store.play import Clock
 
 
@@ -314,7 +315,7 @@ def test_a_forked_child_has_a_thread_of_its_own(tmp_path):
 REPLY = ChatReply(Message("assistant", [Text("hi")]), "stop", Usage(1, 2), "a", "m")
 
 
-@pytest.mark.parametrize(
+@rows(
     "spoil",
     [
         lambda raw: b"",
@@ -347,7 +348,7 @@ def test_a_spoilt_answer_is_a_miss(spoil):
 BASE = {"providers": {"a": {"dialect": "openai", "base_url": "http://a.local/v1"}}}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("more", "said"),
     [
         ({"chains": {"c": {"targets": ["a:m"], "cache": True}}}, r"chains.c: cache = true needs to know where"),

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from llmswitch import _registry
-from llmswitch._cli import app
+from tests.command_line import invoke
 
 USAGE = {"prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15}
 
@@ -153,7 +152,7 @@ def run() -> Callable[..., Any]:
     """Run the command line in this process; the result has `stdout`, `stderr` and `exit_code`."""
 
     def run(*arguments: str, stdin: str | None = None) -> Any:
-        result = CliRunner().invoke(app, list(arguments), input=stdin)
+        result = invoke(list(arguments), stdin)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result

@@ -6,14 +6,14 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 
 from llmswitch import Image, InvalidRequest, Message, RateLimited, StreamReset, Text, Tool, ToolCall, ToolResult
 from llmswitch._messages import Part, Reasoning, VendorPart
 from llmswitch.doors.chat_completions import ChatCompletionsDoor
 from tests.doors.conversations import answers, plain
 from tests.doors.loopback import answered, said_by
-from tests.everyday import many
+from tests.everyday import examples
+from tests.rows import rows
 
 DOOR = ChatCompletionsDoor()
 HI = [{"role": "user", "content": "Hi"}]
@@ -48,8 +48,7 @@ def in_order(parts: list[Part]) -> list[Part]:
     return sorted(plain(parts), key=lambda part: rank[type(part)])
 
 
-@settings(max_examples=many(40), deadline=None)
-@given(answers())
+@examples(8, 40, answers())
 def test_what_a_client_holds_comes_back_as_it_was(parts: list[Part]) -> None:
     """Whole or streamed, the message that a client sends again is the answer, with all that is opaque in it."""
     asked = DOOR.read({"model": "m", "messages": HI})
@@ -119,7 +118,7 @@ def test_a_request_is_read_whole() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@rows(
     ("more", "field"),
     [
         ({"n": 2}, "n"),

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 
 from llmswitch import Document, Image, Message, Text, ToolCall, ToolResult
 from llmswitch._errors import (
@@ -26,7 +25,8 @@ from llmswitch.doors import Asked
 from llmswitch.doors.messages import MessagesDoor
 from tests.doors.conversations import answers, plain, results
 from tests.doors.loopback import OPAQUE, answered, said_by
-from tests.everyday import many
+from tests.everyday import examples
+from tests.rows import rows
 
 DOOR = MessagesDoor()
 ASKED = Asked("chain", [Message("user", "Hi")], {})
@@ -73,8 +73,7 @@ def _whole(text: str) -> bool:
     return True
 
 
-@given(answers())
-@settings(max_examples=many(40), deadline=None)
+@examples(8, 40, answers())
 def test_a_conversation_that_a_client_holds_comes_back_as_it_was(parts: list[Part]) -> None:
     """Whole or streamed, an answer's parts and all that is opaque in them are the same when the client sends them."""
     done = answered(parts)
@@ -158,7 +157,7 @@ def test_all_that_a_request_can_say_is_heard() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@rows(
     ("fields", "option"),
     [
         ({"thinking": {"type": "disabled"}}, "off"),
@@ -172,7 +171,7 @@ def test_thinking_is_a_level(fields: dict[str, Any], option: str) -> None:
     assert DOOR.read(asking(**fields)).options["reasoning"] == option
 
 
-@pytest.mark.parametrize(
+@rows(
     ("body", "field"),
     [
         ([], "body"),
@@ -241,7 +240,7 @@ def failing(error: LLMSwitchError) -> AllTargetsFailed:
     return whole
 
 
-@pytest.mark.parametrize(
+@rows(
     ("error", "status", "kind"),
     [
         (InvalidRequest("bad", field="x"), 400, "invalid_request_error"),

@@ -32,6 +32,7 @@ from llmswitch.testing.fault_server import (
     refused_port,
     response,
 )
+from tests.rows import rows
 
 KEY, OWN = "CANARY-configured-1c383cd30b7c298a", "CANARY-programs-own-6f1ed002ab559585"
 URL = "https://api.example.com/v1"
@@ -220,7 +221,7 @@ def test_what_the_program_raises_is_its_own() -> None:
         assert vendor.wait_closed()
 
 
-@pytest.mark.parametrize(
+@rows(
     ("path", "why"),
     [
         ("/v1/files/%2e%2e/admin", "no path with"),

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 
 from llmswitch import Document, Image, Message, Text, ToolCall, ToolResult
 from llmswitch._errors import AuthInvalid, ContextTooLong, InvalidRequest, LLMSwitchError, ModelGone, RateLimited
@@ -18,7 +17,8 @@ from llmswitch.doors import Asked
 from llmswitch.doors.responses import ResponsesDoor
 from tests.doors.conversations import answers, plain, results
 from tests.doors.loopback import OPAQUE, answered, said_by
-from tests.everyday import many
+from tests.everyday import examples
+from tests.rows import rows
 
 DOOR = ResponsesDoor()
 ASKED = Asked("chain", [Message("user", "Hi")], {})
@@ -49,8 +49,7 @@ def held(stream: bytes) -> list[dict[str, Any]]:
     return [event["item"] for event in done]
 
 
-@given(answers())
-@settings(max_examples=many(40), deadline=None)
+@examples(8, 40, answers())
 def test_a_conversation_that_a_client_holds_comes_back_as_it_was(parts: list[Part]) -> None:
     """Whole or streamed, an answer's parts and all that is opaque in them are the same when the client sends them."""
     done = answered(parts)
@@ -133,7 +132,7 @@ def test_all_that_a_request_can_say_is_heard() -> None:
     assert answer["usage"]["input_tokens_details"] == {"cached_tokens": 30, "cache_write_tokens": 20}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("body", "field"),
     [
         ("x", "body"),
@@ -186,7 +185,7 @@ def test_a_call_without_arguments_is_an_empty_object() -> None:
     assert events_of(said)[-1]["item"]["arguments"] == "{}"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("error", "status", "code"),
     [
         (InvalidRequest("bad", field="x"), 400, "invalid_request"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from llmswitch.testing.fault_server import Close, Hang, Pause, ReadRequest, Send, response, sse
+from tests.everyday import some
 from tests.faults.bench import (
     DONE,
     HEALTHY,
@@ -105,7 +106,7 @@ DISGUISED: list[tuple[JSON, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "error"), DISGUISED, ids=[json.dumps(body)[:50] for body, _ in DISGUISED])
+@pytest.mark.parametrize(("body", "error"), some(DISGUISED, 3), ids=[json.dumps(body)[:50] for body, _ in DISGUISED])
 def test_row_59_an_error_with_200(bench: Bench, body: JSON, error: str) -> None:
     """An error under a 200 is classified by its code and its words, as the same error with a status of its own is."""
     bench.moved(bench.ask(answer(body)), error, billed=None, closed=False)
@@ -198,7 +199,7 @@ NO_JSON = {
 }
 
 
-@pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON)
+@pytest.mark.parametrize("body", some(NO_JSON.values(), 3), ids=NO_JSON)
 def test_row_63_json_that_is_none(bench: Bench, body: str) -> None:
     """What is not JSON, or JSON that no reader can hold, is `MalformedResponse` and nothing worse."""
     bench.moved(bench.ask(answer(body)), "MalformedResponse", billed=True, closed=False)
@@ -207,14 +208,14 @@ def test_row_63_json_that_is_none(bench: Bench, body: str) -> None:
 EVENTS = {name: body for name, body in NO_JSON.items() if "\n" not in body and name != "list"}
 
 
-@pytest.mark.parametrize("body", EVENTS.values(), ids=EVENTS)
+@pytest.mark.parametrize("body", some(EVENTS.values(), 4), ids=EVENTS)
 def test_row_63_in_an_event(streaming: Bench, body: str) -> None:
     """The same in the first event of a stream."""
     outcome = streaming.ask([ReadRequest(), Send(sse([body, *words(3), STOP, DONE]))])
     streaming.moved(outcome, "MalformedResponse", billed=True, closed=False)
 
 
-@pytest.mark.parametrize("body", [*NO_JSON.values(), '{"error": ' + '{"error": ' * 3000, '["' + "x" * 200_000])
+@pytest.mark.parametrize("body", some([*NO_JSON.values(), '{"error": ' + '{"error": ' * 3000, '["' + "x" * 200_000], 4))
 def test_row_63_in_a_refusal(whole: Bench, body: str) -> None:
     """In the body of a refusal it is not even that: the status is what counts."""
     whole.moved(whole.ask(answer(body, status=503)), "Overloaded", billed=None, closed=False)
@@ -223,7 +224,7 @@ def test_row_63_in_a_refusal(whole: Bench, body: str) -> None:
 NESTED = ["[" * depth + "]" * depth for depth in (200, 480, 700, 1000, 1200)]
 
 
-@pytest.mark.parametrize("nested", NESTED, ids=len)
+@pytest.mark.parametrize("nested", some(NESTED, 4), ids=len)
 @pytest.mark.parametrize(
     "around", ['{"error": {"message": %s}}', '{"detail": %s}', '{"error": {"code": %s, "message": "x"}}', "%s"]
 )
@@ -232,7 +233,7 @@ def test_row_63_a_refusal_without_bottom(whole: Bench, around: str, nested: str)
     whole.moved(whole.ask(answer(around % nested, status=503)), "Overloaded", billed=None, closed=False)
 
 
-@pytest.mark.parametrize("nested", NESTED, ids=len)
+@pytest.mark.parametrize("nested", some(NESTED, 4), ids=len)
 @pytest.mark.parametrize("spice", ["", r"\ud800"], ids=["plain", "surrogate"])
 def test_row_63_an_answer_with_something_deep_in_it(bench: Bench, nested: str, spice: str) -> None:
     """So may a field of an answer that nobody reads; it is an answer, or malformed, and nothing else."""

@@ -30,7 +30,7 @@ from llmswitch.testing.fault_server import (
     sse,
     sse_head,
 )
-from tests.everyday import mostly_slow
+from tests.everyday import mostly_slow, sizes
 from tests.faults.bench import (
     DONE,
     HEALTHY,
@@ -49,6 +49,7 @@ from tests.faults.bench import (
     text,
     words,
 )
+from tests.rows import rows
 
 only_on_linux = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="a full queue drops connections on Linux")
 
@@ -84,9 +85,9 @@ WHERE: dict[str, Script] = {
 }
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("times", [1, 2, 3], ids=["once", "twice", "thrice"])
-@pytest.mark.parametrize("where", WHERE)
+@rows("stream", [False, True], ids=["whole", "stream"])
+@rows("times", [1, 2, 3], ids=["once", "twice", "thrice"])
+@rows("where", WHERE)
 def test_row_92_cancelled(where: str, times: int, stream: bool) -> None:
     """A call that is cancelled ends as cancelled, asks nobody else, and leaves nothing behind, however often."""
     alone = where in ("backoff", "close")
@@ -249,10 +250,11 @@ def storm(seed: int, waves: int, tasks: int, *, twice: bool) -> None:
         assert t1.wait_closed(2)
 
 
+@pytest.mark.parametrize("tasks", sizes(12, 40))
 @pytest.mark.parametrize("twice", [pytest.param(False, marks=pytest.mark.slow), True], ids=["once", "twice"])
-def test_row_92_a_storm(twice: bool) -> None:
+def test_row_92_a_storm(twice: bool, tasks: int) -> None:
     """Calls that are cancelled at random leave no connection, no slot and no task behind; the next one succeeds."""
-    storm(1, waves=3, tasks=40, twice=twice)
+    storm(1, waves=3, tasks=tasks, twice=twice)
 
 
 @pytest.mark.slow

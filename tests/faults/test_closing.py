@@ -224,8 +224,9 @@ def test_row_93_a_stream_that_another_task_closes() -> None:
     async def main(server: FaultServer) -> None:
         async with AsyncClient.from_config(bench.config(server.url, limits=PATIENT)) as client:
             stream = client.stream(PROMPT)
-            reading = asyncio.create_task(_all_of(stream))
-            await asyncio.sleep(0.1)
+            begun = asyncio.Event()
+            reading = asyncio.create_task(_all_of(stream, begun))
+            await asyncio.wait_for(begun.wait(), 5)
             await stream.aclose()
             assert 1 == len(await asyncio.wait_for(reading, 1))
             assert NOTHING == in_use(client)
@@ -235,5 +236,9 @@ def test_row_93_a_stream_that_another_task_closes() -> None:
         assert server.wait_closed()
 
 
-async def _all_of(stream: Any) -> list[Any]:
-    return [event async for event in stream]
+async def _all_of(stream: Any, begun: asyncio.Event) -> list[Any]:
+    heard = []
+    async for event in stream:
+        heard.append(event)
+        begun.set()
+    return heard

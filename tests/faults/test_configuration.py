@@ -13,6 +13,7 @@ from llmswitch import Client, ConfigError
 from llmswitch._config_file import Loaded
 from llmswitch.testing.fault_server import FaultServer
 from tests.faults.bench import HEALTHY, KEY, PROMPT, answering
+from tests.rows import rows
 
 HERE = {"dialect": "openai", "base_url": "http://127.0.0.1:9/v1"}
 
@@ -108,7 +109,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in MISTAKES if name != "top"])
+@rows("name", [name for name in MISTAKES if name != "top"])
 def test_row_87_what_is_mistyped(name: str) -> None:
     """A mistake is told by its path and the nearest right name; what stood there is not."""
     config, place, hint = MISTAKES[name]
@@ -133,7 +134,7 @@ def test_row_87_in_a_file(tmp_path: Path) -> None:
         assert KEY not in f"{caught.value} {caught.value!r}" or text.startswith(KEY)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("chains", "said"),
     [
         ({"a": ["b"], "b": ["a"]}, "a chain"),
@@ -207,7 +208,7 @@ def test_row_89_a_link_that_leads_out(tmp_path: Path) -> None:
         Client.from_config(one(api_key={"file": str(link)}))
 
 
-@pytest.mark.parametrize(
+@rows(
     "url",
     [
         "http://api.example.com/v1",
@@ -256,8 +257,8 @@ METADATA = [
 ]
 
 
-@pytest.mark.parametrize("insecure", [False, True], ids=["", "allow_insecure"])
-@pytest.mark.parametrize("host", METADATA)
+@rows("insecure", [False, True], ids=["", "allow_insecure"])
+@rows("host", METADATA)
 def test_row_90_a_metadata_service(host: str, insecure: bool) -> None:
     """A cloud's metadata service is never asked, however its address is written, and whatever is allowed."""
     for scheme in ("http", "https"):
@@ -328,9 +329,7 @@ def test_row_87_the_frames_of_a_file_show_no_key(tmp_path: Path) -> None:
         assert (None, None) == (caught.value.__cause__, caught.value.__context__)
 
 
-@pytest.mark.parametrize(
-    "name", ["sk-proj-CANARY-0123456789abcdef", "canary0123456789abcdef01", f"{KEY}", "A" * 65, ""]
-)
+@rows("name", ["sk-proj-CANARY-0123456789abcdef", "canary0123456789abcdef01", f"{KEY}", "A" * 65, ""])
 def test_row_87_a_key_where_its_variable_should_stand(name: str) -> None:
     """`env` is the name of a variable: what can be none, and may be the key itself, is not shown."""
     said = refused(one(api_key={"env": name}))
@@ -371,13 +370,13 @@ def test_row_88_twice_by_its_default_model(monkeypatch: pytest.MonkeyPatch) -> N
     assert f"openai:{model} is named twice" in refused({"chains": chains})
 
 
-@pytest.mark.parametrize("host", ["127.1", "0", "0x7f000001", "017700000001", "1.2.3", "0x7f.0.0.1"])
+@rows("host", ["127.1", "0", "0x7f000001", "017700000001", "1.2.3", "0x7f.0.0.1"])
 def test_row_90_an_odd_spelling(host: str) -> None:
     """An address that is written as nobody would write it is refused whatever it is."""
     assert "four decimal numbers" in refused(one(base_url=f"http://{host}:8000", allow_insecure=True))
 
 
-@pytest.mark.parametrize("host", ["[::1", "[zz::1]", "a\\b", "exa\tmple.com"])
+@rows("host", ["[::1", "[zz::1]", "a\\b", "exa\tmple.com"])
 def test_row_90_what_is_no_address(host: str) -> None:
     """What can't be taken apart is refused, and raises nothing else."""
     refused(one(base_url=f"https://{host}/v1"))

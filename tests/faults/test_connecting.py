@@ -29,6 +29,7 @@ from llmswitch.testing.fault_server import (
     refused_port,
     response,
 )
+from tests.everyday import sizes
 from tests.faults.bench import (
     HEALTHY,
     NOTHING,
@@ -42,6 +43,7 @@ from tests.faults.bench import (
     pooled,
     refusing,
 )
+from tests.rows import rows
 
 LINUX = Path("/proc/self/fd").exists()
 only_on_linux = pytest.mark.skipif(not LINUX, reason="needs what Linux does with a full queue and with descriptors")
@@ -92,8 +94,9 @@ def test_row_2_a_resolver_that_hangs(bench: Bench, names: dict[str, Any]) -> Non
     bench.moved(outcome, "ConnectFailed", billed=False, within=1.0)
 
 
-def test_row_2_a_resolver_that_hangs_for_one_name_answers_for_others(names: dict[str, Any]) -> None:
-    """Forty look-ups that hang take no thread that the look-up of a healthy name needs."""
+@pytest.mark.parametrize("number", sizes(12, 40))
+def test_row_2_a_resolver_that_hangs_for_one_name_answers_for_others(names: dict[str, Any], number: int) -> None:
+    """Look-ups that hang take no thread that the look-up of a healthy name needs."""
     released = threading.Event()
 
     def hang(port: int) -> list[Any]:
@@ -105,7 +108,7 @@ def test_row_2_a_resolver_that_hangs_for_one_name_answers_for_others(names: dict
 
     async def storm(client: AsyncClient) -> list[str]:
         try:
-            calls = (client.chat(PROMPT) for _ in range(40))
+            calls = (client.chat(PROMPT) for _ in range(number))
             return [reply.text for reply in await asyncio.gather(*calls)]
         finally:
             released.set()
@@ -116,7 +119,7 @@ def test_row_2_a_resolver_that_hangs_for_one_name_answers_for_others(names: dict
         urls = ("http://t1-silent:9/v1", f"http://localhost:{t2.port}/v1")
         client = AsyncClient.from_config(bench.config(*urls, limits={**PATIENT, "connect_timeout": 0.5}))
         started = time.monotonic()
-        assert [HEALTHY] * 40 == asyncio.run(storm(client))
+        assert [HEALTHY] * number == asyncio.run(storm(client))
         assert time.monotonic() - started < 5
 
 
@@ -160,7 +163,7 @@ def test_row_5_a_black_hole(bench: Bench) -> None:
 
 
 @only_on_linux
-@pytest.mark.parametrize("calls", [100, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("calls", sizes(25, 300))
 @pytest.mark.parametrize("cancelled", [False, True], ids=["timed-out", "cancelled"])
 def test_row_5_a_black_hole_for_many_at_once(cancelled: bool, calls: int) -> None:
     """Calls at a black hole are answered by T2; no slot of a pool is lost, also where the callers give up."""
@@ -185,14 +188,15 @@ def test_row_5_a_black_hole_for_many_at_once(cancelled: bool, calls: int) -> Non
     with bench.stack, black_hole() as port:
         t2 = bench.serve(answering())
         # as long as this machine may need to begin so many connections at once
-        limits = {**PATIENT, "connect_timeout": calls / 150}
+        limits = {**PATIENT, "connect_timeout": max(calls / 150, 0.3)}
         config = bench.config(f"http://127.0.0.1:{port}", t2.url, limits=limits)
         asyncio.run(storm(AsyncClient.from_config(config)))
 
 
 @only_on_linux
-def test_row_5_a_black_hole_for_threads() -> None:
-    """The same for 60 threads at once."""
+@pytest.mark.parametrize("number", sizes(15, 60))
+def test_row_5_a_black_hole_for_threads(number: int) -> None:
+    """The same for threads at once."""
     bench = Bench(WAY_SYNC, ExitStack())
     with bench.stack, black_hole() as port:
         t2 = bench.serve(answering())
@@ -201,14 +205,14 @@ def test_row_5_a_black_hole_for_threads() -> None:
         with Client.from_config(config) as client:
             threads = [
                 threading.Thread(target=lambda: replies.append(client.chat(PROMPT).text), daemon=True)
-                for _ in range(60)
+                for _ in range(number)
             ]
             started = time.monotonic()
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join(10)
-            assert [HEALTHY] * 60 == replies
+            assert [HEALTHY] * number == replies
             assert time.monotonic() - started < 4
             assert NOTHING == in_use(client)
 
@@ -462,9 +466,7 @@ def test_row_17_a_proxy_that_wants_a_password(bench: Bench, scheme: str) -> None
     assert f"127.0.0.1:{proxy.port}" in message
 
 
-@pytest.mark.parametrize(
-    "value", ["nonsense", "ftp://proxy:1", "http://[::1", "http://proxy:99999", "socks5://proxy:1", "http://", ""]
-)
+@rows("value", ["nonsense", "ftp://proxy:1", "http://[::1", "http://proxy:99999", "socks5://proxy:1", "http://", ""])
 def test_row_18_a_malformed_proxy(value: str) -> None:
     """A proxy that can't be one is said when the client is built, not by every call."""
     bench = Bench(WAY_SYNC, ExitStack())

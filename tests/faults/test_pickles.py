@@ -14,6 +14,7 @@ from llmswitch._config_file import Loaded
 from llmswitch._secrets import Secret
 from llmswitch.testing.fault_server import Close, ReadRequest, Send, refused_port, response, sse
 from tests.faults.bench import KEY, PROMPT, Bench, Outcome, completion, refusing, text, words
+from tests.rows import rows
 
 WAYS = {
     "pickle": lambda value: pickle.loads(pickle.dumps(value)),
@@ -56,8 +57,8 @@ def test_row_97_an_answer_that_broke_off(streaming: Bench, way: Any) -> None:
     assert (error.incomplete_tool_calls, error.usage_estimate) == (twin.incomplete_tool_calls, twin.usage_estimate)
 
 
-@pytest.mark.parametrize("name", [name for name in _errors.__all__ if name != "LLMSwitchError"])
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@rows("name", [name for name in _errors.__all__ if name != "LLMSwitchError"])
+@rows("way", WAYS.values(), ids=WAYS)
 def test_row_97_every_class(name: str, way: Any) -> None:
     """Every class of the taxonomy keeps all that it was given."""
     error = getattr(_errors, name)("it went wrong")
@@ -89,7 +90,7 @@ def test_row_97_a_configuration(whole: Bench, way: Any) -> None:
     assert KEY.encode() not in pickle.dumps(loaded)
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@rows("way", WAYS.values(), ids=WAYS)
 def test_row_97_a_key_does_not_leave(way: Any) -> None:
     """A key can't be pickled or copied at all, and the refusal does not show it."""
     secret = Secret(KEY, "a test")

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.rows import rows
+
 HERE = Path(__file__).parent
 
 
@@ -182,7 +184,7 @@ def test_names_are_read_right() -> None:
     assert set() == rows_of("test_what_is_not_http")
 
 
-@pytest.mark.parametrize("number", ROWS)
+@rows("number", ROWS)
 def test_every_row_is_tested_or_says_why_not(number: int) -> None:
     """A row has a test that is named for it, or a reason; no test is named for a row that there is not."""
     row, tests = ROWS[number], found_by_row().get(number, [])

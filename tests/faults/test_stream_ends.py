@@ -22,6 +22,7 @@ from llmswitch.testing.fault_server import (
     sse,
     sse_head,
 )
+from tests.everyday import some
 from tests.faults.bench import (
     DONE,
     HEALTHY,
@@ -69,7 +70,7 @@ SLOW_DOWN: JSON = {
 }
 
 
-@pytest.mark.parametrize("before", [[], [ROLE], [ROLE, b": beat\n\n", ROLE]], ids=["first", "role", "more"])
+@pytest.mark.parametrize("before", some([[], [ROLE], [ROLE, b": beat\n\n", ROLE]], 3), ids=["first", "role", "more"])
 @pytest.mark.parametrize(
     ("event", "error"),
     [
@@ -244,7 +245,7 @@ USAGES: dict[str, list[JSON]] = {
 }
 
 
-@pytest.mark.parametrize("chunks", USAGES.values(), ids=USAGES)
+@pytest.mark.parametrize("chunks", some(USAGES.values(), 3), ids=USAGES)
 def test_row_37_usage(streaming: Bench, chunks: list[JSON]) -> None:
     """The last valid numbers count, wherever they stand; nothing is added up."""
     usage = streaming.ask(stream(text("hi"), *chunks, DONE)).answered.usage
@@ -308,7 +309,7 @@ ODD: dict[str, JSON] = {
 }
 
 
-@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("odd", some(ODD.values(), 3), ids=ODD)
 def test_row_39_chunks_that_say_nothing(streaming: Bench, odd: JSON) -> None:
     """A chunk without text is passed over, wherever it stands."""
     outcome = streaming.ask(stream(odd, text("one "), odd, text("two"), odd, STOP, odd, DONE))

@@ -7,7 +7,6 @@ import tracemalloc
 import zlib
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmswitch._framing import (
@@ -17,7 +16,8 @@ from llmswitch._framing import (
     FramingError,
     aws_event_stream,
 )
-from tests.everyday import many
+from tests.everyday import examples
+from tests.rows import rows
 
 MIB = 1024 * 1024
 
@@ -80,9 +80,7 @@ def decode(chunks: list[bytes], decoder: EventStreamDecoder | None = None) -> li
     return events + decoder.finish()
 
 
-@pytest.mark.parametrize(
-    ("vector", "message"), list(zip(VECTORS, MESSAGES, strict=True)), ids=["event", "exception", "error"]
-)
+@rows(("vector", "message"), list(zip(VECTORS, MESSAGES, strict=True)), ids=["event", "exception", "error"])
 def test_a_vector_is_read_at_every_cut(vector: bytes, message: EventStreamMessage) -> None:
     """A frame in one chunk, cut at each of its bytes, and byte by byte, is the same message."""
     assert [message] == decode([vector])
@@ -115,8 +113,9 @@ HEADERS = st.one_of(
 )
 
 
-@settings(max_examples=many(40), deadline=None)
-@given(
+@examples(
+    8,
+    40,
     st.lists(st.tuples(st.lists(HEADERS, max_size=6, unique_by=lambda h: h[0]), st.binary(max_size=40)), max_size=4),
     st.lists(st.integers(0, 600), max_size=6),
 )
@@ -134,7 +133,7 @@ def test_any_frames_in_any_chunks_are_read(
     assert expected == decode(chunks)
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=["event", "exception", "error"])
+@rows("vector", VECTORS, ids=["event", "exception", "error"])
 def test_a_flipped_bit_anywhere_is_found(vector: bytes) -> None:
     """A frame with one wrong byte, wherever it is, gives no message."""
     for position in range(len(vector)):
@@ -150,7 +149,7 @@ def test_a_wrong_first_checksum_is_found_before_the_frame_is_awaited() -> None:
         EventStreamDecoder().feed(b"\x7f" + TEXT_DELTA[1:12])
 
 
-@pytest.mark.parametrize(("total", "headers_length"), [(0, 0), (15, 0), (16, 1), (20, 0xFFFFFFFF)])
+@rows(("total", "headers_length"), [(0, 0), (15, 0), (16, 1), (20, 0xFFFFFFFF)])
 def test_lengths_that_can_not_be_are_refused(total: int, headers_length: int) -> None:
     """A frame shorter than its own parts is refused, its checksums being right."""
     with pytest.raises(FramingError, match=f"frame of {total} bytes can't hold {headers_length} bytes of headers"):
@@ -166,7 +165,7 @@ def test_a_frame_over_the_limit_is_refused_before_it_comes() -> None:
         EventStreamDecoder().feed(frame(total=16 * MIB + 1)[:12])
 
 
-@pytest.mark.parametrize(
+@rows(
     ("headers", "message"),
     [
         (b"\x01a\x0a", "unknown type 10"),
@@ -187,7 +186,7 @@ def test_headers_that_break_the_format_are_refused(headers: bytes, message: str)
         EventStreamDecoder().feed(frame(headers, b"payload" * 10))
 
 
-@pytest.mark.parametrize("length", [1, 11, 12, 157])
+@rows("length", [1, 11, 12, 157])
 def test_a_body_that_ends_inside_a_frame_is_a_fault(length: int) -> None:
     """The end of the body at any place but a frame's end raises, saying how much came."""
     decoder = EventStreamDecoder()

@@ -8,11 +8,11 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmswitch._framing import BodyTooLarge, FramingError, Inflater, inflate
-from tests.everyday import many
+from tests.everyday import examples
+from tests.rows import rows
 
 MIB = 1024 * 1024
 
@@ -43,8 +43,7 @@ def decode(chunks: list[bytes], inflater: Inflater) -> bytes:
     return b"".join(pieces)
 
 
-@settings(max_examples=many(50), deadline=None)
-@given(st.sampled_from(ENCODINGS), st.binary(max_size=400), st.lists(st.integers(0, 400), max_size=6))
+@examples(10, 50, st.sampled_from(ENCODINGS), st.binary(max_size=400), st.lists(st.integers(0, 400), max_size=6))
 def test_any_chunks_decode_to_the_body(
     encoding: tuple[str, Callable[[bytes], bytes]], body: bytes, cuts: list[int]
 ) -> None:
@@ -58,7 +57,7 @@ def test_any_chunks_decode_to_the_body(
     assert body == decode([encoded[i : i + 1] for i in range(len(encoded))], Inflater(name))
 
 
-@pytest.mark.parametrize("level", [0, 1, 9])
+@rows("level", [0, 1, 9])
 def test_deflate_without_its_header_is_told_from_zlib(level: int) -> None:
     """Stored, fixed and dynamic blocks, with and without zlib's header, are all read."""
     for body in (b"", b"a", b"abc" * 1000, bytes(range(256)) * 300):
@@ -67,8 +66,8 @@ def test_deflate_without_its_header_is_told_from_zlib(level: int) -> None:
             assert body == decode([encoder.compress(body) + encoder.flush()], Inflater("deflate"))
 
 
-@pytest.mark.parametrize(("name", "encode"), ENCODINGS[1:], ids=["identity", "gzip", "gzip-case", "zlib", "raw"])
-@pytest.mark.parametrize("size", [MIB - 1, MIB, MIB + 1, 3 * MIB])
+@rows(("name", "encode"), ENCODINGS[1:], ids=["identity", "gzip", "gzip-case", "zlib", "raw"])
+@rows("size", [MIB - 1, MIB, MIB + 1, 3 * MIB])
 def test_pieces_are_at_most_a_mebibyte(name: str, encode: Callable[[bytes], bytes], size: int) -> None:
     """Large bodies come whole, in pieces of at most 1 MiB, at sizes on either side of a piece too."""
     body = b"x" * size
@@ -107,7 +106,7 @@ def test_a_body_of_no_bytes_is_whole() -> None:
     assert b"" == decode([], Inflater("gzip")) == decode([b""], Inflater("gzip"))
 
 
-@pytest.mark.parametrize(("name", "encode"), ENCODINGS[2:], ids=["gzip", "gzip-case", "zlib", "raw"])
+@rows(("name", "encode"), ENCODINGS[2:], ids=["gzip", "gzip-case", "zlib", "raw"])
 def test_a_cut_body_is_a_fault(name: str, encode: Callable[[bytes], bytes]) -> None:
     """A body that ends before its encoding does raises at its end, wherever it was cut."""
     encoded = encode(b"some text that is long enough")
@@ -122,10 +121,8 @@ def test_a_cut_second_member_is_a_fault() -> None:
         decode([gzip.compress(b"one") + gzip.compress(b"two")[:5]], Inflater("gzip"))
 
 
-@pytest.mark.parametrize(
-    "body", [b'{"secret": 1}', b"<html>", b"\x1f\x8b\x09", gzip.compress(b"a", mtime=0) + b"secret"]
-)
-@pytest.mark.parametrize("name", ["gzip", "deflate"])
+@rows("body", [b'{"secret": 1}', b"<html>", b"\x1f\x8b\x09", gzip.compress(b"a", mtime=0) + b"secret"])
+@rows("name", ["gzip", "deflate"])
 def test_a_false_content_encoding_is_a_fault(name: str, body: bytes) -> None:
     """A body, or a rest of one, that isn't what its Content-Encoding says raises, and isn't quoted."""
     with pytest.raises(
@@ -143,14 +140,14 @@ def test_a_wrong_gzip_checksum_is_a_fault() -> None:
         decode([bytes(encoded)], Inflater("gzip"))
 
 
-@pytest.mark.parametrize("name", ["br", "zstd", "gzip, gzip", "x" * 5000])
+@rows("name", ["br", "zstd", "gzip, gzip", "x" * 5000])
 def test_an_unknown_encoding_is_named(name: str) -> None:
     """An encoding that was never asked for is refused by name, of which 40 characters are enough."""
     with pytest.raises(FramingError, match=f"Content-Encoding '{name[:40]}'; only gzip, deflate and identity"):
         Inflater(name)
 
 
-@pytest.mark.parametrize(("name", "encode"), ENCODINGS, ids=["none", "identity", "gzip", "gzip-case", "zlib", "raw"])
+@rows(("name", "encode"), ENCODINGS, ids=["none", "identity", "gzip", "gzip-case", "zlib", "raw"])
 def test_the_limit_is_of_the_decoded_body(name: str, encode: Callable[[bytes], bytes]) -> None:
     """A body at the limit is read, one byte more is refused, whether in one chunk or in many."""
     assert b"x" * 1000 == decode([encode(b"x" * 1000)], Inflater(name, max_decoded_bytes=1000))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmswitch._framing import EventTooLarge, NDJSONDecoder, ServerSentEvent
-from tests.everyday import many
+from tests.everyday import examples
 
 MIB = 1024 * 1024
 PIECES = [
@@ -37,8 +36,7 @@ def chunked(draw: st.DrawFn) -> list[bytes]:
     return [body[start:end] for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
 
 
-@settings(max_examples=many(60), deadline=None)
-@given(chunked())
+@examples(12, 60, chunked())
 def test_any_chunks_give_the_same_lines(chunks: list[bytes]) -> None:
     """However a stream is cut, its events are its lines by LF, stripped, without the blank ones."""
     body = b"".join(chunks)

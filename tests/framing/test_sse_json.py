@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmswitch._framing import ServerSentEvent, SSEDecoder, SSEJSONDecoder, framer
+from tests.everyday import examples
 
 PIECES = [b"\n", b"\r\n", b"data: 1\n\n", b"data:{\r\n", b"event: x\n", b": c\n", b"{\n", b'  "a": [\r\n', b"]}\n\n"]
 PIECES += [b"[1]\n", b"noise\n", b"\xef\xbb\xbf{\n", b'{"data": 1}\n\n', b"  data: 1}\n"]
@@ -16,8 +16,7 @@ def decode(chunks: list[bytes]) -> list[ServerSentEvent]:
     return [event for chunk in chunks for event in decoder.feed(chunk)] + decoder.finish()
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join), st.randoms(use_true_random=False))
+@examples(12, 60, st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join), st.randoms(use_true_random=False))
 def test_any_chunks_give_the_same_events(body: bytes, chooser) -> None:
     """However a stream is cut, its events are the same; without bare JSON they are the standard's."""
     places = sorted(chooser.sample(range(len(body) + 1), min(5, len(body))))

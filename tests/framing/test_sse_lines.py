@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmswitch._framing import EventTooLarge, ServerSentEvent, SSEDecoder, SSELinesDecoder, framer
+from tests.everyday import examples
 
 PIECES = [
     b"\n",
@@ -33,8 +33,7 @@ def decode(chunks: list[bytes]) -> list[ServerSentEvent]:
     return events + decoder.finish()
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join), st.randoms(use_true_random=False))
+@examples(12, 60, st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join), st.randoms(use_true_random=False))
 def test_any_chunks_give_the_same_events(body: bytes, chooser) -> None:
     """However a stream is cut, its events are the same."""
     places = sorted(chooser.sample(range(len(body) + 1), min(5, len(body))))

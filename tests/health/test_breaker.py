@@ -23,6 +23,7 @@ from tests.health.models import (
     Event,
     judge_breaker,
 )
+from tests.rows import rows
 
 TRIP = NUMBERS.consecutive
 
@@ -131,16 +132,14 @@ def test_nothing_older_than_two_minutes_counts() -> None:
 # For how long
 
 
-@pytest.mark.parametrize(
-    ("times", "seconds"), [(1, 5), (2, 10), (3, 20), (4, 40), (5, 80), (6, 160), (7, 300), (8, 300), (60, 300)]
-)
+@rows(("times", "seconds"), [(1, 5), (2, 10), (3, 20), (4, 40), (5, 80), (6, 160), (7, 300), (8, 300), (60, 300)])
 def test_it_opens_twice_as_long_each_time_up_to_five_minutes(times: int, seconds: float) -> None:
     """5 s, 10 s, 20 s, … 300 s, and never longer."""
     made, now = tripped(times=times)
     assert pytest.approx(seconds) == made.until - now
 
 
-@pytest.mark.parametrize(("chance", "seconds"), [(0.0, 4.0), (0.25, 4.5), (1.0, 6.0)])
+@rows(("chance", "seconds"), [(0.0, 4.0), (0.25, 4.5), (1.0, 6.0)])
 def test_the_time_varies_by_a_fifth(chance: float, seconds: float) -> None:
     """The time it is open lies within 20 % of its rule, by chance."""
     made = breaker(chance)
@@ -213,7 +212,7 @@ def test_a_failed_probe_opens_it_for_longer() -> None:
     assert "half_open" == made.state
 
 
-@pytest.mark.parametrize("way", ["succeeded", "failed", "released", "lost"])
+@rows("way", ["succeeded", "failed", "released", "lost"])
 def test_a_lease_comes_back_on_every_way_out(way: str) -> None:
     """Success, failure, a neutral end and a holder that never speaks again: the next probe is let through in time."""
     made, _ = tripped()
@@ -450,7 +449,7 @@ class BreakerMachine(RuleBasedStateMachine):
         assert (self.now < verdict.leased_until) == self.breaker.leased(self.now)
 
 
-BreakerMachine.TestCase.settings = settings(max_examples=many(20), stateful_step_count=40, deadline=None)
+BreakerMachine.TestCase.settings = settings(max_examples=many(7), stateful_step_count=40, deadline=None)
 TestBreakerHistories = BreakerMachine.TestCase
 
 

@@ -24,6 +24,7 @@ from tests.health.simulator import World
 from tests.health.test_chain_simulation import always, committed
 from tests.health.vendors import AFTER, BEFORE, Weather
 from tests.health.virtual import PROMPT, chain, configuration, keys
+from tests.rows import rows
 
 NAMES = ("a-x:m", "a-y:m", "b-x:m", "z-x:always")
 
@@ -92,10 +93,10 @@ def abandon(cancellations: int, how: str) -> None:
             return
 
 
-@pytest.mark.parametrize("how", LEAVES)
+@rows("how", LEAVES)
 def test_an_exchange_may_be_left_at_any_action(how: str) -> None:
     """At whatever action a call is left: nothing is in flight, no probe's lease is held, the next call is answered."""
-    abandon(300, how)
+    abandon(100, how)
 
 
 @pytest.mark.slow
@@ -270,7 +271,7 @@ def _waits_are_turns() -> Iterator[None]:
 @pytest.mark.usefixtures("_waits_are_turns")
 def test_tasks_may_be_cancelled_at_any_turn() -> None:
     """Nothing is in flight afterwards and no answer is open, however many calls were cancelled, once or twice."""
-    asyncio.run(storm(400, seed=5))
+    asyncio.run(storm(100, seed=5))
 
 
 @pytest.mark.slow

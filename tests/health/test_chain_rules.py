@@ -13,6 +13,7 @@ from llmswitch._wire import Fault, Open, Opened
 from tests.health.simulator import REQUEST, Played, World
 from tests.health.vendors import CONDITIONS, Asked, Condition, Steps, Weather, body, refusal, stale, well
 from tests.health.virtual import chain
+from tests.rows import rows
 
 ALWAYS = -math.inf
 
@@ -83,7 +84,7 @@ def test_a_wait_of_hours_is_not_slept() -> None:
     assert second.ended == second.started
 
 
-@pytest.mark.parametrize(
+@rows(
     ("condition", "next_asked"),
     [
         ("arrears", ["a-y:m", "b-x:m"]),
@@ -116,7 +117,7 @@ def test_an_error_in_a_200_is_the_same_fact() -> None:
 # Failures
 
 
-@pytest.mark.parametrize("status", [500, 502, 504, 520, 524, 408, 409, 425, 499])
+@rows("status", [500, 502, 504, 520, 524, 408, 409, 425, 499])
 def test_a_server_error_is_repeated_once_within_50_ms(status: int) -> None:
     """One more request after at most 50 ms, then the next target."""
     made = world(("a-x:m", refusal(status, "it went wrong")), ("b-x:m", "well"))
@@ -125,9 +126,7 @@ def test_a_server_error_is_repeated_once_within_50_ms(status: int) -> None:
     assert 0.0 <= one.slept <= 0.05
 
 
-@pytest.mark.parametrize(
-    "condition", ["overloaded", "refused", "reset", "silent", "web_page", "cut_before", "redirect"]
-)
+@rows("condition", ["overloaded", "refused", "reset", "silent", "web_page", "cut_before", "redirect"])
 def test_every_other_failure_moves_at_once(condition: str) -> None:
     """No repetition and no wait where there is somebody to move to."""
     made = world(("a-x:m", condition), ("b-x:m", "well"))

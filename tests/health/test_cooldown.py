@@ -273,7 +273,7 @@ class CooldownMachine(RuleBasedStateMachine):
             assert pytest.approx(expected.until) == self.found.until
 
 
-CooldownMachine.TestCase.settings = settings(max_examples=many(20), stateful_step_count=30, deadline=None)
+CooldownMachine.TestCase.settings = settings(max_examples=many(7), stateful_step_count=30, deadline=None)
 TestCooldownHistories = CooldownMachine.TestCase
 
 

@@ -246,7 +246,7 @@ def _error(name: str, retry_after: float | None) -> LLMSwitchError:
     return made
 
 
-HealthMachine.TestCase.settings = settings(max_examples=many(20), stateful_step_count=40, deadline=None)
+HealthMachine.TestCase.settings = settings(max_examples=many(7), stateful_step_count=40, deadline=None)
 TestHealthHistories = HealthMachine.TestCase
 
 

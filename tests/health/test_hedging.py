@@ -12,6 +12,7 @@ from llmswitch._hedge_budget import HedgeBudget
 from tests.health.simulator import Played, World
 from tests.health.vendors import CONDITIONS, Asked, Condition, Steps, Weather, refusal, well
 from tests.health.virtual import chain
+from tests.rows import rows
 
 A, B, C = "a-x:m", "b-x:m", "c-x:m"
 
@@ -130,7 +131,7 @@ def test_what_is_usual_decides() -> None:
     assert 1.0 == pytest.approx(one.served[1].at - one.served[0].at)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("scene", "settings"),
     [
         ([(A, slow(9.0)), (B, "well")], {"hedge": False}),

@@ -28,6 +28,7 @@ from tests.health.simulator import REQUEST, World
 from tests.health.test_chain_simulation import always
 from tests.health.vendors import CONDITIONS
 from tests.health.virtual import KEY, PROMPT, chain, configuration, keys
+from tests.rows import rows
 
 OURS = tuple(str(path) for path in (Path(llmswitch.__file__).parent, Path(llmswitch.__file__).parents[1] / "providers"))
 SPELLINGS = {
@@ -81,9 +82,9 @@ def leaks(said: Mapping[str, str], secrets: tuple[str, ...] = SECRETS) -> list[s
 # Every failure that the simulator knows
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS)
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("condition", sorted(set(CONDITIONS) - {"well", "stale"}))
+@rows("spelling", SPELLINGS)
+@rows("stream", [False, True], ids=["whole", "stream"])
+@rows("condition", sorted(set(CONDITIONS) - {"well", "stale"}))
 def test_no_failure_tells_the_key_or_the_prompt(condition: str, stream: bool, spelling: str) -> None:
     """Vendors that say the key back in whatever they answer: it is in no error, trail, target, health or pickle."""
     for names in (("a-x:m",), ("a-x:m", "b-x:m")):
@@ -127,8 +128,8 @@ def failed(client: Client, *, stream: bool = False) -> LLMSwitchError:
     return caught.value
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize(
+@rows("stream", [False, True], ids=["whole", "stream"])
+@rows(
     "kind",
     [
         httpx.ConnectError,
@@ -151,8 +152,8 @@ def test_what_the_http_library_says_is_scrubbed(kind: type[Exception], stream: b
     assert (None, None) == (error.__cause__, error.__context__)
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("status", [401, 429, 500, 503, 200])
+@rows("stream", [False, True], ids=["whole", "stream"])
+@rows("status", [401, 429, 500, 503, 200])
 def test_the_frames_of_an_error_do_not_hold_the_key(status: int, stream: bool) -> None:
     """A traceback with the locals of our frames shows no key, even where the vendor has just said it back."""
     error = failed(server(refusing(status, message=f"wrong key {KEY}-x")), stream=stream)
@@ -165,7 +166,7 @@ def test_the_frames_of_an_error_do_not_hold_the_prompt() -> None:
     assert [] == leaks(said_by(failed(server(refusing(message="wrong key")))), (PROMPT,))
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": "hot"}, {"model": "nobody:m"}, {"extra": {"nobody": PROMPT}}])
+@rows("wrong", [{"temperature": "hot"}, {"model": "nobody:m"}, {"extra": {"nobody": PROMPT}}])
 def test_the_frames_of_a_call_that_is_wrong_do_not_hold_the_prompt(wrong: dict[str, Any]) -> None:
     """Nor do those of a call that is refused before anything is sent."""
     client = server(refusing(message="no"))
@@ -200,7 +201,7 @@ def answers(place: str) -> Callable[[httpx.Request], httpx.Response]:
     return lambda _request: httpx.Response(401, json={"error": error})
 
 
-@pytest.mark.parametrize(
+@rows(
     "place",
     [
         "message",

@@ -134,7 +134,7 @@ class BudgetMachine(RuleBasedStateMachine):
         assert 0.0 <= self.bucket.tokens <= 500.0
 
 
-BudgetMachine.TestCase.settings = settings(max_examples=many(15), stateful_step_count=30, deadline=None)
+BudgetMachine.TestCase.settings = settings(max_examples=many(6), stateful_step_count=30, deadline=None)
 TestBudgetHistories = BudgetMachine.TestCase
 
 

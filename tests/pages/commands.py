@@ -12,13 +12,11 @@ from pathlib import Path
 
 import click
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from llmswitch._cli import app
 from llmswitch._client import Client
 from llmswitch._config_file import Loaded
 from llmswitch._setup import Setup
+from tests import command_line
 
 from .blocks import ROOT
 from .vendors import KEY
@@ -114,7 +112,7 @@ def _set(monkeypatch: pytest.MonkeyPatch, assignment: str) -> None:
 
 
 def _llmswitch(arguments: list[str]) -> None:
-    command: click.Command = typer.main.get_command(app)
+    command: click.Command = command_line.command()
     path, parent = ["llmswitch"], None
     rest = arguments
     try:
@@ -130,7 +128,7 @@ def _llmswitch(arguments: list[str]) -> None:
         raise BadCommand(f"llmswitch {shlex.join(arguments)}: {getattr(problem, 'message', problem)}") from problem
     model = parent.params.get("model")
     if path[1:2] and path[1] in _RUN and not (model or "").startswith("local:"):  # whose engine is not here every day
-        done = CliRunner().invoke(app, arguments)
+        done = command_line.invoke(arguments)
         if done.exit_code != 0:
             raise BadCommand(f"llmswitch {shlex.join(arguments)} ends with {done.exit_code}: {done.output}")
     elif model:

@@ -21,6 +21,7 @@ from llmswitch._provider import ProviderSpec
 from llmswitch._setup import Setup
 from llmswitch.testing import instant_waits
 from tests.everyday import mostly_slow
+from tests.rows import rows
 
 from .blocks import PAGES, ROOT, Block, blocks, heavy
 from .commands import BadCommand, check_commands
@@ -146,7 +147,7 @@ def _run(block: Block, names: dict[str, object]) -> None:
         )
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "toml") and page not in OF_PROVIDERS])
+@rows("page", [page for page in PAGES if blocks(page, "toml") and page not in OF_PROVIDERS])
 def test_the_configurations_of_a_page_are_taken(page):
     """
     Each block of TOML is a whole configuration as it stands there, or the file of a provider; of a pyproject.toml, what

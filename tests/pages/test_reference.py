@@ -7,10 +7,8 @@ import pkgutil
 import re
 from collections import Counter
 
-import typer
-
 import llmswitch
-from llmswitch._cli import app
+from tests.command_line import command
 
 from .blocks import ROOT
 
@@ -39,5 +37,5 @@ def test_every_public_module_is_known_here():
 def test_every_command_is_listed():
     """docs/command-line.md has each command in its table."""
     page = (ROOT / "docs" / "command-line.md").read_text("utf-8")
-    for name in typer.main.get_command(app).commands:
+    for name in command().commands:
         assert f"| `llmswitch {name}" in page, f"add a line for `llmswitch {name}` to docs/command-line.md"

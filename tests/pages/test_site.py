@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.rows import rows
+
 from .blocks import PAGES, ROOT
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -53,7 +55,7 @@ def _anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if not page.startswith("docs/providers/")])
+@rows("page", [page for page in PAGES if not page.startswith("docs/providers/")])
 def test_the_links_of_a_page_lead_somewhere(page):
     """Each file that is linked to is there, and each heading."""
     path = ROOT / page

@@ -29,6 +29,7 @@ from llmswitch import (
 from llmswitch._config_file import Loaded
 from llmswitch._registry import provider
 from llmswitch._setup import Setup
+from tests.rows import rows
 
 KEY = "sk-ant-api03-not-a-key"
 OLD, NEW = "2023-06-01", "2026-10-21"
@@ -130,8 +131,8 @@ def test_the_old_version_takes_a_temperature_where_the_model_does(ask: Ask) -> N
     assert 0.5 == ask("Hi", "claude-sonnet-4-6", temperature=0.5).body["temperature"]
 
 
-@pytest.mark.parametrize("setting", ["temperature", "top_p"])
-@pytest.mark.parametrize(
+@rows("setting", ["temperature", "top_p"])
+@rows(
     ("model", "version"),
     [
         ("claude-sonnet-4-6", NEW),
@@ -260,7 +261,7 @@ def test_a_later_system_message_keeps_its_place_in_a_users_turn_elsewhere(ask: A
     assert ["system_in_user_turn"] == sent.warnings
 
 
-@pytest.mark.parametrize(
+@rows(
     "messages",
     [
         [Message("user", "One"), Message("assistant", "Two"), Message("system", "French."), Message("user", "Three")],
@@ -321,7 +322,7 @@ def test_images_and_documents(ask: Ask) -> None:
     ] == ask([Message("user", parts)]).body["messages"][0]["content"]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("role", "part"),
     [
         ("user", Image(data="aWNvbg==", media_type="image/tiff")),
@@ -354,7 +355,7 @@ def test_an_unfinished_answer_is_continued_where_the_model_does_that(ask: Ask) -
     assert {"role": "assistant", "content": "The answer is ("} == sent.body["messages"][-1]
 
 
-@pytest.mark.parametrize("model", ["claude-sonnet-4-6", "claude-opus-4-7", "claude-opus-5", "claude-sonnet-5-5"])
+@rows("model", ["claude-sonnet-4-6", "claude-opus-4-7", "claude-opus-5", "claude-sonnet-5-5"])
 def test_an_unfinished_answer_is_refused_elsewhere(ask: Ask, model: str) -> None:
     """Models that take no prefill are not sent one."""
     with pytest.raises(CapabilityMismatch, match="unfinished answer"):
@@ -379,7 +380,7 @@ def test_tools_have_their_schema_under_input_schema(ask: Ask) -> None:
     assert "tool_choice" not in body
 
 
-@pytest.mark.parametrize(
+@rows(
     ("choice", "parallel", "expected"),
     [
         ("auto", None, {"type": "auto"}),
@@ -399,7 +400,7 @@ def test_tool_choice(ask: Ask, choice: str | None, parallel: bool | None, expect
     assert expected == sent.body["tool_choice"]
 
 
-@pytest.mark.parametrize("model", ["claude-fable-5", "claude-mythos-preview", "claude-opus-5-5", "claude-sonnet-5-5"])
+@rows("model", ["claude-fable-5", "claude-mythos-preview", "claude-opus-5-5", "claude-sonnet-5-5"])
 def test_a_forced_tool_is_refused_where_the_model_refuses_it(ask: Ask, model: str) -> None:
     """Fable, Mythos, Opus 5.5 and Sonnet 5.5 can't be forced; with `degrade` they are asked."""
     with pytest.raises(CapabilityMismatch, match="tool_choice"):
@@ -464,7 +465,7 @@ def test_an_empty_result_has_no_content_and_an_empty_error_a_word(ask: Ask) -> N
     ] == sent.body["messages"][-1]["content"]
 
 
-@pytest.mark.parametrize("foreign", ["functions.get_weather:0", "", "x" * 65, "call 1", "天气", "a/b+c=", "\ud800"])
+@rows("foreign", ["functions.get_weather:0", "", "x" * 65, "call 1", "天气", "a/b+c=", "\ud800"])
 def test_a_foreign_tool_id_becomes_one_that_the_wire_takes(ask: Ask, foreign: str) -> None:
     """An id outside `[a-zA-Z0-9_-]{1,64}` is mapped, the same for call and result, in every request."""
     conversation = [

@@ -11,6 +11,7 @@ import pytest
 from llmswitch import AllTargetsFailed, Client, LLMSwitchError
 from llmswitch._adapter import ErrorFacts
 from llmswitch.providers.anthropic_errors import read_error
+from tests.rows import rows
 
 
 def raised(status: int, body: bytes, headers: dict[str, str] | None = None) -> LLMSwitchError:
@@ -37,7 +38,7 @@ def said(kind: str, message: str = "It went wrong.", code: str | None = None) ->
 INVALID = "invalid_request_error"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("status", "body", "becomes"),
     [
         (400, said(INVALID, "messages: Field required"), "BadRequest"),
@@ -121,7 +122,7 @@ def test_each_failure_has_its_class(status: int, body: bytes, becomes: str) -> N
     assert (becomes, status) == (type(error).__name__, error.status)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("kind", "becomes"),
     [
         ("overloaded_error", "Overloaded"),
@@ -148,7 +149,7 @@ def test_the_code_is_the_vendors_own() -> None:
     assert "rate_limit_error" == raised(429, said("rate_limit_error")).code
 
 
-@pytest.mark.parametrize(
+@rows(
     ("body", "expected"),
     [
         (said(INVALID, "m", "c"), ErrorFacts(400, code="c", type=INVALID, message="m", request_id="req_011")),

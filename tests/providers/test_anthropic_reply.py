@@ -30,6 +30,7 @@ from llmswitch import (
 from llmswitch._adapter import ModelIdentity, NotAnAnswer, VendorFault
 from llmswitch._framing import framer
 from llmswitch.providers.anthropic_reply import MessagesDecoder, parse_message
+from tests.rows import rows
 
 WHO = ModelIdentity("anthropic", "account", "claude-opus-5")
 
@@ -329,7 +330,7 @@ def test_the_first_usage_of_a_stream_is_an_estimate() -> None:
     assert (125, 1, True) == (usage.input_tokens, usage.output_tokens, usage.estimated)
 
 
-@pytest.mark.parametrize("usage", [None, {}, {"input_tokens": "many", "output_tokens": -1}, [], {"input_tokens": None}])
+@rows("usage", [None, {}, {"input_tokens": "many", "output_tokens": -1}, [], {"input_tokens": None}])
 def test_usage_that_says_nothing_is_unknown(usage: Any) -> None:
     """What is missing or no number is `None`, never 0."""
     assembly = parse_message({**WHOLE, "usage": usage}, MessagesDecoder(WHO))
@@ -339,7 +340,7 @@ def test_usage_that_says_nothing_is_unknown(usage: Any) -> None:
 # Why it ended
 
 
-@pytest.mark.parametrize(
+@rows(
     ("word", "reason"),
     [
         ("end_turn", "stop"),
@@ -413,8 +414,8 @@ def test_input_that_comes_with_the_start_is_taken() -> None:
     assert '{"a":1}' == "".join(event.arguments for event in events if isinstance(event, ToolCallDelta))
 
 
-@pytest.mark.parametrize("pieces", [('{"a": [1,',), ()], ids=["broken", "nothing_yet"])
-@pytest.mark.parametrize("reason", ["max_tokens", "model_context_window_exceeded"])
+@rows("pieces", [('{"a": [1,',), ()], ids=["broken", "nothing_yet"])
+@rows("reason", ["max_tokens", "model_context_window_exceeded"])
 def test_a_call_that_the_limit_cut_is_incomplete(pieces: Sequence[str], reason: str) -> None:
     """A cut call is never handed out to be run, not even as one without arguments."""
     with pytest.raises(IncompleteToolCall), client(sse(*_call(*pieces), end(reason), END)).stream("Hi") as stream:
@@ -470,23 +471,28 @@ def test_a_hosted_tools_call_that_was_cut_is_left_out_aloud() -> None:
 # Cuts
 
 
-def test_a_stream_cut_at_any_byte_says_the_same() -> None:
+STEPS = [17, pytest.param(1, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_stream_cut_at_any_byte_says_the_same(step: int) -> None:
     """How the network cuts the body makes no difference."""
     body = sse(*EVENTS)
     decoder, events = decode([body])
     whole = decoder.assembly.reply()
-    for at in range(1, len(body)):
+    for at in range(1, len(body), step):
         again, said = decode([body[:at], body[at:]])
         assert events == said
         assert whole == again.assembly.reply()
 
 
-def test_a_stream_that_ends_at_any_byte_is_never_taken_for_whole() -> None:
+@pytest.mark.parametrize("step", STEPS)
+def test_a_stream_that_ends_at_any_byte_is_never_taken_for_whole(step: int) -> None:
     """Without the stop reason there is no end; what came is a beginning of the answer, and cut calls are left out."""
     body = sse(*EVENTS)
     reason_known = body.index(b"message_stop") - len(b"event: ") - 2
     text = "So it is 你好 🙂. Next."
-    for at in range(len(body)):
+    for at in range(0, len(body), step):
         decoder, _ = decode([body[:at]])
         message = decoder.assembly.message()
         assert text.startswith(message.text)
@@ -541,14 +547,14 @@ def test_an_error_in_place_of_an_answer_is_a_fault(body: dict[str, Any]) -> None
         parse_message(body, MessagesDecoder(WHO))
 
 
-@pytest.mark.parametrize("body", [[], "text", {}, {"content": None}, {"content": "Hi"}, {"content": ["Hi"]}])
+@rows("body", [[], "text", {}, {"content": None}, {"content": "Hi"}, {"content": ["Hi"]}])
 def test_what_has_no_content_is_no_answer(body: Any) -> None:
     """Anything but an object with a list of blocks is no answer."""
     with pytest.raises(NotAnAnswer):
         parse_message(body, MessagesDecoder(WHO))
 
 
-@pytest.mark.parametrize(
+@rows(
     "data",
     [
         b"data: {broken\n\n",

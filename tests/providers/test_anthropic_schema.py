@@ -10,9 +10,10 @@ from pydantic import BaseModel, Field, RootModel
 
 from llmswitch import CapabilityMismatch
 from llmswitch.providers.anthropic_schema import closed_schema
+from tests.rows import rows
 
 
-@pytest.mark.parametrize(
+@rows(
     ("schema", "expected"),
     [
         (
@@ -77,7 +78,7 @@ def test_a_schema_in_the_subset(schema: dict[str, Any], expected: dict[str, Any]
     assert expected == closed_schema(schema)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("schema", "named"),
     [
         ({"type": "object", "properties": {"a": {}}}, r"response_format\.properties\.a: it names no type"),
@@ -123,7 +124,7 @@ class Pong(RootModel[list[Ping]]):
     pass
 
 
-@pytest.mark.parametrize("model", [Node, Holder, Ping])
+@rows("model", [Node, Holder, Ping])
 def test_recursion_is_refused(model: type[BaseModel]) -> None:
     """A model that holds itself, at once or by way of another, is refused; the definition is named."""
     with pytest.raises(CapabilityMismatch, match=r"leads back to #/\$defs/\w+: the vendor takes no recursive schema"):

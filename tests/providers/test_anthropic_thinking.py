@@ -13,6 +13,7 @@ from llmswitch._config_file import Loaded
 from llmswitch._json import loads
 from llmswitch._request import ChatRequest
 from llmswitch._setup import Setup
+from tests.rows import rows
 
 TOOL = Tool("now", "The time.")
 
@@ -46,7 +47,7 @@ def thinking(model: str, level: Any, **options: Any) -> tuple[Any, Any, int]:
 SHOWN = {"type": "adaptive", "display": "summarized"}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("model", "level", "expected"),
     [
         ("claude-haiku-4-5", "off", ({"type": "disabled"}, None)),
@@ -73,14 +74,14 @@ def test_a_level_in_the_words_of_the_family(model: str, level: Any, expected: tu
     assert expected == thinking(model, level)[:2]
 
 
-@pytest.mark.parametrize("model", ["claude-opus-5-5", "claude-fable-5", "claude-mythos-preview"])
+@rows("model", ["claude-opus-5-5", "claude-fable-5", "claude-mythos-preview"])
 def test_models_that_always_think_can_not_be_switched_off(model: str) -> None:
     """`off` is refused by the models that think always."""
     with pytest.raises(CapabilityMismatch, match="reasoning"):
         body(model, reasoning="off")
 
 
-@pytest.mark.parametrize("model", ["claude-opus-4-7", "claude-sonnet-5", "claude-opus-5", "claude-fable-5-1"])
+@rows("model", ["claude-opus-4-7", "claude-sonnet-5", "claude-opus-5", "claude-fable-5-1"])
 def test_models_from_opus_4_7_on_take_no_budget(model: str) -> None:
     """A number of tokens is refused; with `degrade` it becomes a level."""
     with pytest.raises(CapabilityMismatch, match="budget"):
@@ -120,7 +121,7 @@ def test_a_level_takes_at_most_half_of_the_callers_limit_and_says_so() -> None:
     assert [] == warned(model, reasoning="low", max_tokens=10000)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("options", "named"),
     [
         ({"reasoning": 1023}, "1024"),
@@ -148,7 +149,7 @@ def test_with_degrade_a_budget_that_can_not_be_had_is_changed_aloud() -> None:
 # What thinking excludes
 
 
-@pytest.mark.parametrize(
+@rows(
     ("model", "options", "field"),
     [
         ("claude-haiku-4-5", {"reasoning": "low", "temperature": 0.2}, "temperature"),
@@ -167,7 +168,7 @@ def test_what_thinking_excludes_is_refused_or_left_out_aloud(model: str, options
     assert ["degraded"] == warned(model, **options, degrade=True)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("model", "options"),
     [
         ("claude-haiku-4-5", {"reasoning": "low", "temperature": 1}),

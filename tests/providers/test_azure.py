@@ -15,6 +15,7 @@ from llmswitch._secrets import Secret
 from llmswitch.providers.entra_token import EntraToken
 from llmswitch.testing import FakeVendor
 from tests.providers.foreign_sdk import Ear, Sent, listening
+from tests.rows import rows
 
 NOW = 1_700_000_000.0
 SECRET = "CANARY~secret.of-an-application"
@@ -51,7 +52,7 @@ def test_a_token_is_asked_for_with_the_applications_secret() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@rows(
     ("status", "body", "said"),
     [
         (401, b'{"error":"invalid_client","error_description":"AADSTS7000215: no.\\r\\nTrace"}', "AADSTS7000215: no."),

@@ -18,6 +18,7 @@ from llmswitch.providers.bedrock_sigv4 import region_of, signed_headers
 from llmswitch.providers.bedrock_wire import frame
 from llmswitch.testing import instant_waits
 from llmswitch.testing._vendor import FakeVendor, respond
+from tests.rows import rows
 
 KEY_ID, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 BASE = "https://bedrock-runtime.us-east-1.amazonaws.com"
@@ -213,7 +214,7 @@ def test_cache_points_stand_where_they_are_wanted() -> None:
     assert (reply.usage.input_tokens, reply.usage.cached_tokens, reply.usage.cache_write_tokens) == (123, 100, 20)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("parts", "words"),
     [
         ([Image(url="https://example.com/a.png"), Text("?")], "by URL"),
@@ -251,7 +252,7 @@ def test_a_document_has_a_name_that_is_taken() -> None:
     assert documents == ["a b c pdf", "document 2"]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("status", "kind", "message", "becomes"),
     [
         (400, "ValidationException", "Input is too long for requested model.", "ContextTooLong"),

@@ -22,6 +22,7 @@ from llmswitch import (
 )
 from llmswitch.testing import instant_waits
 from tests.providers.one_vendor import KEY, OneVendor
+from tests.rows import rows
 
 CALLING = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
 CALL = ToolCall("c1", "weather", {"city": "Oslo"}, '{"city": "Oslo"}')
@@ -177,7 +178,7 @@ def test_a_failure_inside_an_answer():
         vendor().reply({"message": {"content": []}, "finish_reason": "TIMEOUT"})
 
 
-@pytest.mark.parametrize("pieces", [[], ['{"city'], ['{"city": "Os']])
+@rows("pieces", [[], ['{"city'], ['{"city": "Os']])
 def test_a_call_that_the_limit_cut(pieces):
     """A call whose arguments did not come to their end is no call."""
     frames = [delta("tool-call-delta", 0, tool_calls={"function": {"arguments": piece}}) for piece in pieces]

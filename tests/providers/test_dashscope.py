@@ -20,6 +20,7 @@ from llmswitch import (
     ToolResult,
 )
 from llmswitch._registry import provider
+from tests.rows import rows
 
 PLUS, NEW, OPEN = "dashscope:qwen-plus", "dashscope:qwen3.7-plus", "dashscope:qwen3-235b-a22b"
 NOW = Tool("now", "The time.")
@@ -128,8 +129,8 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize("shape", [wrapped, flat])
-@pytest.mark.parametrize(("status", "code", "words", "becomes", "reach"), REFUSALS)
+@rows("shape", [wrapped, flat])
+@rows(("status", "code", "words", "becomes", "reach"), REFUSALS)
 def test_refusals(one_vendor, shape, status, code, words, becomes, reach):
     """In either shape each code is the class that says what to do next, and takes out just what it concerns."""
     error, reached = one_vendor(PLUS).refusal(status, shape(code, words))
@@ -168,7 +169,7 @@ def test_a_key_of_another_region_or_plan(one_vendor):
     assert "set site to another" in str(error)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("target", "level", "fields"),
     [
         (PLUS, "off", {"enable_thinking": False}),

@@ -14,6 +14,7 @@ from llmswitch._json import dumps, loads
 from llmswitch._policy import rule_for
 from llmswitch.testing import instant_waits
 from llmswitch.testing._vendor import FakeVendor, respond
+from tests.rows import rows
 
 USAGE = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
 TEXT = "/api/v1/services/aigc/text-generation/generation"
@@ -232,7 +233,7 @@ def test_tool_calls_in_pieces() -> None:
     assert [("c1", {"a": 1}), ("c2", {})] == [(call.id, call.arguments) for call in stream.reply.tool_calls]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("body", "text"),
     [
         ({"output": {"text": "Hello", "finish_reason": "stop"}, "usage": USAGE, "request_id": "r"}, "Hello"),
@@ -296,7 +297,7 @@ FAILURES: list[tuple[int, str, str, str, tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("status", "code", "message", "becomes", "scopes"), FAILURES)
+@rows(("status", "code", "message", "becomes", "scopes"), FAILURES)
 def test_failures(status: int, code: str, message: str, becomes: str, scopes: tuple[str, ...]) -> None:
     """By its code: as a refusal, with the status 200, first in a stream, and after an answer had begun."""
     body = {"code": code, "message": message, "request_id": "r-9"}

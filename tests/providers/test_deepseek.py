@@ -21,6 +21,7 @@ from llmswitch import (
     VendorData,
 )
 from llmswitch._registry import provider
+from tests.rows import rows
 
 FLASH = "deepseek:deepseek-flash"
 NOW = Tool("now", "The time.")
@@ -57,7 +58,7 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@rows("name", REFUSALS)
 def test_refusals(one_vendor, name):
     """Each refusal is the class that says what to do next, and takes out just what it concerns."""
     status, body, becomes, reach = REFUSALS[name]
@@ -71,7 +72,7 @@ def test_a_refused_key_has_no_other_site(one_vendor):
     assert "another site" not in str(error)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("level", "fields"),
     [
         ("off", {"thinking": {"type": "disabled"}}),

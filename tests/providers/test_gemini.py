@@ -25,6 +25,7 @@ from llmswitch import (
 )
 from llmswitch.testing import instant_waits
 from tests.providers.one_vendor import OneVendor
+from tests.rows import rows
 
 Make = Callable[..., OneVendor]
 STAND_IN = "skip_thought_signature_validator"
@@ -183,7 +184,7 @@ def test_what_hosted_tools_did_goes_back(one_vendor: Make) -> None:
     assert sent["contents"][1]["parts"] == [code, {"text": "1"}]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("body", "becomes"),
     [
         ({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {}}, "ContentFiltered"),
@@ -208,7 +209,7 @@ def test_unusual_ends_are_said(one_vendor: Make) -> None:
     assert (reply.finish_reason, [each.code for each in reply.warnings]) == ("other", ["unknown_finish_reason"])
 
 
-@pytest.mark.parametrize("form", ["{}", "[{}]", "data: {}"])
+@rows("form", ["{}", "[{}]", "data: {}"])
 def test_an_error_inside_a_stream(one_vendor: Make, form: str) -> None:
     """It comes as bare JSON over several lines, in a list or not, or as an event."""
     error = json.dumps({"error": {"code": 503, "status": "UNAVAILABLE", "message": "overloaded"}})
@@ -249,7 +250,7 @@ def exhausted(quota: str | None, message: str, delay: str | None = None) -> dict
     return {"error": {"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED", "details": details}}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("body", "becomes", "after"),
     [
         (exhausted("GenerateRequestsPerDayPerProjectPerModel-FreeTier", "quota", "46s"), "QuotaExhausted", 46.0),

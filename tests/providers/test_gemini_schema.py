@@ -10,9 +10,10 @@ from pydantic import BaseModel, Field
 
 from llmswitch import CapabilityMismatch
 from llmswitch.providers.gemini_schema import lowered_schema
+from tests.rows import rows
 
 
-@pytest.mark.parametrize(
+@rows(
     ("schema", "expected"),
     [
         ({"const": "a", "type": "string", "title": "A"}, {"type": "string", "enum": ["a"], "title": "A"}),
@@ -46,7 +47,7 @@ def test_what_is_lowered(schema: dict[str, Any], expected: dict[str, Any]) -> No
     assert lowered_schema(schema, "response_format") == expected
 
 
-@pytest.mark.parametrize(
+@rows(
     ("schema", "place"),
     [
         ({"type": "object", "properties": {"x": {"not": {}}}}, "response_format.properties.x.not: "),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmswitch import CapabilityMismatch, Image, Message, Text, Tool
+from tests.rows import rows
 
 TARGET = "lingyi:yi-lightning"
 
@@ -25,7 +26,7 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@rows("name", REFUSALS)
 def test_refusals(one_vendor, name):
     """Each refusal is the class that says what to do next, and takes out just what it concerns."""
     status, body, becomes, reach = REFUSALS[name]

@@ -146,6 +146,7 @@ def test_start_says_where_and_hides_the_key(server: LocalServer, weights: Path) 
     assert (running.api_key, ["127.0.0.1"], ["toy"]) == (child["key"], child["hosts"], child["alias"])
 
 
+@pytest.mark.slow
 def test_every_slot_has_the_same_context(server: LocalServer, weights: Path) -> None:
     """Each of up to four conversations at once has 4096 tokens for itself."""
     server.start()
@@ -202,6 +203,7 @@ def test_stop_ends_the_child_and_start_begins_anew(server: LocalServer, weights:
     assert listens(server.start())
 
 
+@pytest.mark.slow
 def test_progress_tells_the_beginning_and_the_end(server: LocalServer, weights: Path) -> None:
     """The callback gets the file's size before and after loading, and nothing when the server runs."""
     calls: list[tuple[str, int, int]] = []
@@ -241,6 +243,7 @@ def test_a_failed_start_says_why(server: LocalServer, weights: Path, order: str,
     assert listens(server.start())
 
 
+@pytest.mark.slow
 def test_a_slow_start_is_given_up(server: LocalServer, weights: Path) -> None:
     """A start beyond its timeout is an error, for a waiting thread too, and leaves no child."""
     weights.write_text("hang")
@@ -269,6 +272,7 @@ def test_weights_that_vanished_are_named(server: LocalServer, weights: Path) -> 
         server.start()
 
 
+@pytest.mark.slow
 def test_verbose_shows_what_the_engine_says(
     server: LocalServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -284,6 +288,7 @@ def test_verbose_shows_what_the_engine_says(
     assert output.out == ""
 
 
+@pytest.mark.slow
 def test_the_current_folder_lends_the_child_no_module(
     server: LocalServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -293,6 +298,7 @@ def test_the_current_folder_lends_the_child_no_module(
     assert listens(server.start())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
 def test_an_interrupt_does_not_reach_the_child(server: LocalServer, weights: Path) -> None:
     """Ctrl-C, which goes to the whole process group, leaves the server running."""

@@ -24,6 +24,7 @@ from llmswitch import (
 )
 from llmswitch._registry import provider
 from llmswitch.testing import FakeVendor
+from tests.rows import rows
 
 M3, M2 = "minimax:MiniMax-M3", "minimax:MiniMax-M2.7"
 NOW = Tool("now", "The time.")
@@ -57,7 +58,7 @@ CODES = {
 }
 
 
-@pytest.mark.parametrize("code", CODES)
+@rows("code", CODES)
 def test_a_failure_under_200(one_vendor, code):
     """`base_resp` decides, whatever the status: a 200 with a code is that error, and takes out what it concerns."""
     error, reached = one_vendor(M3).refusal(200, status(code))
@@ -65,7 +66,7 @@ def test_a_failure_under_200(one_vendor, code):
     assert (str(code), "m-1") == (error.code, error.request_id)
 
 
-@pytest.mark.parametrize("code", CODES)
+@rows("code", CODES)
 def test_the_same_code_at_the_end_of_a_message(one_vendor, code):
     """Under a proper status the error has OpenAI's or Anthropic's shape, and the code stands in its words."""
     error = {
@@ -78,7 +79,7 @@ def test_the_same_code_at_the_end_of_a_message(one_vendor, code):
     assert (str(code), "0660b") == (refused.code, refused.request_id)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("words", "becomes"),
     [
         ("invalid params, context window exceeds limit", "ContextTooLong"),

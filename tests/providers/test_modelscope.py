@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmswitch import CapabilityMismatch, Image, Message, Text
+from tests.rows import rows
 
 MODEL = "modelscope:deepseek-ai/DeepSeek-V4-Flash"
 PIXEL = "data:image/png;base64,aGk="
@@ -41,7 +42,7 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@rows("name", REFUSALS)
 def test_refusals(one_vendor, name):
     """One status for the minute's limit and the day's: what the headers have left tells them apart."""
     status, body, headers, becomes, reach = REFUSALS[name]

@@ -9,6 +9,7 @@ import pytest
 
 from llmswitch import CapabilityMismatch, Message, Reasoning, Text, Tool, ToolCall, ToolResult
 from llmswitch._registry import provider
+from tests.rows import rows
 
 K26, K3 = "moonshot:kimi-k2.6", "moonshot:kimi-k3.1-pro"
 NOW = Tool("now", "The time.")
@@ -100,7 +101,7 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@rows("name", REFUSALS)
 def test_refusals(one_vendor, name):
     """Each refusal is the class that says what to do next, and takes out what it concerns, for as long as it says."""
     status, body, becomes, reach, wait = REFUSALS[name]

@@ -26,6 +26,7 @@ from llmswitch._policy import Policy
 from llmswitch._registry import provider
 from llmswitch.testing import FakeVendor, instant_waits
 from llmswitch.testing._vendor import respond
+from tests.rows import rows
 
 LINES = "application/x-ndjson"
 NOW = Tool("now", "The time", {"type": "object", "properties": {}})
@@ -76,7 +77,7 @@ def sent(vendor: FakeVendor) -> Any:
 # Where it is
 
 
-@pytest.mark.parametrize(
+@rows(
     ("told", "url"),
     [
         ("gpu-box", "http://gpu-box:11434"),
@@ -174,7 +175,7 @@ def test_nothing_is_cut_in_silence():
     assert {"stream"} == {"stream", "truncate", "shift"} & sent(vendor).keys()
 
 
-@pytest.mark.parametrize(
+@rows(
     ("own", "words", "window"),
     [
         ({}, 20_000, None),
@@ -272,7 +273,7 @@ def test_what_is_not_counted():
         assert usage == (reply.usage.input_tokens, reply.usage.output_tokens)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("last", "kind", "said"),
     [
         (b'{"error": "server busy", "status_code": 503}\n', StreamInterrupted, "server busy"),
@@ -290,7 +291,7 @@ def test_an_answer_that_breaks_off(last, kind, said):
     assert "Hel" == caught.value.partial.text
 
 
-@pytest.mark.parametrize(
+@rows(
     ("body", "kind"),
     [
         ({"error": "server busy"}, Overloaded),

@@ -18,6 +18,7 @@ from llmswitch import (
     ToolCall,
     ToolResult,
 )
+from tests.rows import rows
 
 RESULT = Message("tool", [ToolResult("a", "done")])
 SERVER = {"dialect": "openai", "base_url": "http://127.0.0.1:9/v1"}
@@ -60,7 +61,7 @@ def test_a_code_of_success(one_vendor, code):
     assert "Hi" == vendor.reply({**ANSWER, **({"code": code} if code else {})}).text
 
 
-@pytest.mark.parametrize("code", ["NO", 7, 0])
+@rows("code", ["NO", 7, 0])
 def test_a_code_of_failure(one_vendor, code):
     """Any other is one, though there may be an answer beside it; where no such code is known it means nothing."""
     vendor = one_vendor("mine:m", **SERVER, options={"answer_status": {"success": "OK"}})

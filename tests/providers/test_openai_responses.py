@@ -29,6 +29,7 @@ from llmswitch.providers.openai_responses import ResponsesOptions
 from llmswitch.providers.openai_responses_wire import ResponsesWire
 from llmswitch.testing import FakeVendor
 from tests.providers.one_vendor import OneVendor
+from tests.rows import rows
 
 MODEL = "openai:gpt-5.4-mini"
 THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}]}
@@ -140,7 +141,7 @@ def test_what_was_changed_is_said_on_the_reply() -> None:
     assert ["name_left_out", "max_tokens_raised"] == [warning.code for warning in reply.warnings]
 
 
-@pytest.mark.parametrize("options", [{"extra": {"openai": {"n": 2, "logit_bias": {}}}}, {"seed": 7}, {"stop": "END"}])
+@rows("options", [{"extra": {"openai": {"n": 2, "logit_bias": {}}}}, {"seed": 7}, {"stop": "END"}])
 def test_what_the_dialect_has_not_is_refused(options: dict[str, Any]) -> None:
     """Nothing is dropped in silence: what has no field here is refused before a byte is sent."""
     vendor = OneVendor(MODEL)
@@ -181,7 +182,7 @@ def test_a_thought_that_nothing_follows_stays_at_home() -> None:
     assert [item.get("role") for item in items] == ["user", "assistant", "assistant", "user"]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("answer", "reason"),
     [
         (whole(said("Hi")), "stop"),
@@ -286,7 +287,7 @@ def test_a_stream_that_lost_something_says_so() -> None:
         OneVendor(MODEL).streamed(stream(begun, piece, done(0, {**CALL, "arguments": '{"zone": "UTC"}'})))
 
 
-@pytest.mark.parametrize("arguments", ["", "{}", '{"city": "Pa'])
+@rows("arguments", ["", "{}", '{"city": "Pa'])
 def test_a_call_that_was_cut_is_none(arguments: str) -> None:
     """A call in an answer that the limit cut is not run, whatever its arguments look like."""
     cut = {**CALL, "arguments": arguments, "status": "incomplete"}
@@ -297,7 +298,7 @@ def test_a_call_that_was_cut_is_none(arguments: str) -> None:
         OneVendor(MODEL).streamed(stream(done(0, cut), {"type": "response.incomplete", "response": answer}))
 
 
-@pytest.mark.parametrize(
+@rows(
     ("event", "becomes"),
     [
         (
@@ -328,7 +329,7 @@ SAID = {"type": "message", "role": "user", "content": "Hi"}
 RESULT = {"type": "function_call_output", "call_id": "call_1", "output": "noon"}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("items", "why"),
     [
         ([SAID, SEALED, NO_ID, RESULT], "not as given"),
@@ -364,7 +365,7 @@ def sent_to(config: dict[str, Any], target: Any) -> list[str]:
     return paths
 
 
-@pytest.mark.parametrize(
+@rows(
     ("config", "target", "path"),
     [
         ({}, "openai:gpt-6-luna", "/v1/responses"),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from llmswitch import Message, Reasoning, Text, ToolCall, VendorData
 from llmswitch._adapter import ModelIdentity
 from llmswitch.providers.openai import ChatCompletionsOptions
 from llmswitch.providers.openai_reply import ChatCompletionsDecoder, parse_completion
 from llmswitch.providers.openai_thoughts import thought_fields
+from tests.rows import rows
 
 ME = ModelIdentity("acme", "0123456789abcdef", "acme-1")
 PARTED = ChatCompletionsOptions(
@@ -92,7 +91,7 @@ def test_another_account_has_the_words_alone():
     assert {} == sent(message, ModelIdentity("elsewhere", ME.account, ME.model))
 
 
-@pytest.mark.parametrize(
+@rows(
     ("replay", "calls", "thought", "expected"),
     [
         ("omit", True, True, None),
@@ -105,7 +104,7 @@ def test_another_account_has_the_words_alone():
         ("required", False, True, "Hm."),
     ],
 )
-@pytest.mark.parametrize("by", [None, "acme", "elsewhere"])
+@rows("by", [None, "acme", "elsewhere"])
 def test_where_thoughts_go_back(replay, calls, thought, expected, by):
     """Each rule says where thoughts go back; another provider's are none, and a stand-in is sent where some must be."""
     options = ChatCompletionsOptions(reasoning_replay=replay, reasoning_stand_in=" ")

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from llmswitch import CapabilityMismatch, Message, RateLimited, Reasoning, Tool, ToolCall, ToolResult
+from tests.rows import rows
 
 TURBO, THINKER = "qianfan:ernie-4.5-turbo-128k", "qianfan:ernie-5.0"
 NOW = Tool("now", "The time.")
@@ -49,14 +50,14 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("status", "code", "kind", "becomes", "reach"), REFUSALS)
+@rows(("status", "code", "kind", "becomes", "reach"), REFUSALS)
 def test_refusals(one_vendor, status, code, kind, becomes, reach):
     """The code, and the type where it says more, give the class and how far it reaches."""
     error, reached = one_vendor(TURBO).refusal(status, failure(code, kind))
     assert (becomes, reach, code, "as-2") == (type(error).__name__, reached, error.code, error.request_id)
 
 
-@pytest.mark.parametrize("words", ["Your account is overdue", "账户已欠费", "account in arrears", "账户余额不足"])
+@rows("words", ["Your account is overdue", "账户已欠费", "account in arrears", "账户余额不足"])
 def test_no_money_is_known_by_its_words(one_vendor, words):
     """No code for it is documented: its words are known, in either language."""
     error, reached = one_vendor(TURBO).refusal(403, failure("some_code", message=words))
@@ -84,7 +85,7 @@ def test_paths_and_headers(one_vendor):
     assert "b-1" == error.request_id
 
 
-@pytest.mark.parametrize(
+@rows(
     ("target", "level", "fields"),
     [
         (THINKER, "off", {"enable_thinking": False}),
@@ -142,9 +143,7 @@ def test_a_forced_call_at_a_hosted_model(one_vendor):
     assert "enable_thinking" not in one_vendor(THINKER).sent(tools=[NOW], tool_choice="required")
 
 
-@pytest.mark.parametrize(
-    ("flag", "reason"), [(0, "stop"), (1, "stop"), (2, "stop"), (3, "content_filter"), (4, "content_filter")]
-)
+@rows(("flag", "reason"), [(0, "stop"), (1, "stop"), (2, "stop"), (3, "content_filter"), (4, "content_filter")])
 def test_flags(one_vendor, flag, reason):
     """A flag of 3 or 4 takes the answer back, though it "stopped"; whole or in a stream, whenever it came."""
     choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop", "flag": flag}

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from llmswitch import Message, Tool, ToolCall, ToolResult
+from tests.rows import rows
 
 MODEL = "ernie-4.5-turbo-128k"
 PATH = "/v2/chat/completions"
@@ -88,7 +87,7 @@ RECORDED: dict[str, tuple[dict[str, Any], Any, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@rows("name", RECORDED)
 def test_qianfan(one_vendor, name):
     """Path and body are those of the vendor's own SDK, and the key goes where it sends it."""
     theirs, messages, options = RECORDED[name]

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from llmswitch import CapabilityMismatch, Message, Reasoning, StreamInterrupted, Text, Tool, ToolCall, ToolResult
+from tests.rows import rows
 
 LITE = "sensenova:sensenova-6.8-flash-lite"
 
@@ -26,7 +27,7 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@rows("name", REFUSALS)
 def test_refusals(one_vendor, name):
     """Each refusal is the class that says what to do next, and takes out just what it concerns."""
     status, body, becomes, reach = REFUSALS[name]

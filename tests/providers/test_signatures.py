@@ -8,7 +8,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmswitch._adapter import HTTPRequest
@@ -21,6 +20,8 @@ from llmswitch.providers.qianfan_token import MintedKey
 from llmswitch.providers.tencent_native_tc3 import TC3
 from llmswitch.providers.wenxin_token import AccessToken
 from llmswitch.providers.zhipu_jwt import SignedKey
+from tests.everyday import examples
+from tests.rows import rows
 
 NOW = 1_700_000_000  # 2023-11-14T22:13:20Z
 HUNYUAN = "https://hunyuan.tencentcloudapi.com"
@@ -117,7 +118,7 @@ def test_tc3_of_temporary_credentials() -> None:
     assert "/2023-11-14/lkeap/tc3_request" in signed.headers["authorization"]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("method", "url", "headers", "expected"),
     [
         (
@@ -203,8 +204,7 @@ def test_zhipu_jwt() -> None:
     assert {"authorization": JWT} == bare.headers
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.floats(1_600_000_000, 2_000_000_000), st.from_regex(r"[A-Za-z0-9]{8,32}", fullmatch=True))
+@examples(6, 30, st.floats(1_600_000_000, 2_000_000_000), st.from_regex(r"[A-Za-z0-9]{8,32}", fullmatch=True))
 def test_zhipu_jwt_can_be_verified(now: float, secret: str) -> None:
     """Whoever has the secret can check the token; its times are milliseconds, and 210 seconds apart."""
     head, claims, signature = zhipu_jwt.token("an-id", secret, now).split(".")
@@ -216,7 +216,7 @@ def test_zhipu_jwt_can_be_verified(now: float, secret: str) -> None:
     assert base64.urlsafe_b64encode(mac).decode().rstrip("=") == signature
 
 
-@pytest.mark.parametrize("key", ["no-dot-in-it", "two.dots.here", ".7c1f9e", "7c1f9e."])
+@rows("key", ["no-dot-in-it", "two.dots.here", ".7c1f9e", "7c1f9e."])
 def test_zhipu_key_of_another_form(key: str) -> None:
     """A key that is not id.secret is refused by its source, and is not in the message."""
     with pytest.raises(ConfigError, match=r"the form id\.secret") as caught:
@@ -224,7 +224,7 @@ def test_zhipu_key_of_another_form(key: str) -> None:
     assert key not in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("base_url", "host"),
     [
         ("https://a.example.com", "a.example.com"),
@@ -243,7 +243,7 @@ def test_the_host_is_what_is_sent(base_url: str, host: str) -> None:
     assert host == httpx.Request("POST", base_url).headers["host"]
 
 
-@pytest.mark.parametrize(
+@rows(
     "credential",
     [
         TC3(secrets(secret_id=SECRET_ID, secret_key=SECRET_KEY), HUNYUAN, {}),

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from llmswitch import CapabilityMismatch, LLMSwitchError, Message, Reasoning, ToolCall, ToolResult
+from tests.rows import rows
 
 
 def flat(code: int, message: str) -> dict[str, object]:
@@ -37,7 +38,7 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@rows("name", REFUSALS)
 def test_refusals(one_vendor, name):
     """Flat, bare or wrapped, each refusal is the class that says what to do next, with its words."""
     status, body, becomes, reach = REFUSALS[name]
@@ -93,7 +94,7 @@ THOUGHT = [
 ]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("model", "thoughts"),
     [
         ("deepseek-ai/DeepSeek-V4-Pro", ["I look.", " "]),

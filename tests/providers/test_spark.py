@@ -8,6 +8,7 @@ import pytest
 
 from llmswitch import CapabilityMismatch, LLMSwitchError, StreamInterrupted, Tool
 from tests.everyday import mostly_slow
+from tests.rows import rows
 
 NOW = Tool("now", "The time.")
 CLASSES = {
@@ -155,7 +156,7 @@ def test_a_stream_that_is_refused(one_vendor):
     assert ("I was", "10014") == (broken.value.partial.text, broken.value.code)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("model", "given", "sent"), [("4.0Ultra", 0.0, 0.01), ("4.0Ultra", 1.0, 1.0), ("x1", 0.0, 0.01), ("x1", 1.7, 1.7)]
 )
 def test_temperature(one_vendor, model, given, sent):

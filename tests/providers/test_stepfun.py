@@ -7,6 +7,7 @@ import json
 import pytest
 
 from llmswitch import CapabilityMismatch, Message, Reasoning, StreamInterrupted, Text
+from tests.rows import rows
 
 
 def failure(kind: str, message: str = "no") -> dict[str, object]:
@@ -29,7 +30,7 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@rows("name", REFUSALS)
 def test_refusals(one_vendor, name):
     """Each refusal is the class that says what to do next, and takes out just what it concerns."""
     status, body, becomes, reach = REFUSALS[name]
@@ -104,7 +105,7 @@ def test_usage_is_not_asked_for(one_vendor):
     assert "stream_options" not in one_vendor("stepfun:step-3.7-flash").sent(stream=True)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("site", "url"),
     [
         ("cn", "https://api.stepfun.com/v1/chat/completions"),

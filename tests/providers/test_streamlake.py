@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmswitch import CapabilityMismatch, Client, ConfigError
+from tests.rows import rows
 
 EP = "streamlake:ep-lpvcnv-1761467347624133479"
 
@@ -26,7 +27,7 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@rows("name", REFUSALS)
 def test_refusals(one_vendor, name):
     """Each refusal is the class that says what to do next, and takes out just what it concerns."""
     status, body, becomes, reach = REFUSALS[name]
@@ -41,7 +42,7 @@ def test_a_model_has_to_be_named(monkeypatch):
         Client("streamlake")
 
 
-@pytest.mark.parametrize("model", [EP, "streamlake:kat-coder-pro-v2.5", "streamlake:KAT-Coder-Pro-V2.5"])
+@rows("model", [EP, "streamlake:kat-coder-pro-v2.5", "streamlake:KAT-Coder-Pro-V2.5"])
 def test_the_thinking_switch(one_vendor, model):
     """KAT-Coder, and endpoints whose model is not known here, switch by a flag."""
     vendor = one_vendor(model)
@@ -56,7 +57,7 @@ def test_hosted_models_switch_as_at_home(one_vendor):
         one_vendor("streamlake:GLM-5.3").sent(reasoning="high")
 
 
-@pytest.mark.parametrize(
+@rows(
     ("site", "url"),
     [
         ("cn", "https://wanqing.streamlakeapi.com/api/gateway/v1/endpoints/chat/completions"),

@@ -5,12 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmswitch import CapabilityMismatch, Image, Message, Reasoning, Text, ToolCall, ToolResult
 from llmswitch.providers.strict_turns import take_turns, text_of
-from tests.everyday import many
+from tests.everyday import examples
 
 FILLER = "…"
 TEXTS = st.sampled_from(["a", "b c", " ", "你好"])
@@ -46,8 +45,7 @@ def words(messages: list[Message]) -> list[str]:
     ]
 
 
-@settings(max_examples=many(60), deadline=None)
-@given(conversations(), st.booleans())
+@examples(12, 60, conversations(), st.booleans())
 def test_any_conversation_becomes_turns(messages: list[Message], one_call: bool) -> None:
     """Roles alternate, nothing is blank, every call has a result, and all that was said is there in its order."""
     try:

@@ -7,6 +7,7 @@ import pytest
 
 from llmswitch import Client, ConfigError, KeyMissing, Message, Reasoning, Text, ToolCall, ToolResult
 from llmswitch.testing import FakeVendor
+from tests.rows import rows
 
 KEY = "CANARY-key-3a55c0fe1b9d2476"
 
@@ -39,7 +40,7 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@rows("name", REFUSALS)
 def test_refusals(one_vendor, name):
     """Each refusal is the class that says what to do next, and takes out just what it concerns."""
     status, body, becomes, reach = REFUSALS[name]
@@ -68,7 +69,7 @@ THINKING = {
 }
 
 
-@pytest.mark.parametrize(("model", "level"), [(model, level) for model in THINKING for level in THINKING[model]])
+@rows(("model", "level"), [(model, level) for model in THINKING for level in THINKING[model]])
 def test_the_thinking_switch(one_vendor, model, level):
     """Each level is said as the model takes it; nothing is said where nobody asked."""
     vendor = one_vendor(f"tencent:{model}")
@@ -86,7 +87,7 @@ THOUGHT = [
 ]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("model", "thoughts"),
     [
         ("hy3", ["I look.", None]),
@@ -168,7 +169,7 @@ def test_tokenhubs_key_beside_hunyuans(monkeypatch):
     assert ("tokenhub.tencentmaas.com", f"Bearer {KEY}") == (request.url.host, request.headers["authorization"])
 
 
-@pytest.mark.parametrize(
+@rows(
     ("site", "url"),
     [
         ("cn", "https://tokenhub.tencentmaas.com/v1/chat/completions"),

@@ -15,6 +15,7 @@ from llmswitch._policy import rule_for
 from llmswitch._registry import provider
 from llmswitch.testing import instant_waits
 from llmswitch.testing._vendor import FakeVendor, respond
+from tests.rows import rows
 
 USAGE = {"PromptTokens": 3, "CompletionTokens": 1, "TotalTokens": 4}
 CREDENTIALS = {"secret_id": {"env": "CLOUD_ID"}, "secret_key": {"env": "CLOUD_KEY"}}
@@ -163,7 +164,7 @@ def test_what_can_not_be_sent() -> None:
     assert [] == vendor.requests
 
 
-@pytest.mark.parametrize(
+@rows(
     ("body", "reason", "codes"),
     [
         (message("ok"), "stop", []),
@@ -236,7 +237,7 @@ FAILURES: list[tuple[str, str, tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("code", "becomes", "scopes"), FAILURES)
+@rows(("code", "becomes", "scopes"), FAILURES)
 def test_failures(code: str, becomes: str, scopes: tuple[str, ...]) -> None:
     """The code decides, and what stands before its first dot where the rest is new; in place of a stream too."""
     body = {"Error": {"Code": code, "Message": "it went wrong"}, "RequestId": "r-9"}

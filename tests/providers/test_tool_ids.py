@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from llmswitch.providers.tool_ids import ToolIds, WireIds
+from tests.everyday import examples
+from tests.rows import rows
 
 NINE = ToolIds(pattern="[a-zA-Z0-9]{9}", length=9, unique="conversation")  # Mistral's
 SAFE = ToolIds(pattern="[a-zA-Z0-9_-]{1,64}", unique="conversation")
@@ -40,8 +41,7 @@ def test_a_vendor_may_number_its_calls_anew():
     assert ("f0", True) == (one, two != "f0")
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.sampled_from(RULES), st.lists(st.lists(st.text(max_size=6), max_size=4), max_size=4))
+@examples(12, 60, st.sampled_from(RULES), st.lists(st.lists(st.text(max_size=6), max_size=4), max_size=4))
 def test_one_to_one_and_the_same_every_time(rule, turns):
     """Every id is one that is taken, no two calls share one, and the same conversation has the same ones again."""
     wire = of_calls(rule, *turns)
@@ -58,9 +58,7 @@ def test_what_was_said_before_keeps_its_ids():
     assert of_calls(SAFE, *turns)[:2] == of_calls(SAFE, *turns[:2])
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"pattern": "["}, {"pattern": "[g-z]+"}, {"pattern": ".{9}", "length": 10}, {"length": 8}]
-)
+@rows("wrong", [{"pattern": "["}, {"pattern": "[g-z]+"}, {"pattern": ".{9}", "length": 10}, {"length": 8}])
 def test_a_rule_that_can_not_be_kept_is_refused(wrong):
     """A rule by which no stand-in could be made is said when the configuration is read."""
     with pytest.raises(ValidationError):

@@ -18,6 +18,7 @@ from llmswitch import (
     ToolResult,
 )
 from llmswitch._registry import provider
+from tests.rows import rows
 
 SEED, ENDPOINT = "volcengine:doubao-seed-2-1-pro-260915", "volcengine:ep-20261127000000-abcde"
 NOW = Tool("now", "The time.")
@@ -75,7 +76,7 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("status", "code", "words", "becomes", "reach"), REFUSALS)
+@rows(("status", "code", "words", "becomes", "reach"), REFUSALS)
 def test_refusals(one_vendor, status, code, words, becomes, reach):
     """Each code is the class that says what to do next, and takes out just what it concerns."""
     error, reached = one_vendor(SEED).refusal(status, failure(code, words))
@@ -102,7 +103,7 @@ def test_each_plan_has_its_path(one_vendor):
 ENABLED, DISABLED = {"type": "enabled"}, {"type": "disabled"}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("target", "level", "fields"),
     [
         (SEED, "off", {"thinking": DISABLED}),

@@ -14,6 +14,7 @@ from llmswitch._json import dumps, loads
 from llmswitch._policy import rule_for
 from llmswitch.testing import instant_waits
 from llmswitch.testing._vendor import FakeVendor, respond
+from tests.rows import rows
 
 AK, SK = "CANARY-ak-8f14e45fceea167a", "CANARY-sk-c9f0f895fb98ab91"
 IAM = {"access_key": {"env": "WENXIN_AK"}, "secret_key": {"env": "WENXIN_SK"}}
@@ -151,7 +152,7 @@ def test_a_schema_goes_into_the_instructions() -> None:
 # Answers
 
 
-@pytest.mark.parametrize(
+@rows(
     ("fields", "reason"),
     [
         ({"finish_reason": "normal"}, "stop"),
@@ -233,7 +234,7 @@ FAILURES: list[tuple[int, str, tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("code", "becomes", "scopes"), FAILURES)
+@rows(("code", "becomes", "scopes"), FAILURES)
 def test_a_failure_with_the_status_200(code: int, becomes: str, scopes: tuple[str, ...]) -> None:
     """Its number decides, in one piece, in place of a stream, and as a bare line after an answer had begun."""
     body = {"error_code": code, "error_msg": "it went wrong", "id": "as-2"}
@@ -321,7 +322,7 @@ def test_id_and_secret_in_the_query() -> None:
     assert SK not in str(fetched.url)
 
 
-@pytest.mark.parametrize("code", [100, 110, 111])
+@rows("code", [100, 110, 111])
 def test_a_token_that_is_refused_is_fetched_anew_once(code: int) -> None:
     """One new token, one repetition; what that is told is the last word."""
     token = Token()
@@ -337,7 +338,7 @@ def test_a_token_that_is_refused_is_fetched_anew_once(code: int) -> None:
     assert "CANARY" not in f"{caught.value}{caught.value.attempts!r}"
 
 
-@pytest.mark.parametrize("code", [13, 14, 15])
+@rows("code", [13, 14, 15])
 def test_another_refusal_is_no_reason_for_a_new_token(code: int) -> None:
     """What another token does not mend is not repeated."""
     token = Token()
@@ -351,7 +352,7 @@ def test_another_refusal_is_no_reason_for_a_new_token(code: int) -> None:
 INVALID = {"error": "invalid_client"}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("refusal", "status", "becomes", "said"),
     [
         (

@@ -17,6 +17,7 @@ from llmswitch import (
     ToolCall,
     ToolResult,
 )
+from tests.rows import rows
 
 NOW = {"date": "Mon, 07 Sep 2026 08:00:30 GMT"}  # 16:00:30 in Beijing
 
@@ -59,7 +60,7 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize(("status", "code"), REFUSALS)
+@rows(("status", "code"), REFUSALS)
 def test_refusals(one_vendor, status, code):
     """The vendor's number decides, not the status, under which an empty account looks like a rate limit."""
     error, reached = one_vendor("zhipu:glm-4.6").refusal(int(status), failure(code))
@@ -86,7 +87,7 @@ RESETS = {
 }
 
 
-@pytest.mark.parametrize("message", RESETS)
+@rows("message", RESETS)
 def test_the_moment_of_a_reset(one_vendor, message):
     """A plan's cap names in words when it resets, by Beijing's clock: it is measured against the answer's own date."""
     error, _ = one_vendor("zhipu:glm-5.1", site="cn-coding").refusal(429, failure("1308", message), NOW)
@@ -114,7 +115,7 @@ THINKING = {
 }
 
 
-@pytest.mark.parametrize(("model", "level"), THINKING)
+@rows(("model", "level"), THINKING)
 def test_the_thinking_switch(one_vendor, model, level):
     """Each level is said as the model takes it; nothing is said where nobody asked."""
     vendor = one_vendor(f"zhipu:{model}")

@@ -13,6 +13,7 @@ from llmswitch._config_file import Loaded
 from llmswitch._redis_store import RedisStore, redis_opener
 from llmswitch._secrets import Secret
 from llmswitch._store import Record
+from tests.rows import rows
 
 PASSWORD = "CANARY-pa55word"
 URL = f"redis://user:{PASSWORD}@127.0.0.1:1/0"
@@ -59,7 +60,7 @@ def test_the_address_is_in_no_repr():
     assert PASSWORD not in repr(loaded) + str(loaded.config) + repr(loaded.config.store)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("store", "said"),
     [
         ({"ulr": URL}, "store.ulr: unknown key (did you mean 'url'?)"),

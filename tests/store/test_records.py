@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from itertools import permutations
 
-import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from llmswitch._breaker import Breaker, BreakerNumbers
 from llmswitch._store import Record, digest
+from tests.everyday import examples
+from tests.rows import rows
 
 records = st.builds(
     Record,
@@ -31,14 +31,14 @@ def stays(*heard: Record) -> Record:
     return known
 
 
-@given(st.lists(records, min_size=1, max_size=4))
+@examples(20, 100, st.lists(records, min_size=1, max_size=4))
 def test_the_order_of_hearing_makes_no_difference(heard):
     """Whoever hears the same records ends with the same epoch and the same end."""
     ends = {(known.epoch, known.until) for known in (stays(*order) for order in permutations(heard))}
     assert 1 == len(ends)
 
 
-@given(records, records)
+@examples(20, 100, records, records)
 def test_an_older_state_never_shortens_a_newer_one(one, other):
     """Within an epoch the later end stays; what was closed afterwards stays closed."""
     known = stays(one, other)
@@ -46,7 +46,7 @@ def test_an_older_state_never_shortens_a_newer_one(one, other):
     assert known.until == max(record.until for record in (one, other) if record.epoch == known.epoch)
 
 
-@given(records)
+@examples(20, 100, records)
 def test_what_is_written_is_read(record):
     """JSON with the version of its schema, and the same record again."""
     assert 1 == json.loads(record.dump())["v"]
@@ -54,13 +54,17 @@ def test_what_is_written_is_read(record):
     assert record == Record.load(record.dump().encode())
 
 
-@given(st.one_of(st.binary(), st.text(), st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps)))
+@examples(
+    20,
+    100,
+    st.one_of(st.binary(), st.text(), st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps)),
+)
 def test_what_cannot_be_read_is_nothing(raw):
     """Whatever stands in the store, reading it raises nothing."""
     assert Record.load(raw) is None
 
 
-@pytest.mark.parametrize(
+@rows(
     "changed",
     [
         {"v": 2},
@@ -117,7 +121,7 @@ def test_an_endpoint_is_known_by_the_way_to_it():
     assert named(target, "one", "one") == named(target, "two", "two")
 
 
-@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "x.localhost"])
+@rows("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "x.localhost"])
 def test_a_server_on_this_machine_is_its_own(host):
     """The same local address on another machine is another server, and so is what lies behind a local proxy."""
     for key in (f"http://{host}||a|m", f"https://vendor.example|http://{host}|a|m"):
