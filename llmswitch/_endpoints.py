@@ -6,13 +6,12 @@ import importlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from ._addresses import is_private
 from ._config import KeyReference, ProviderConfig
 from ._config_file import Loaded
-from ._credential import Credential
 from ._endpoint import Address, Endpoint, check_base_url
 from ._errors import ConfigError, ConnectFailed, KeyMissing
 from ._nearest import nearest
@@ -23,11 +22,13 @@ from ._scrub import remember
 from ._secrets import Secret
 from ._sites import named_address, site_name_of, site_url
 
+if TYPE_CHECKING:
+    from ._credential import Credential
+
 __all__ = ["Endpoints", "Location", "closed_key", "has_key", "same_origin", "signer", "version_of"]
 
 
-@dataclass(slots=True, frozen=True)
-class Location:
+class Location(NamedTuple):
     """
     Where a provider is asked. `jurisdiction`: where what is sent there goes. `moved`: not on the vendor's own host.
 
@@ -105,7 +106,7 @@ class Endpoints:
             return at
         proxy = self._proxy(spec, own, at.base_url)
         near = proxy is None or is_private((urlsplit(proxy.name).hostname or "").lower())
-        return at if near else replace(at, jurisdiction="unknown")
+        return at if near else at._replace(jurisdiction="unknown")
 
     def _make(self, spec: ProviderSpec, own: ProviderConfig) -> Endpoint:
         where = self._where(spec)
@@ -322,14 +323,14 @@ def same_origin(one: str, other: str) -> bool:
 _RESERVED = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "proxy-authorization"}
 )
-_SECRET = re.compile(r"key|token|secret|auth|password|cookie", re.IGNORECASE)
+_HOLDS_A_KEY = r"(?i)key|token|secret|auth|password|cookie"
 
 
 def _check_headers(headers: Mapping[str, str], auth_header: str, where: str) -> None:
     for name, value in headers.items():
         if name.lower() in _RESERVED or name.lower() == auth_header.lower():
             raise ConfigError(f"{where}.headers.{name}: this header is set by llmswitch and can't be replaced")
-        if _SECRET.search(name):
+        if re.search(_HOLDS_A_KEY, name):
             remember(value)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ._adapter import ErrorFacts
 from ._assembly import BadArguments, ReplyAssembly
 from ._classify import make_error
-from ._continuation import Joint
 from ._errors import (
     ClientClosed,
     ContentFiltered,
@@ -27,6 +27,9 @@ from ._reply import Attempt, ChatReply
 from ._retry_after import said_in_words
 from ._target import Target
 from ._wire import Fault
+
+if TYPE_CHECKING:
+    from ._continuation import Joint
 
 __all__ = ["Clocks", "Reading", "bad_arguments", "broke_off"]
 

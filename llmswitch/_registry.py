@@ -22,6 +22,8 @@ __all__ = [
     "closed_service",
     "dialect",
     "error_rules",
+    "head_of",
+    "is_provider",
     "model_list",
     "owners_of",
     "provider",
@@ -52,24 +54,36 @@ def provider(name: str) -> ProviderSpec:
     return found
 
 
+def head_of(name: str) -> ProviderSpec:
+    """
+    What a provider's file says before its lists, which are of models, of prices and of errors: reading those takes
+    most of the time. Raises `ConfigError` where there is no such provider.
+    """
+    return _read.get(name) or ProviderSpec.read(_text(name).partition("\n[[")[0], name)
+
+
 def closed_service(word: str) -> str | None:
     """
     What to do in place of a service that its vendor has closed, by one of its hosts or key variables; `None` where no
     built-in provider's file says that it is closed.
     """
-    return _closed().get(word)
+    for name in _telling_of_closed():
+        if f'"{word}"' in _builtin()[name].read_text("utf-8"):
+            for service in provider(name).closed:
+                if word in (*service.hosts, *service.key_env):
+                    return service.message
+    return None
 
 
 @cache
-def _closed() -> dict[str, str]:
-    # the files are short, but to parse all of them takes its time
-    telling = [name for name, entry in _builtin().items() if "[[closed]]" in entry.read_text("utf-8")]
-    return {
-        word: service.message
-        for name in telling
-        for service in provider(name).closed
-        for word in (*service.hosts, *service.key_env)
-    }
+def _telling_of_closed() -> list[str]:
+    # to read all the files takes little, to parse them their time
+    return [name for name, entry in _builtin().items() if b"[[closed]]" in entry.read_bytes()]
+
+
+def is_provider(name: str) -> bool:
+    """Whether a provider has that name: installed packages are looked through where it is not a built-in one's."""
+    return name in _builtin() or name in _outside()
 
 
 def provider_names() -> list[str]:
@@ -160,7 +174,7 @@ def author_of(name: str) -> str:
 
 def chooses_dialect(name: str, wanted: str | None) -> bool:
     """Whether that dialect is one of several of a known provider's: to name it is a choice, and makes no new one."""
-    spec = provider(name) if wanted is not None and name in provider_names() else None
+    spec = provider(name) if wanted is not None and is_provider(name) else None
     return spec is not None and len(spec.spoken) > 1 and wanted in spec.spoken
 
 
@@ -188,5 +202,5 @@ def model_list(spec: ProviderSpec) -> ModelList | None:
     if spec.model_list is not None:
         return spec.model_list if spec.model_list.path else None
     author = author_of(spec.dialect)
-    theirs = provider(author).model_list if author in provider_names() else None
+    theirs = provider(author).model_list if is_provider(author) else None
     return theirs.model_copy(update={"partial": True, "open": True}) if theirs is not None else None
