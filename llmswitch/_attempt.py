@@ -25,7 +25,6 @@ from ._errors import (
     StreamStalled,
 )
 from ._events import StreamReset
-from ._holding import Holding
 from ._log import warn_once
 from ._operation import Reply, Request
 from ._reading import Clocks, Reading
@@ -37,6 +36,7 @@ from ._wire import Action, Close, Fault, FaultKind, Open, Opened, Outcome
 
 if TYPE_CHECKING:
     from ._continuation import Continuation
+    from ._holding import Holding
 
 __all__ = [
     "Ask",
@@ -192,6 +192,8 @@ def _holding(call: Call, *, another: bool) -> Holding | None:
     pace = policy.min_tokens_per_second if another else None
     if not call.stream or (pace is None and policy.commit_on == "reasoning"):
         return None
+    from ._holding import Holding
+
     return Holding(reasoning=policy.commit_on == "text", pace=pace)
 
 

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 from ._addresses import ip_address, is_metadata, is_odd_spelling, is_private, split
 from ._errors import ConfigError
 from ._provider import AuthSpec
-from ._proxies import Proxy
 from ._secrets import Secret
 
 if TYPE_CHECKING:
     from ._classify import ErrorRules
     from ._credential import Credential
+    from ._proxies import Proxy
 
 __all__ = ["Address", "Endpoint", "check_base_url"]
 

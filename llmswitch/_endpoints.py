@@ -16,7 +16,6 @@ from ._endpoint import Address, Endpoint, check_base_url
 from ._errors import ConfigError, ConnectFailed, KeyMissing
 from ._nearest import nearest
 from ._provider import AuthSpec, ProviderSpec, SiteSpec, VersionSpec
-from ._proxies import EnvironmentProxies, Proxy
 from ._registry import closed_service, owners_of
 from ._scrub import remember
 from ._secrets import Secret
@@ -24,6 +23,7 @@ from ._sites import named_address, site_name_of, site_url
 
 if TYPE_CHECKING:
     from ._credential import Credential
+    from ._proxies import EnvironmentProxies, Proxy
 
 __all__ = ["Endpoints", "Location", "closed_key", "has_key", "same_origin", "signer", "version_of"]
 
@@ -53,7 +53,11 @@ class Endpoints:
         self._loaded = loaded
         self._made: dict[str, Endpoint] = {}
         self._ways: dict[str, Proxy | None] = {}
-        self._proxies = EnvironmentProxies() if loaded.config.http.trust_env else None
+        self._proxies: EnvironmentProxies | None = None
+        if loaded.config.http.trust_env:
+            from ._proxies import EnvironmentProxies
+
+            self._proxies = EnvironmentProxies()
 
     def get(self, spec: ProviderSpec, own: ProviderConfig) -> Endpoint:
         """The endpoint of a provider. Raises `ConfigError` for a site, an address or a key that is not there."""
@@ -70,7 +74,7 @@ class Endpoints:
             check_base_url(own.base_url, where, allow_insecure=own.allow_insecure)
         self._check_open(own, where)
         if isinstance(own.proxy, str):
-            Proxy(own.proxy, f"{where}.proxy")
+            self._new_proxy(own, "", f"{where}.proxy")
 
     def _where(self, spec: ProviderSpec) -> str:
         return f"{self._loaded.source}: providers.{spec.name}"
@@ -264,11 +268,13 @@ class Endpoints:
         return self._ways[spec.name]
 
     def _new_proxy(self, own: ProviderConfig, base_url: str, where: str) -> Proxy | None:
+        if own.proxy is None:
+            return self._proxies.proxy(base_url) if self._proxies is not None else None
+        from ._proxies import Proxy
+
         if isinstance(own.proxy, str):
             return Proxy(own.proxy, where)
-        if own.proxy is not None:
-            return Proxy(self._read(own.proxy, where, "proxy's address").reveal(), where)
-        return self._proxies.proxy(base_url) if self._proxies is not None else None
+        return Proxy(self._read(own.proxy, where, "proxy's address").reveal(), where)
 
 
 def closed_key(spec: ProviderSpec) -> str:

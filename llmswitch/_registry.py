@@ -8,13 +8,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ._adapter import Adapter
-from ._classify import ErrorRules, read_defaults
 from ._errors import ConfigError
 from ._nearest import nearest
 from ._provider import ErrorRule, ModelList, ProviderSpec
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
+
+    from ._classify import ErrorRules
 
 __all__ = [
     "author_of",
@@ -183,6 +184,8 @@ def error_rules(spec: ProviderSpec) -> ErrorRules:
     The rules by which a provider's failures are classified: its own, those of whom its errors are like, and so on to
     the author of the dialect, then everybody's.
     """
+    from ._classify import ErrorRules, read_defaults
+
     rules: list[ErrorRule] = [*spec.errors]
     seen: set[str] = set()
     like = spec.errors_like or author_of(spec.dialect)
