@@ -18,11 +18,11 @@ from typing import NamedTuple
 from ._allowance import Allowance, Denied, Want
 from ._allowance_state import RATES, AllowanceState, shown, state_of
 from ._budget_words import explained, label_of_budget, label_of_rate, unpriced
-from ._config import LARGEST, BudgetConfig, RateConfig
 from ._config_file import Loaded
 from ._counters import Answer, Asked, Counters, MemoryCounters, Reservation
 from ._errors import BudgetExceeded, ConfigError, LLMSwitchError, RateLimited
 from ._estimate import Spend
+from ._limits import LARGEST, BudgetConfig, RateConfig
 from ._nearest import nearest
 from ._registry import provider_names
 from ._reply import Usage

@@ -17,7 +17,8 @@ class Strict(BaseModel):
     Unknown keys are said aloud, values never are.
 
     A table inside another one is validated with that: what is right by itself, such as a default, is made by
-    `model_construct`, for any other way would build one more validator, of that table alone.
+    `model_construct`, for any other way would build one more validator, of that table alone. And where tables stand,
+    annotations are no texts (`from __future__`), each of which would be compiled before the first client.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
