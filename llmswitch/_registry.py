@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import threading
 from functools import cache
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ __all__ = [
 
 _PACKAGE = f"{__package__}.providers"
 _GROUP = "llmswitch.providers"
+_LISTS = r"(?m)^\[\[(?:families|models|prices|errors)\]\]"
 _lock = threading.RLock()  # one provider may lead to another
 _read: dict[str, ProviderSpec] = {}
 
@@ -57,10 +59,12 @@ def provider(name: str) -> ProviderSpec:
 
 def head_of(name: str) -> ProviderSpec:
     """
-    What a provider's file says before its lists, which are of models, of prices and of errors: reading those takes
-    most of the time. Raises `ConfigError` where there is no such provider.
+    What a built-in provider's file says before its lists of models, prices and errors: to read those takes most of the
+    time. Of a provider from outside it is all. Raises `ConfigError` where there is no such provider.
     """
-    return _read.get(name) or ProviderSpec.read(_text(name).partition("\n[[")[0], name)
+    if name in _read or name not in _builtin():
+        return provider(name)
+    return ProviderSpec.read(re.split(_LISTS, _text(name), maxsplit=1)[0], name)
 
 
 def closed_service(word: str) -> str | None:
