@@ -172,6 +172,9 @@ class Course:
             _say_filtered(outcome, history)
             call.hooks.attempted(attempt, None)
             return outcome
+        # whose strategies waits are: it takes its time to load, so that is over before the clock is read for one
+        import tenacity  # noqa: F401
+
         bare(outcome.error, ())  # hooks may hand it to whoever writes down frames
         _note(attempt, outcome, call.clock())
         call.hooks.attempted(attempt, classified(outcome.error))
