@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from ._adapter import ModelIdentity
 from ._chain import Chain, Group
 from ._config import ChainConfig, Config, GroupConfig, ProviderConfig, TargetConfig
@@ -105,7 +107,10 @@ class Setup:
             raise ConfigError("the chain is empty: name at least one target, such as 'provider:model'")
         if len(names) == 1 and names[0] in self._config.chains:
             return names[0], self._config.chains[names[0]]
-        return "inline", ChainConfig.of(*names)
+        try:
+            return "inline", ChainConfig.of(*names)
+        except ValidationError:
+            raise ConfigError("the chain is a list of targets, each a text such as 'provider:model'") from None
 
     def _chain(self, name: str, config: ChainConfig) -> Chain:
         where = f"chains.{name}" if name in self._config.chains else "the chain"
