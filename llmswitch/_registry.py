@@ -107,9 +107,15 @@ def _builtin() -> dict[str, Traversable]:
 
 @cache
 def _outside() -> dict[str, str]:
-    from importlib.metadata import entry_points
+    from importlib.metadata import distributions
 
-    return {entry.name: entry.module for entry in entry_points(group=_GROUP)}
+    found: dict[str, str] = {}
+    for package in distributions():
+        # `entry_points()` reads the entries of all packages, which takes twice as long
+        if _GROUP in (package.read_text("entry_points.txt") or ""):
+            for entry in package.entry_points.select(group=_GROUP):
+                found.setdefault(entry.name, entry.module)
+    return found
 
 
 def owners_of(variable: str) -> list[ProviderSpec]:
