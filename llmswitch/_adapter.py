@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias
 
 from pydantic import BaseModel
 
@@ -91,8 +91,7 @@ class BrokenEvent(NotAnAnswer):
     """One event of a stream can't be read; those after it may well be."""
 
 
-@dataclass(slots=True, frozen=True)
-class ModelIdentity:
+class ModelIdentity(NamedTuple):
     """Who is asked: by this, opaque parts of a conversation are tagged, and known again when they come back."""
 
     provider: str

@@ -27,7 +27,7 @@ _METADATA = frozenset(
     )
 )
 _METADATA_NAMES = frozenset({"metadata.google.internal", "metadata"})
-_NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
+_NUMBER = r"0x[0-9a-f]*|[0-9]+"
 _NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
 
@@ -76,7 +76,7 @@ def ip_address(host: str) -> IPAddress | None:
 
 def is_odd_spelling(host: str) -> bool:
     """Whether resolvers take it for an IPv4 address though it is not four decimal numbers (0x7f.1, 017700000001)."""
-    return ip_address(host) is None and all(_NUMBER.fullmatch(part) for part in host.lower().split("."))
+    return ip_address(host) is None and all(re.fullmatch(_NUMBER, part) for part in host.lower().split("."))
 
 
 def is_metadata(host: str) -> bool:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 from . import _errors
 from ._attempt import Ask, Failed, attempt_once, classified
-from ._balancing import answered
 from ._call import Call
-from ._continuation import Continuation
 from ._decision import Try
 from ._errors import LLMSwitchError, RateLimited
 from ._events import StreamReset
 from ._operation import Reply
 from ._reply import Attempt
-from ._spending import Spending, reserve
 from ._standing import Admission, Refusal
 from ._target import Target
 from ._wire import Action, Await, Outcome
+
+# What bounds calls, and who keeps to whom, is loaded where there is any of it.
+if TYPE_CHECKING:
+    from ._continuation import Continuation
+    from ._spending import Spending
 
 __all__ = ["admitted"]
 
@@ -47,11 +50,14 @@ def admitted(
     outcome: Reply | Failed | None = None
     spending: Spending | None = None
     try:
-        reserved = yield from reserve(call, step, attempt)
-        if isinstance(reserved, Failed):
-            outcome = reserved
-            return outcome
-        spending = reserved
+        if call.allowances is not None:
+            from ._spending import reserve
+
+            reserved = yield from reserve(call, step, attempt, call.allowances)
+            if isinstance(reserved, Failed):
+                outcome = reserved
+                return outcome
+            spending = reserved
         outcome = yield from ask(call, step, attempt, deadline, taken_up, visit)
         if isinstance(outcome, Failed) and outcome.tried and not outcome.neutral:
             error = classified(outcome.error)
@@ -71,7 +77,10 @@ def admitted(
             health.outrun(admission, call.clock() - attempt.started, stream=call.stream)
         health.released(admission)  # cancelled, closed, or nothing that counts; else it does nothing
         attempt.breaker_after, attempt.cooldown = health.breaker_state(target), admission.cooled
-        if outcome is None and attempt.ttft_ms is not None and attempt.cancelled_by is None:
+        heard = outcome is None and attempt.ttft_ms is not None and attempt.cancelled_by is None
+        if heard and call.chain.groups:
+            from ._balancing import answered
+
             answered(call, target)  # as far as the caller would hear it
         if outcome is None and not attempt.whole:
             attempt.cancelled_by = attempt.cancelled_by or "caller"

@@ -10,18 +10,19 @@ import os
 import socket
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from hashlib import sha256
 from math import inf
+from typing import NamedTuple
 
 from ._allowance import Allowance, Denied, Want
 from ._allowance_state import RATES, AllowanceState, shown, state_of
 from ._budget_words import explained, label_of_budget, label_of_rate, unpriced
-from ._config import LARGEST, BudgetConfig, RateConfig
 from ._config_file import Loaded
 from ._counters import Answer, Asked, Counters, MemoryCounters, Reservation
 from ._errors import BudgetExceeded, ConfigError, LLMSwitchError, RateLimited
+from ._estimate import Spend
+from ._limits import LARGEST, BudgetConfig, RateConfig
 from ._nearest import nearest
 from ._registry import provider_names
 from ._reply import Usage
@@ -35,16 +36,7 @@ LEASE = 900.0  # seconds after which a reservation that nobody settled counts as
 MARGIN = 60.0  # seconds by which a lease outlasts the longest that its attempt may take
 
 
-@dataclass(slots=True, frozen=True)
-class Spend:
-    """What an attempt may come to at the most, in tokens."""
-
-    input_tokens: int
-    output_tokens: int
-
-
-@dataclass(slots=True, frozen=True)
-class Refused:
+class Refused(NamedTuple):
     """
     The attempt is not to be made now. `seconds`: until it may be, for certain; `None` for never. `soon`: it may be
     sooner, when calls that are under way turn out to cost less than was reserved for them.

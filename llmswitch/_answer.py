@@ -11,7 +11,6 @@ from ._framing import FramingError, Inflater, decode_utf8
 from ._json import JSONInvalid, loads
 from ._pieces import read_pieces
 from ._reading import Reading, bad_arguments, broke_off
-from ._retry_after import retry_after
 from ._scrub import scrub
 from ._wire import Action, Fault, Opened, Outcome, Read
 
@@ -98,6 +97,8 @@ def _refusal(reading: Reading, opened: Opened) -> _Steps:
     facts.status = opened.status
     facts.html = _is_page(body)
     facts.request_id = facts.request_id or reading.attempt.request_id
+    from ._retry_after import retry_after
+
     wait = retry_after(headers, reading.target.provider)
     facts.retry_after = wait if wait is not None else facts.retry_after
     again = headers.get("x-should-retry")

@@ -7,11 +7,10 @@ import os
 from asyncio import sleep as async_sleep
 from collections.abc import AsyncIterator
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ._async_connections import AsyncConnections
 from ._async_network import AsyncStream
-from ._connections import AsyncConnections
-from ._drill import Drill, Rehearsal
 from ._drive import CLOSED, INHERITED, LATE
 from ._endpoint import Endpoint
 from ._engine import Engine
@@ -20,9 +19,11 @@ from ._faults import fault_of
 from ._http_message import body, make_request, opened, tainted
 from ._network import Clock, current_clock
 from ._pools import Pool, Registry
-from ._racing import race_in_tasks
 from ._shield import shielded
 from ._wire import Await, Close, Fault, Open, Opened, Outcome, Race, Raced, Read, Sleep
+
+if TYPE_CHECKING:
+    from ._drill import Drill, Rehearsal
 
 __all__ = ["AsyncDriver"]
 
@@ -35,7 +36,7 @@ class AsyncDriver:
     def __init__(self, connections: AsyncConnections, drill: Drill | None = None) -> None:
         self._connections = connections
         self._drill = drill
-        self._rehearsal = Rehearsal(drill) if drill is not None else None
+        self._rehearsal: Rehearsal | None = drill.rehearsal() if drill is not None else None
         self._registry: Registry | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pool: Pool | None = None
@@ -165,6 +166,8 @@ class AsyncDriver:
             return fault_of(problem, pool.engine, clock)
 
     async def _race(self, action: Race) -> Raced:
+        from ._racing import race_in_tasks
+
         raced, winner = await race_in_tasks(action, self._another)
         self._registry, self._pool, self._clock = winner._registry, winner._pool, winner._clock  # noqa: SLF001
         self._response, self._chunks, self._whole = winner._response, winner._chunks, winner._whole  # noqa: SLF001

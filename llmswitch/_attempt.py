@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from . import _errors
 from ._adapter import HTTPRequest
 from ._answer import read_answer
 from ._bare import bare
 from ._call import Call
-from ._continuation import Continuation
 from ._decision import Try
 from ._endpoint import Endpoint
 from ._errors import (
@@ -26,16 +25,18 @@ from ._errors import (
     StreamStalled,
 )
 from ._events import StreamReset
-from ._holding import Holding
 from ._log import warn_once
 from ._operation import Reply, Request
 from ._reading import Clocks, Reading
 from ._redirects import MOST_REDIRECTS, redirected
-from ._renewal import distrusted, renew
 from ._reply import Attempt, ChatReply, ChatWarning, Cost, Usage
 from ._request import ChatRequest
 from ._target import Target
 from ._wire import Action, Close, Fault, FaultKind, Open, Opened, Outcome
+
+if TYPE_CHECKING:
+    from ._continuation import Continuation
+    from ._holding import Holding
 
 __all__ = [
     "Ask",
@@ -51,8 +52,7 @@ __all__ = [
 ]
 
 
-@dataclass(slots=True)
-class Failed:
+class Failed(NamedTuple):
     """
     An attempt that gave no answer. `tried`: bytes were sent. `final`: the caller has seen some of an answer, or has a
     whole one that is not in the form he asked for, so nobody else is asked. `restartable`: it may begin anew elsewhere,
@@ -75,8 +75,7 @@ def classified(error: LLMSwitchError) -> LLMSwitchError:
     return error.__cause__ if isinstance(error.__cause__, LLMSwitchError) else error
 
 
-@dataclass(slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A request as it is to be sent, with the limits in seconds to its first word and between words."""
 
     request: Request
@@ -91,7 +90,7 @@ def prepared(
 ) -> Prepared | Failed:
     """What is to be sent to a target, or why that can't be. Nothing is done yet."""
     target, policy = call.chain.targets[step.target], call.chain.policy
-    onward = taken_up if isinstance(taken_up, Continuation) else None
+    onward = None if isinstance(taken_up, StreamReset) else taken_up
     request = (call.request if onward is None else onward.request).overridden(target.settings)
     try:
         request, warnings = call.operation.fit(request, target)
@@ -120,7 +119,7 @@ def attempt_once(
     if isinstance(ready, Failed):
         return ready
     target, policy, request, began = call.chain.targets[step.target], call.chain.policy, ready.request, attempt.started
-    onward = taken_up if isinstance(taken_up, Continuation) else None
+    onward = None if isinstance(taken_up, StreamReset) else taken_up
     clocks = Clocks(
         now=call.clock,
         # A whole answer has no first token before its last: it has the attempt's time.
@@ -146,8 +145,10 @@ def attempt_once(
         operation=call.operation,
     )
     try:
-        yield from renew(call, reading, clocks.first_token)
         if target.endpoint.credential is not None:
+            from ._renewal import renew  # few sign, or fetch tokens
+
+            yield from renew(call, reading, clocks.first_token)
             reading.tokens = target.endpoint.credential.tokens
         asking = Open(target, ready.http, clocks.first_token, policy.connect, policy.pool, policy.write)
         asking.idle = clocks.idle if call.stream else 0.0
@@ -163,9 +164,10 @@ def attempt_once(
     return _reply(call, reading, call.operation.reply(reading), ready.warnings)
 
 
-Ask: TypeAlias = Callable[
-    [Call, Try, Attempt, float, StreamReset | Continuation | None, str], Generator[Action, Outcome, Reply | Failed]
-]
+Ask: TypeAlias = (
+    "Callable[[Call, Try, Attempt, float, StreamReset | Continuation | None, str], "
+    "Generator[Action, Outcome, Reply | Failed]]"
+)
 """How a target is asked once it may be: by `attempt_once`, but for who only wants to know that it would be."""
 
 
@@ -190,6 +192,8 @@ def _holding(call: Call, *, another: bool) -> Holding | None:
     pace = policy.min_tokens_per_second if another else None
     if not call.stream or (pace is None and policy.commit_on == "reasoning"):
         return None
+    from ._holding import Holding
+
     return Holding(reasoning=policy.commit_on == "text", pace=pace)
 
 
@@ -286,8 +290,11 @@ def _failed(call: Call, reading: Reading, error: LLMSwitchError, deadline: float
         return Failed(error, neutral=hurried)  # the decision says it, with all that was tried
     if isinstance(error, OutputInvalid):
         return Failed(error, final=True)
-    if distrusted(call, reading, error):
-        return Failed(error, retry_same=True, neutral=True)
+    if reading.tokens is not None:
+        from ._renewal import distrusted
+
+        if distrusted(call, reading, error):
+            return Failed(error, retry_same=True, neutral=True)
     if not reading.committed:
         return Failed(error, retry_same=reading.retry_same, neutral=hurried)
     # a call that was handed over whole may have been run: it must not be asked for a second time

@@ -85,10 +85,10 @@ class BaseClient(ABC):
     ) -> None:
         from ._between_calls import cache_of, health_of, sessions_of, spending_of
         from ._calls import Calls, seconds_of
-        from ._counting import TokenRatios
         from ._exchange import exchange
         from ._setup import Setup
         from ._telemetry import hooks_of
+        from ._token_ratios import TokenRatios
 
         self._exchange: Callable[[Call], Exchange] = exchange
         self._health = health_of(loaded)

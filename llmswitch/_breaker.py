@@ -5,12 +5,11 @@ Every method is told the time; nothing waits, and the caller holds the lock. A p
 began: what a call of an older generation reports is dropped, since it says nothing about now.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 __all__ = ["Breaker", "BreakerNumbers", "BreakerState", "Permit"]
 
@@ -25,8 +24,7 @@ class BreakerState(StrEnum):
     DISABLED = "disabled"
 
 
-@dataclass(slots=True, frozen=True)
-class BreakerNumbers:
+class BreakerNumbers(NamedTuple):
     """
     When it opens and for how long; times in seconds.
 
@@ -49,15 +47,14 @@ class BreakerNumbers:
     lease: float = 5.0
 
 
-@dataclass(slots=True, frozen=True)
-class Permit:
+class Permit(NamedTuple):
     """Leave for one call. `probe` is the lease of a half-open breaker, 0 for an ordinary call."""
 
     generation: int
     probe: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Breaker:
     """`random` gives numbers from 0 to 1, for the spread. `reason` is the class of the last failure."""
 

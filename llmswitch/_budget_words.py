@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from ._allowance import Allowance, Denied
-from ._config import BudgetConfig
+from ._limits import BudgetConfig
 
 __all__ = ["amount_of", "duration", "explained", "label_of_budget", "label_of_rate", "unpriced"]
 

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -216,7 +216,7 @@ class Bulk(ABC):
             return  # whom its session keeps to, other processes have to be asked
         order = chain.targets if settled else ordered(call)
         order = tuple(sorted(order, key=lambda target: rates.due(target.scope("target")) > job.began))
-        call.chain, call.lined_up = replace(chain, targets=order), True
+        call.chain, call.lined_up = chain._replace(targets=order), True
         first = next((target for target in order if call.health.refusal(target) is None), order[0]).scope("target")
         job.numbers[first] = rates.began(first, job.began)
 
@@ -301,7 +301,7 @@ def _sleepless(chain: Chain) -> Chain:
     """The same chain, whose calls come back where it would sleep because a vendor throttles."""
     from tenacity import wait_fixed
 
-    return replace(chain, policy=replace(chain.policy, longest_wait=0.0, throttled=wait_fixed(math.inf)))
+    return chain._replace(policy=chain.policy._replace(longest_wait=0.0, throttled=wait_fixed(math.inf)))
 
 
 def _throttled(outcome: ChatReply | LLMSwitchError) -> bool:

@@ -27,7 +27,7 @@ class Turn:
         self.wake: Callable[[], bool] | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Bulkhead:
     """First come, first served. `flying` counts calls, those turns included that were granted and not used yet."""
 

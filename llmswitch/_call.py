@@ -17,15 +17,15 @@ from ._target import Target
 if TYPE_CHECKING:
     from ._allowances import Allowances
     from ._cache import CacheUse
-    from ._counting import TokenRatios
     from ._grants import Grants
     from ._onlooker import Onlooker
     from ._sessions import Sessions
+    from ._token_ratios import TokenRatios
 
 __all__ = ["Call"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """
     One call: what is asked, of which chain, with what is known of the targets; within `timeout` seconds, and by `by`

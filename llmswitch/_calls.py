@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ._bare import bare
 from ._call import Call
 from ._chain import Chain
-from ._counting import TokenCount, TokenRatios
 from ._deadline import inherited, is_span
-from ._embedding import EmbedOptions, EmbedRequest, check_one_model
 from ._errors import InvalidRequest, LLMSwitchError
 from ._health import Health
 from ._hooks import Hooks
-from ._operation import CHAT, COUNT, EMBED, Operation, Request
+from ._operation import CHAT, Operation, Request
 from ._request import ChatOptions, ChatRequest, read_session, read_tags
 from ._setup import Setup
 
@@ -23,8 +20,11 @@ if TYPE_CHECKING:
     from ._allowances import Allowances
     from ._base_client import Messages
     from ._cache import Cache, CacheUse
+    from ._counting import TokenCount
+    from ._embedding import EmbedOptions
     from ._grants import Grants
     from ._sessions import Sessions
+    from ._token_ratios import TokenRatios
 
 __all__ = ["Calls", "seconds_of"]
 
@@ -89,6 +89,8 @@ class Calls:
 
     def embed(self, texts: str | Sequence[str], options: EmbedOptions, *, drill: str | None) -> Call:
         """The same for vectors, whose chain has to be of one model."""
+        from ._embedding import EMBED, EmbedRequest, check_one_model
+
         try:
             given: dict[str, Any] = dict(options)
             chain = self._setup.chain(given.pop("model", None))
@@ -120,7 +122,9 @@ class Calls:
         estimate = self._ratios.estimate(target.provider, target.model, request)
         if not target.adapter.capabilities.token_counting:
             return None, estimate
-        call.chain = replace(call.chain, targets=(target,), groups=())
+        from ._counting import COUNT
+
+        call.chain = call.chain._replace(targets=(target,), groups=())
         call.operation, call.health, call.allowances, call.grants = COUNT, Health(), None, None
         call.cache = None
         return call, estimate

@@ -1,10 +1,8 @@
 """What a target can do: one record, which refuses before sending, drives the tests and prints the docs' matrix."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,7 +10,9 @@ from ._errors import CapabilityMismatch
 from ._messages import Audio, Document, Image, Message, ToolResult
 from ._reply import ChatWarning
 from ._request import ChatRequest
-from ._structured import ResponseFormat
+
+if TYPE_CHECKING:
+    from ._structured import ResponseFormat
 
 __all__ = ["Capabilities", "SchemaGap", "fit"]
 
@@ -63,8 +63,7 @@ class Capabilities(BaseModel):
     thinking_ignores: frozenset[Literal["temperature", "top_p"]] = frozenset()
 
 
-@dataclass(slots=True, frozen=True)
-class SchemaGap:
+class SchemaGap(NamedTuple):
     """
     What a target can't be held to of a JSON schema: `why` begins with the place of the keyword. `sent`: the schema is
     sent all the same, for the model to read.
@@ -77,8 +76,7 @@ class SchemaGap:
 _GapIn: TypeAlias = Callable[[Mapping[str, Any]], SchemaGap | None]
 
 
-@dataclass(slots=True, frozen=True)
-class _Lack:
+class _Lack(NamedTuple):
     """`change` is what to do without it where the caller allows that; `None` where there is no honest way."""
 
     field: str
@@ -251,8 +249,10 @@ def _form(request: ChatRequest, able: Capabilities, gap: SchemaGap | None) -> li
     return [] if gap is None else [_in_words(request, form, able, gap.why)]
 
 
-def _in_words(request: ChatRequest, form: ResponseFormat, able: Capabilities, why: str) -> _Lack:
+def _in_words(request: ChatRequest, form: "ResponseFormat", able: Capabilities, why: str) -> _Lack:
     """The form as an instruction after those of the system, which the vendor's cache may hold."""
+    from ._structured import ResponseFormat
+
     leading = next(
         (index for index, said in enumerate(request.messages) if said.role != "system"), len(request.messages)
     )

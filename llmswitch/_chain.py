@@ -1,9 +1,8 @@
 """A chain: who is asked, in which order, and within which limits."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from ._policy import Policy
 from ._steps import By
@@ -12,8 +11,7 @@ from ._target import Target
 __all__ = ["Chain", "Group"]
 
 
-@dataclass(slots=True, frozen=True)
-class Group:
+class Group(NamedTuple):
     """
     Targets of a chain of which any may be asked first. `name` tells it from every other group of the configuration.
     `weights`: what each counts, where that matters.
@@ -25,8 +23,7 @@ class Group:
     weights: tuple[float, ...]
 
 
-@dataclass(slots=True, frozen=True)
-class Chain:
+class Chain(NamedTuple):
     """
     An ordered list of targets and the policy by which they are tried. `degrade` and `cache` are what a call means by
     default.
@@ -42,5 +39,5 @@ class Chain:
     degrade: bool = False
     groups: tuple[Group, ...] = ()
     sticky: float | None = None
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = MappingProxyType({})
     cache: bool = False

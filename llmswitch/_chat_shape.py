@@ -1,7 +1,5 @@
 """Messages as plain dicts, in the Chat Completions shape that most programs already have, made into `Message`s."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias

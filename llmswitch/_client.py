@@ -13,11 +13,12 @@ from ._errors import LLMSwitchError
 if TYPE_CHECKING:
     from ._allowances import Held, Refused
     from ._async_batch import AsyncBatch
+    from ._async_connections import AsyncConnections
     from ._async_drive import AsyncDriver
     from ._batch import Batch
     from ._bulk import BatchRequest
     from ._config import HTTPConfig
-    from ._connections import AsyncConnections, Connections
+    from ._connections import Connections
     from ._counting import CountReply, TokenCount
     from ._drill import Drill
     from ._drive import SyncDriver
@@ -185,8 +186,8 @@ class AsyncClient(BaseClient):
     __doc__ = BaseClient.__doc__
 
     def _connect(self, http_client: Any, http: HTTPConfig) -> None:
+        from ._async_connections import AsyncConnections
         from ._async_drive import AsyncDriver
-        from ._connections import AsyncConnections
 
         self._connections: AsyncConnections = AsyncConnections(http_client, http.ca_file, http.engine)
         self._driver: Callable[[AsyncConnections, Drill | None], AsyncDriver] = AsyncDriver

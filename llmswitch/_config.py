@@ -1,34 +1,26 @@
 """The schema of the configuration: every table, and what may stand in it."""
 
-from __future__ import annotations
-
 import re
-from datetime import date
-from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, model_validator
 
-from ._nearest import nearest
+from ._limits import BudgetConfig, GrantConfig, KeyBudget, RateConfig
 from ._provider import AuthSpec
 from ._rate_headers import RateHeaders
 from ._steps import GroupConfig, Limits, Seconds, Step, TargetConfig
 from ._strict import HeaderName, Headers, Place, Strict
 
 __all__ = [
-    "LARGEST",
-    "BudgetConfig",
     "CacheConfig",
     "ChainConfig",
     "Config",
     "GroupConfig",
     "HTTPConfig",
-    "KeyBudget",
     "KeyReference",
     "PassthroughConfig",
     "PolicyConfig",
     "ProviderConfig",
-    "RateConfig",
     "ServerConfig",
     "ServerKey",
     "StoreConfig",
@@ -36,16 +28,13 @@ __all__ = [
     "TelemetryConfig",
 ]
 
-LARGEST = 10**13  # of tokens, or of millionths of a currency: so much a store counts exactly
-_MONEY = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) ([A-Z]{3})")
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,63}"
 
 
 def _variable_name(name: str) -> str:
     """A name that can be printed: what stands here by mistake may be the key itself."""
     mixed = len(name) >= 24 and name != name.upper() and any(letter.isdigit() for letter in name)
-    if mixed or not _VARIABLE.fullmatch(name):
+    if mixed or not re.fullmatch(_VARIABLE, name):
         raise ValueError("env is the name of an environment variable, not the key")
     return name
 
@@ -58,7 +47,7 @@ class KeyReference(Strict):
     command: tuple[str, ...] | None = None
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> KeyReference:
+    def _exactly_one(self) -> Self:
         if sum(value is not None for value in (self.env, self.file, self.command)) != 1 or self.command == ():
             raise ValueError("give exactly one of env, file and command")
         return self
@@ -99,8 +88,15 @@ class ChainConfig(Limits):
     cache: StrictBool = False
     sticky: Annotated[bool | float, BeforeValidator(_stickiness)] = False
 
+    @classmethod
+    def of(cls, *names: str) -> Self:
+        """A chain of these targets, with nothing else said of it."""
+        return (
+            cls.model_construct(targets=names) if all(isinstance(name, str) for name in names) else cls(targets=names)
+        )
+
     @model_validator(mode="after")
-    def _balanced(self) -> ChainConfig:
+    def _balanced(self) -> Self:
         groups = [step for step in self.targets if isinstance(step, GroupConfig)]
         if self.sticky and not groups:
             raise ValueError(
@@ -116,110 +112,10 @@ class ChainConfig(Limits):
     def entries(self) -> list[tuple[int, TargetConfig]]:
         """Every target in the order in which they are written, each with the number of its step."""
         return [
-            (number, TargetConfig(target=each) if isinstance(each, str) else each)
+            (number, TargetConfig.model_construct(target=each) if isinstance(each, str) else each)
             for number, step in enumerate(self.targets)
             for each in (step.group if isinstance(step, GroupConfig) else (step,))
         ]
-
-
-def _known_zone(name: str) -> str:
-    from ._window import zone_of
-
-    try:
-        zone_of(name)
-    except ValueError as problem:
-        from zoneinfo import available_timezones
-
-        near = nearest(name, available_timezones())
-        raise ValueError(
-            f"{problem}{near or '; if this machine has no data about zones: pip install tzdata'}"
-        ) from None
-    return name
-
-
-Zone = Annotated[str, AfterValidator(_known_zone)]
-Count = Annotated[int, Field(ge=1, le=LARGEST, strict=True)]
-
-
-class RateConfig(Strict):
-    """
-    What an account may send, as its vendor says. Minutes slide; a day begins at midnight in `zone`.
-
-    Tokens are those of the prompt and of the answer together.
-    """
-
-    requests_per_minute: Count | None = None
-    tokens_per_minute: Count | None = None
-    requests_per_day: Count | None = None
-    tokens_per_day: Count | None = None
-    zone: Zone = "UTC"
-
-    @property
-    def given(self) -> bool:
-        """Whether there is any."""
-        return self != RateConfig(zone=self.zone)
-
-
-class KeyBudget(Strict):
-    """
-    A limit of one's own: `limit` is money, such as `"5.00 USD"`, or `tokens` a number of tokens; `per` which stretch of
-    the calendar in `zone`, or `"ever"`.
-
-    `fail_open`: where processes share a store that can't be reached, calls go on without the budget.
-    """
-
-    limit: str | None = None
-    tokens: Count | None = None
-    per: Literal["minute", "hour", "day", "month", "ever"]
-    zone: Zone = "UTC"
-    fail_open: StrictBool = False
-
-    @model_validator(mode="after")
-    def _whole(self) -> KeyBudget:
-        if (self.limit is None) == (self.tokens is None):
-            raise ValueError("give exactly one of limit and tokens")
-        _ = self.amount
-        return self
-
-    @property
-    def amount(self) -> tuple[int, str]:
-        """How much, and of what: tokens, or millionths of a currency."""
-        if self.limit is None:
-            return self.tokens or 0, "tokens"
-        found = _MONEY.fullmatch(self.limit)
-        millionths = round(Decimal(found[1]) * 1_000_000) if found is not None else 0
-        if found is None or not 1 <= millionths <= LARGEST:
-            raise ValueError('limit is an amount of money and its currency, such as "5.00 USD"')
-        return millionths, found[2]
-
-
-class BudgetConfig(KeyBudget):
-    """The same for calls to one `provider`, through one `chain`, or with one `tag`; without any of these for all."""
-
-    provider: Annotated[str, Field(min_length=1)] | None = None
-    chain: Annotated[str, Field(min_length=1)] | None = None
-    tag: Annotated[str, Field(min_length=1)] | None = None
-
-    @model_validator(mode="after")
-    def _one_scope(self) -> BudgetConfig:
-        if sum(scope is not None for scope in (self.provider, self.chain, self.tag)) > 1:
-            raise ValueError("give at most one of provider, chain and tag")
-        return self
-
-
-class GrantConfig(Strict):
-    """
-    Tokens that the vendor gives away, for the models whose names match, until the day `expires` is over in `zone`.
-
-    `on_exhausted`: when they are used up or over, `pay` goes on at the vendor's price; `stop` asks the provider no
-    more, so that it can't cost money.
-    """
-
-    tokens: Count
-    expires: date
-    zone: Zone = "UTC"
-    models: Annotated[tuple[str, ...], Field(min_length=1)] = ("*",)
-    on_exhausted: Literal["pay", "stop"] = "pay"
 
 
 # What may become a part of an address: nothing that could lead to another one.
@@ -267,12 +163,12 @@ class ProviderConfig(Strict):
     optional: StrictBool = False
 
     @model_validator(mode="after")
-    def _one_way(self) -> ProviderConfig:
+    def _one_way(self) -> Self:
         if self.auth is not None and self.scheme is not None:
             raise ValueError("give auth or scheme, not both: each says how to prove who asks")
         return self
 
-    limits: RateConfig = RateConfig()
+    limits: RateConfig = RateConfig.model_construct()
     grants: tuple[GrantConfig, ...] = ()
 
 
@@ -327,7 +223,7 @@ class CacheConfig(Strict):
     shared: StrictBool = False
 
     @model_validator(mode="after")
-    def _of_its_kind(self) -> CacheConfig:
+    def _of_its_kind(self) -> Self:
         if self.path is not None and self.kind != "disk":
             raise ValueError('path is for kind = "disk"')
         if self.url is not None and self.kind != "redis":
@@ -353,7 +249,7 @@ class PassthroughConfig(Strict):
 
     base_url: str
     api_key: KeyReference | None = None
-    auth: AuthSpec = AuthSpec()
+    auth: AuthSpec = AuthSpec.model_construct()
     paths: tuple[Annotated[str, AfterValidator(_beginning)], ...] | None = None
     headers: Headers = Field(default={}, repr=False)  # they may hold a second key
     jurisdiction: Place | None = None
@@ -361,7 +257,7 @@ class PassthroughConfig(Strict):
     allow_insecure: StrictBool = False
 
     @model_validator(mode="after")
-    def _a_key_in_a_header(self) -> PassthroughConfig:
+    def _a_key_in_a_header(self) -> Self:
         if self.auth.signer is not None or self.auth.parts:
             raise ValueError("auth names the header of a key here; what has to be signed can't be passed through")
         return self
@@ -416,7 +312,7 @@ class ServerConfig(Strict):
     envelope_keys: tuple[KeyReference, ...] = ()
 
     @model_validator(mode="after")
-    def _each_once(self) -> ServerConfig:
+    def _each_once(self) -> Self:
         by_name: dict[str, ServerKey] = {}
         by_hash: dict[str, ServerKey] = {}
         for key in self.keys:
@@ -439,7 +335,7 @@ class TelemetryConfig(Strict):
     content: StrictBool | None = None
 
     @model_validator(mode="after")
-    def _spans_are_made(self) -> TelemetryConfig:
+    def _spans_are_made(self) -> Self:
         if self.content and not self.otel:
             raise ValueError("content is what spans hold, and none are made: set otel = true too")
         return self
@@ -459,12 +355,12 @@ class Config(Strict):
     aliases: dict[str, str] = {}
     chains: dict[str, ChainConfig] = {}
     providers: dict[str, ProviderConfig] = {}
-    policy: PolicyConfig = PolicyConfig()
-    http: HTTPConfig = HTTPConfig()
-    store: StoreConfig = StoreConfig()
-    cache: CacheConfig = CacheConfig()
+    policy: PolicyConfig = PolicyConfig.model_construct()
+    http: HTTPConfig = HTTPConfig.model_construct()
+    store: StoreConfig = StoreConfig.model_construct()
+    cache: CacheConfig = CacheConfig.model_construct()
     passthrough: PassthroughConfig | None = None
     budgets: tuple[BudgetConfig, ...] = ()
     drill: dict[str, str] = {}
-    server: ServerConfig = ServerConfig()
-    telemetry: TelemetryConfig = TelemetryConfig()
+    server: ServerConfig = ServerConfig.model_construct()
+    telemetry: TelemetryConfig = TelemetryConfig.model_construct()

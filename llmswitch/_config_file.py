@@ -6,9 +6,8 @@ import os
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,8 +19,7 @@ from ._secrets import insist
 __all__ = ["Loaded"]
 
 
-@dataclass(slots=True, frozen=True)
-class Loaded:
+class Loaded(NamedTuple):
     """
     A configuration and where it is from.
 

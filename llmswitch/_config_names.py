@@ -10,7 +10,6 @@ from ._config import ChainConfig, Config, TargetConfig
 from ._config_file import Loaded
 from ._endpoints import Endpoints
 from ._errors import ConfigError
-from ._passthrough import check_passthrough
 from ._provider import ProviderSpec
 from ._registry import chooses_dialect, dialect
 from ._target import split_target
@@ -62,7 +61,10 @@ def check_names(loaded: Loaded, endpoints: Endpoints, spec_of: SpecOf) -> None:
         _check_leads(wanted, where, config, spec_of)
     if config.default is not None:
         _check_leads(config.default, f"{source}: default", config, spec_of)
-    check_passthrough(loaded)
+    if config.passthrough is not None:
+        from ._passthrough import check_passthrough
+
+        check_passthrough(loaded)
 
 
 def _check_leads(wanted: str, where: str, config: Config, spec_of: SpecOf) -> None:

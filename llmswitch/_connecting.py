@@ -6,7 +6,6 @@ In the spirit of RFC 8305: families take turns, each address has a start before 
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import selectors
@@ -14,8 +13,12 @@ import socket
 from collections import deque
 from collections.abc import Sequence
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from ._resolver import Address
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["connect", "connect_async"]
 
@@ -105,6 +108,8 @@ def _in_turns(addresses: Sequence[Address]) -> list[Address]:
 
 async def connect_async(addresses: Sequence[Address], by: float) -> socket.socket:
     """The same, by awaiting. A task for each address that is tried, where there are several."""
+    import asyncio  # which a program without it does not load
+
     loop = asyncio.get_running_loop()
     if len(addresses) == 1:
         return await _connect_one_async(loop, addresses[0], by)
@@ -138,6 +143,8 @@ def _close_loser(task: asyncio.Task[socket.socket]) -> None:
 
 
 async def _connect_one_async(loop: asyncio.AbstractEventLoop, address: Address, by: float) -> socket.socket:
+    import asyncio
+
     family, place = address
     made = socket.socket(family, socket.SOCK_STREAM)
     try:

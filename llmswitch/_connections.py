@@ -6,25 +6,21 @@ Nothing is opened before it is needed. A forked child starts with none: it must 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import ssl
-import threading
 import weakref
-from collections.abc import AsyncGenerator
+from abc import ABC, abstractmethod
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, ClassVar
 
-from ._async_network import AsyncBackend
 from ._endpoint import Endpoint
 from ._engine import Engine, engine_named, engine_of
 from ._errors import ConfigError
 from ._http_log import scrub_http_logs
-from ._network import Backend, Clock
+from ._network import Backend
 from ._pools import Pool, Registry
-from ._shield import shielded
 
-__all__ = ["AsyncConnections", "Connections"]
+__all__ = ["Connecting", "Connections"]
 
 # More than the calls that a target lets in at once (`_health.BULKHEAD`), so that the queue before the pool is ours.
 _MOST = 1024
@@ -32,9 +28,7 @@ _IDLE_SECONDS = 30.0
 
 scrub_http_logs()
 
-_Loops: TypeAlias = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Registry]
-_inherited: list[_Loops] = []
-_all: weakref.WeakSet[Connections | AsyncConnections] = weakref.WeakSet()
+_all: weakref.WeakSet[Connecting] = weakref.WeakSet()
 
 
 @lru_cache(maxsize=8)
@@ -79,27 +73,32 @@ def _secret_way(endpoint: Endpoint) -> bool:
     return endpoint.proxy is not None and endpoint.proxy.name.startswith("https://")
 
 
-class _Base:
+class Connecting(ABC):
     """What the sync and the async side share: which engine, and how a pool is made."""
 
-    sync: bool
+    sync: ClassVar[bool]
+    backend: ClassVar[Any]
+    brought: ClassVar[Any]
 
     def __init__(self, client: Any, ca_file: str | None, engine: str) -> None:
         self._engine: Engine = engine_of(client, sync=self.sync) if client is not None else engine_named(engine)
         if client is not None and isinstance(client, (self._engine.http.Client, self._engine.http.AsyncClient)):
-            client = (_Client if self.sync else _AsyncClient)(client)
+            client = self.brought(client)
         self._given = client
         self._ca_file = _checked(ca_file)
-        _all.add(self)  # type: ignore[arg-type]
+        _all.add(self)
+
+    @abstractmethod
+    def forget(self) -> None:
+        """In a forked child: start anew without touching what was there."""
 
     def _make(self, endpoint: Endpoint) -> Pool:
         if self._given is not None:
             return Pool(self._engine, self._given, ours=False)
-        kind = Backend if self.sync else AsyncBackend
         # the way through a proxy is httpx's business, whatever else is chosen
         engine = engine_named("httpx") if endpoint.proxy is not None and self._engine.direct else self._engine
         transport = engine.transport(
-            kind(engine.core, _layers(endpoint)),
+            self.backend(engine.core, _layers(endpoint)),
             sync=self.sync,
             verify=_context(endpoint, self._ca_file),
             proxy=endpoint.proxy.reveal() if endpoint.proxy is not None else None,
@@ -109,7 +108,17 @@ class _Base:
         return Pool(engine, transport, ours=True)
 
 
-class Connections(_Base):
+class _Client:
+    """A client that the caller brought along, as a transport: without its redirects and its own credentials."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def handle_request(self, request: Any) -> Any:
+        return self._client.send(request, stream=True, auth=None, follow_redirects=False)
+
+
+class Connections(Connecting):
     """
     The sync side: one pool per endpoint, shared between threads.
 
@@ -117,7 +126,7 @@ class Connections(_Base):
     Raises `TypeError` for a client that is none, `ConfigError` for an engine that is not installed.
     """
 
-    sync = True
+    sync, backend, brought = True, Backend, _Client
 
     def __init__(self, client: Any = None, ca_file: str | None = None, engine: str = "httpx") -> None:
         super().__init__(client, ca_file, engine)
@@ -144,88 +153,11 @@ class Connections(_Base):
                 pool.transport.close()
 
 
-class AsyncConnections(_Base):
-    """The async side: one pool per endpoint and event loop, since a connection belongs to the loop that opened it."""
-
-    sync = False
-
-    def __init__(self, client: Any = None, ca_file: str | None = None, engine: str = "httpx") -> None:
-        super().__init__(client, ca_file, engine)
-        self._lock = threading.Lock()
-        self._loops: _Loops = weakref.WeakKeyDictionary()
-
-    def forget(self) -> None:
-        """In a forked child: start anew without touching what was there."""
-        for registry in list(self._loops.values()):
-            registry.disown()
-        # what ends with its loop is told by the loop's own means, which a forked child shares with its parent
-        _inherited.append(self._loops)
-        self._lock, self._loops = threading.Lock(), weakref.WeakKeyDictionary()
-
-    def registry(self) -> Registry:
-        """The pools of the running loop."""
-        loop = asyncio.get_running_loop()
-        found = self._loops.get(loop)
-        if found is None:
-            with self._lock:
-                for other in list(self._loops):
-                    if other.is_closed():  # its connections hold on to it, so it would never go by itself
-                        del self._loops[other]
-                found = self._loops[loop] = Registry(self._make)
-            found.guard = self._as_long_as_the_loop(loop, found)
-            try:
-                found.guard.asend(None).send(None)
-            except StopIteration:
-                pass  # it stands at its yield
-        return found
-
-    async def _as_long_as_the_loop(self, loop: asyncio.AbstractEventLoop, registry: Registry) -> AsyncGenerator[None]:
-        """A loop that ends closes the generators that it has begun, and with this one the connections."""
-        try:
-            yield
-        finally:
-            with self._lock:
-                if self._loops.get(loop) is registry:
-                    del self._loops[loop]
-            for pool in registry.end():
-                if pool.ours:
-                    await pool.transport.aclose()
-
-    async def aclose(self) -> None:
-        """
-        End what is in flight in the running loop, and close what it opened. Another loop's can't be closed from here.
-
-        It waits for nobody. A client that was brought along stays open.
-        """
-        with self._lock:
-            registry = self._loops.pop(asyncio.get_running_loop(), None)
-        if registry is not None:
-            await shielded(registry.guard.aclose(), Clock(), closing=True)
-
-
 def _layers(endpoint: Endpoint) -> int:
     """How many times TLS begins on the way through a proxy that has to be asked for one."""
     if endpoint.proxy is None or not endpoint.base_url.startswith("https://"):
         return 0
     return 2 if _secret_way(endpoint) else 1
-
-
-class _Client:
-    """A client that the caller brought along, as a transport: without its redirects and its own credentials."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def handle_request(self, request: Any) -> Any:
-        return self._client.send(request, stream=True, auth=None, follow_redirects=False)
-
-
-class _AsyncClient:
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    async def handle_async_request(self, request: Any) -> Any:
-        return await self._client.send(request, stream=True, auth=None, follow_redirects=False)
 
 
 def _forget_all() -> None:

@@ -1,10 +1,8 @@
 """Cool-downs: for how long a declared fact (a rate limit, no money, a wrong key) keeps calls away from its scope."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 __all__ = ["SCOPES", "Cooldown", "CooldownRule", "Scope", "begin"]
 
@@ -12,8 +10,7 @@ Scope: TypeAlias = Literal["endpoint", "account", "target"]
 SCOPES: tuple[Scope, ...] = ("endpoint", "account", "target")
 
 
-@dataclass(slots=True, frozen=True)
-class CooldownRule:
+class CooldownRule(NamedTuple):
     """
     How an error cools its scopes; seconds. The vendor's own wait counts where it gave one; else `first`, doubling
     with each time in a row where `doubles`, at most `longest`. `transient`: it passes by itself, so that it may be

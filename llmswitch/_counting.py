@@ -1,33 +1,23 @@
-"""
-How many tokens a request comes to: counted by the vendor where he does that, else estimated.
-
-An estimate goes by the script of the text, and by what the vendor counted for earlier requests to the same model.
-"""
+"""How many tokens a request comes to, as the vendor counts them, where he does that."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from ._adapter import NotAnAnswer
+from ._adapter import Adapter, HTTPRequest, NotAnAnswer
 from ._assembly import ReplyAssembly
-from ._json import dumps
-from ._messages import Message, Text, ToolCall, ToolResult
+from ._capabilities import Capabilities
+from ._estimate import Spend
+from ._operation import Chat, Operation, Reply
 from ._reply import Attempt, ChatWarning, Cost, Usage
 from ._request import ChatRequest
 
-__all__ = ["CountAssembly", "CountReply", "TokenCount", "TokenRatios", "in_vain", "read_count"]
+if TYPE_CHECKING:
+    from ._reading import Reading
 
-# Tokens of one character: ASCII, and the rest, which is Chinese for the most part; vendors' tokenizers lie about these.
-_ASCII, _WIDE = 0.25, 0.75
-_EACH = 5  # a message, a tool or a call beside its words
-_PART = 1_000  # an image, a page or some seconds of sound: little more than that it is there
-_UNSEEN = 0.35  # how far an estimate may be off, either way, before anything is known of a model
-_LEAST = 0.02
-_LEARNT, _OFTEN = 50, 8  # answers after which a model is known well, and how many of those that follow are looked at
-_NAMES = 4_096  # targets that something is remembered of
+__all__ = ["COUNT", "CountAssembly", "CountReply", "TokenCount", "in_vain", "read_count"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -91,101 +81,29 @@ def read_count(body: Any, field: str) -> CountAssembly:
     return CountAssembly(counted, body)
 
 
-@dataclass(slots=True, frozen=True)
-class _Ratio:
-    """What was counted for what was expected, on average, and how far from it it was, on average."""
-
-    ratio: float = 1.0
-    spread: float = 0.0
-    seen: int = 0
-
-    def after(self, ratio: float) -> _Ratio:
-        weight = max(1 / (self.seen + 1), 0.1)
-        middle = self.ratio + weight * (ratio - self.ratio)
-        off = abs(ratio - middle) if self.seen else 0.0
-        return _Ratio(middle, self.spread + weight * (off - self.spread), self.seen + 1)
-
-    @property
-    def error(self) -> float:
-        """How far an estimate may be off, as a part of it."""
-        if not self.seen:
-            return _UNSEEN
-        return max(_LEAST, min(_UNSEEN, 2.5 * self.spread / self.ratio + _UNSEEN / (self.seen + 1)))
-
-
-class TokenRatios:
-    """What is known of how models count, by target. Threads may share it: a lesson that is lost does no harm."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, _Ratio] = {}
-        self._turns = count()
-
-    def learn(self, target: str, request: ChatRequest, usage: Usage) -> None:
-        """What the vendor counted for a request; one with more than words in it teaches nothing."""
-        if not usage.input_tokens or usage.estimated:
-            return
-        known = self._known.get(target)
-        if known is None:
-            if len(self._known) >= _NAMES:
-                return
-            known = _Ratio()
-        elif known.seen >= _LEARNT and next(self._turns) % _OFTEN:
-            return  # what is known well is followed with every eighth answer: to reckon with a prompt takes its time
-        words, others = _expected(request)
-        if not others:
-            self._known[target] = known.after(usage.input_tokens / words)
-
-    def estimate(self, provider: str, model: str, request: ChatRequest) -> TokenCount:
-        """The tokens of a request, as far as they can be told without the vendor."""
-        known = self._known.get(f"{provider}:{model}", _Ratio())
-        words, others = _expected(request)
-        words *= known.ratio
-        off = words * known.error + others
-        tokens = round(words + others)
-        return TokenCount(tokens, max(1, int(tokens - off)), -int(-(tokens + off)), "estimate", provider, model)
-
-
 def in_vain(count: TokenCount, why: str) -> TokenCount:
     """An estimate that stands in for a count that could not be had."""
     return replace(count, warnings=(*count.warnings, ChatWarning("count_failed", why)))
 
 
-def _expected(request: ChatRequest) -> tuple[float, float]:
-    """Tokens of the words, and of what is no words."""
-    words, others = 0.0, 0.0
-    for message in request.messages:
-        words += _EACH
-        if isinstance(message.content, str):
-            words += _of_text(message.content)
-            continue
-        for text in _texts(message):
-            words += _of_text(text)
-        others += _PART * sum(1 for part in _flat(message) if hasattr(part, "media_type"))
-    for tool in request.tools:
-        words += _EACH + _of_text(tool.name) + _of_text(tool.description)
-        words += _of_text(dumps(dict(tool.parameters)).decode())
-    form = request.response_format
-    if form is not None and form.schema is not None:
-        words += _of_text(dumps(dict(form.schema)).decode())
-    return words, float(others)
+class _Count(Chat):
+    """The same request, of which only the size is wanted: nothing is spent."""
+
+    def build(self, adapter: Adapter, request: ChatRequest, *, stream: bool) -> HTTPRequest:  # noqa: ARG002
+        return adapter.build_count(request)
+
+    def asks_stream(self, adapter: Adapter, *, stream: bool) -> bool | None:  # noqa: ARG002
+        return None
+
+    def parse(self, adapter: Adapter, body: Any, request: ChatRequest) -> ReplyAssembly:  # noqa: ARG002
+        return adapter.parse_count(body)
+
+    def reply(self, reading: Reading) -> Reply:
+        assert isinstance(reading.assembly, CountAssembly)
+        return reading.assembly.count()
+
+    def most(self, request: ChatRequest, able: Capabilities) -> Spend:  # noqa: ARG002
+        return Spend(0, 0)
 
 
-def _flat(message: Message) -> Iterable[object]:
-    for part in message.content:
-        yield from part.parts if isinstance(part, ToolResult) else (part,)
-
-
-def _texts(message: Message) -> Iterable[str]:
-    for part in _flat(message):
-        if isinstance(part, ToolCall):
-            yield part.name
-            yield part.raw_arguments or dumps(part.arguments).decode()
-        elif isinstance(part, Text):
-            yield part.text
-
-
-def _of_text(text: str) -> float:
-    if text.isascii():
-        return len(text) * _ASCII
-    plain = len(text.encode("ascii", "ignore"))
-    return plain * _ASCII + (len(text) - plain) * _WIDE
+COUNT: Operation = _Count()

@@ -4,11 +4,9 @@ What comes next in a call: a pure function of the policy, the clock and what has
 It does no I/O and waits for nothing, so it is tested with a clock of its own against histories that are made up.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ._errors import (
     AllTargetsFailed,
@@ -24,16 +22,14 @@ from ._reply import AttemptKind
 __all__ = ["Failure", "GiveUp", "History", "Move", "Step", "Try", "Wait", "decide"]
 
 
-@dataclass(slots=True, frozen=True)
-class Move:
+class Move(NamedTuple):
     """What the decision has to know of a target: its name and its window in tokens."""
 
     name: str
     window: int | None = None
 
 
-@dataclass(slots=True)
-class Failure:
+class Failure(NamedTuple):
     """
     One thing that went wrong, or a target that was passed over (`tried` is false).
 
@@ -49,7 +45,7 @@ class Failure:
     forcible: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class History:
     """
     A call so far. Times are seconds of a monotonic clock. `position` is the target that was asked last, -1 before the
@@ -70,7 +66,7 @@ class History:
     forced: bool = False
     failures: list[Failure] = field(default_factory=list)
 
-    def began(self, step: Try) -> None:
+    def began(self, step: "Try") -> None:
         """The step is being carried out."""
         if step.target != self.position:
             self.position, self.here, self.refreshed = step.target, 0, False
@@ -95,8 +91,7 @@ class History:
         self.failures.append(Failure(target, error, retry_same=retry_same, until=until))
 
 
-@dataclass(slots=True, frozen=True)
-class Try:
+class Try(NamedTuple):
     """Ask this target, until `deadline` at the latest; `forced`, although its breaker is open."""
 
     target: int
@@ -106,15 +101,13 @@ class Try:
     forced: bool = False
 
 
-@dataclass(slots=True, frozen=True)
-class Wait:
+class Wait(NamedTuple):
     """Do nothing for so many seconds, then decide again."""
 
     seconds: float
 
 
-@dataclass(slots=True, frozen=True)
-class GiveUp:
+class GiveUp(NamedTuple):
     """Raise this."""
 
     error: LLMSwitchError
@@ -177,9 +170,7 @@ def _how_long(policy: Policy, history: History, error: LLMSwitchError) -> float 
     """Seconds to wait before the same target is asked again; `None` where that is longer than a call may sleep."""
     if error.retry_after is not None:
         return error.retry_after if error.retry_after <= policy.longest_wait else None
-    if isinstance(error, RateLimited):
-        return policy.wait(policy.throttled, history.here)
-    return policy.wait(policy.jitter, history.here)
+    return policy.wait(history.here, throttled=isinstance(error, RateLimited))
 
 
 def _second_pass(policy: Policy, history: History, now: float, *, repeatable: bool) -> Step | None:

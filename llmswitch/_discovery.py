@@ -34,7 +34,7 @@ def discover(start: Path | None = None) -> Loaded:
     path = own / "llmswitch.toml"
     if path.is_file():
         return Loaded.from_file(path)
-    return Loaded(Config(), "no configuration file")
+    return Loaded(Config.model_construct(), "no configuration file")
 
 
 def _candidates(folder: Path) -> Iterator[Path]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._errors import ConfigError
 from ._json import dumps
@@ -50,8 +49,7 @@ FAULTS = (*_SAID, *_NETWORK, *_OTHER)
 _WITH_NUMBER = {"rate_limit": 20.0, "cut_after": 20.0, "stall_after": 20.0}
 
 
-@dataclass(slots=True, frozen=True)
-class _Fault:
+class _Fault(NamedTuple):
     name: str
     number: float
 
@@ -59,8 +57,7 @@ class _Fault:
         return f"{self.name}:{self.number:g}" if self.name in _WITH_NUMBER else self.name
 
 
-@dataclass(slots=True, frozen=True)
-class Played:
+class Played(NamedTuple):
     """What the drill says in place of the network, after so many seconds."""
 
     outcome: Outcome
@@ -94,6 +91,10 @@ class Drill:
     def fault(self, provider: str) -> _Fault | None:
         """How this provider fails; `None` where it does not."""
         return self._faults.get(provider)
+
+    def rehearsal(self) -> Rehearsal:
+        """The drill for one exchange."""
+        return Rehearsal(self)
 
     def __str__(self) -> str:
         return "a drill is on: " + ", ".join(f"{name}={fault}" for name, fault in self._faults.items())

@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from time import monotonic
-from typing import Any
-
-from tenacity import nap
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
 
 from ._connections import Connections
-from ._drill import Drill, Rehearsal
 from ._endpoint import Endpoint
 from ._errors import LLMSwitchError
 from ._faults import fault_of
 from ._http_message import body, make_request, opened, tainted
 from ._network import Clock, current_clock
 from ._pools import Pool, Registry
-from ._racing import race_in_threads
 from ._wire import Await, Close, Fault, Open, Opened, Outcome, Race, Raced, Read, Sleep
+
+# What few calls need, an outage that is rehearsed and a race, is loaded by the first that does.
+if TYPE_CHECKING:
+    from ._drill import Drill, Rehearsal
 
 __all__ = ["CLOSED", "INHERITED", "LATE", "SyncDriver"]
 
@@ -37,7 +37,7 @@ class SyncDriver:
     def __init__(self, connections: Connections, drill: Drill | None = None) -> None:
         self._connections = connections
         self._drill = drill
-        self._rehearsal = Rehearsal(drill) if drill is not None else None
+        self._rehearsal: Rehearsal | None = drill.rehearsal() if drill is not None else None
         self._registry: Registry | None = None
         self._pool: Pool | None = None
         self._response: Any = None
@@ -52,7 +52,7 @@ class SyncDriver:
             played = self._rehearsal.play(action)
             if played is not None:
                 if played.wait:
-                    nap.sleep(played.wait)
+                    sleep(played.wait)
                 return played.outcome
         if type(action) is not Read:
             return self._do(action)
@@ -77,7 +77,7 @@ class SyncDriver:
         if type(action) is Open:
             return self._open(action)
         if type(action) is Sleep:
-            nap.sleep(action.seconds)
+            sleep(action.seconds)
             return None
         if type(action) is Await:
             self._await(action)
@@ -137,6 +137,8 @@ class SyncDriver:
             current_clock.reset(token)
 
     def _race(self, action: Race) -> Raced:
+        from ._racing import race_in_threads
+
         raced, winner = race_in_threads(action, self._another)
         self._registry, self._pool, self._clock = winner._registry, winner._pool, winner._clock  # noqa: SLF001
         self._response, self._chunks, self._whole = winner._response, winner._chunks, winner._whole  # noqa: SLF001

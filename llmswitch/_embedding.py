@@ -7,18 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, get_args
 
-from ._adapter import NotAnAnswer
+from ._adapter import Adapter, HTTPRequest, NotAnAnswer
 from ._assembly import ReplyAssembly
 from ._capabilities import Capabilities
 from ._errors import CapabilityMismatch, InvalidRequest
+from ._estimate import Spend, of_texts
 from ._nearest import nearest
+from ._operation import Operation, Reply, Request
 from ._reply import Attempt, ChatWarning, Cost, Usage
 from ._request import read_extra
 
 if TYPE_CHECKING:
+    from ._reading import Reading
     from ._target import Target
 
 __all__ = [
+    "EMBED",
     "EmbedOptions",
     "EmbedReply",
     "EmbedRequest",
@@ -200,3 +204,27 @@ def check_one_model(targets: Sequence[Target]) -> None:
             "these are names of one",
             field="model",
         )
+
+
+class _Embed(Operation):
+    def fit(self, request: EmbedRequest, target: Target) -> tuple[Request, list[ChatWarning]]:
+        return fit_texts(request, target.adapter.capabilities, target.name)
+
+    def build(self, adapter: Adapter, request: EmbedRequest, *, stream: bool) -> HTTPRequest:  # noqa: ARG002
+        return adapter.build_embedding(request)
+
+    def asks_stream(self, adapter: Adapter, *, stream: bool) -> bool | None:  # noqa: ARG002
+        return None
+
+    def parse(self, adapter: Adapter, body: Any, request: EmbedRequest) -> ReplyAssembly:
+        return adapter.parse_embedding(body, request)
+
+    def reply(self, reading: Reading) -> Reply:
+        assert isinstance(reading.assembly, VectorAssembly)
+        return reading.assembly.embedding()
+
+    def most(self, request: EmbedRequest, able: Capabilities) -> Spend:  # noqa: ARG002
+        return of_texts(request.texts)
+
+
+EMBED: Operation = _Embed()

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ._addresses import ip_address, is_metadata, is_odd_spelling, is_private, split
-from ._credential import Credential
 from ._errors import ConfigError
 from ._provider import AuthSpec
-from ._proxies import Proxy
 from ._secrets import Secret
 
 if TYPE_CHECKING:
     from ._classify import ErrorRules
+    from ._credential import Credential
+    from ._proxies import Proxy
 
 __all__ = ["Address", "Endpoint", "check_base_url"]
 
-_HOST = re.compile(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
+_HOST = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 
 
 @dataclass(slots=True, frozen=True)
@@ -121,7 +121,7 @@ def check_base_url(url: str, where: str, *, allow_insecure: bool = False) -> str
     if parts.query or parts.fragment or "#" in url or "?" in url:
         raise ConfigError(f"{where}: base_url must not hold ? or #")
     host = (parts.hostname or "").lower()
-    if ip_address(host) is None and not _HOST.match(host):
+    if ip_address(host) is None and not re.match(_HOST, host):
         raise ConfigError(f"{where}: base_url has no valid host name")
     if is_odd_spelling(host):
         raise ConfigError(f"{where}: base_url hides an address; write it as four decimal numbers")

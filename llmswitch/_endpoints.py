@@ -6,28 +6,29 @@ import importlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from ._addresses import is_private
 from ._config import KeyReference, ProviderConfig
 from ._config_file import Loaded
-from ._credential import Credential
 from ._endpoint import Address, Endpoint, check_base_url
 from ._errors import ConfigError, ConnectFailed, KeyMissing
 from ._nearest import nearest
 from ._provider import AuthSpec, ProviderSpec, SiteSpec, VersionSpec
-from ._proxies import EnvironmentProxies, Proxy
 from ._registry import closed_service, owners_of
 from ._scrub import remember
 from ._secrets import Secret
 from ._sites import named_address, site_name_of, site_url
 
+if TYPE_CHECKING:
+    from ._credential import Credential
+    from ._proxies import EnvironmentProxies, Proxy
+
 __all__ = ["Endpoints", "Location", "closed_key", "has_key", "same_origin", "signer", "version_of"]
 
 
-@dataclass(slots=True, frozen=True)
-class Location:
+class Location(NamedTuple):
     """
     Where a provider is asked. `jurisdiction`: where what is sent there goes. `moved`: not on the vendor's own host.
 
@@ -52,7 +53,11 @@ class Endpoints:
         self._loaded = loaded
         self._made: dict[str, Endpoint] = {}
         self._ways: dict[str, Proxy | None] = {}
-        self._proxies = EnvironmentProxies() if loaded.config.http.trust_env else None
+        self._proxies: EnvironmentProxies | None = None
+        if loaded.config.http.trust_env:
+            from ._proxies import EnvironmentProxies
+
+            self._proxies = EnvironmentProxies()
 
     def get(self, spec: ProviderSpec, own: ProviderConfig) -> Endpoint:
         """The endpoint of a provider. Raises `ConfigError` for a site, an address or a key that is not there."""
@@ -69,7 +74,7 @@ class Endpoints:
             check_base_url(own.base_url, where, allow_insecure=own.allow_insecure)
         self._check_open(own, where)
         if isinstance(own.proxy, str):
-            Proxy(own.proxy, f"{where}.proxy")
+            self._new_proxy(own, "", f"{where}.proxy")
 
     def _where(self, spec: ProviderSpec) -> str:
         return f"{self._loaded.source}: providers.{spec.name}"
@@ -105,7 +110,7 @@ class Endpoints:
             return at
         proxy = self._proxy(spec, own, at.base_url)
         near = proxy is None or is_private((urlsplit(proxy.name).hostname or "").lower())
-        return at if near else replace(at, jurisdiction="unknown")
+        return at if near else at._replace(jurisdiction="unknown")
 
     def _make(self, spec: ProviderSpec, own: ProviderConfig) -> Endpoint:
         where = self._where(spec)
@@ -263,11 +268,13 @@ class Endpoints:
         return self._ways[spec.name]
 
     def _new_proxy(self, own: ProviderConfig, base_url: str, where: str) -> Proxy | None:
+        if own.proxy is None:
+            return self._proxies.proxy(base_url) if self._proxies is not None else None
+        from ._proxies import Proxy
+
         if isinstance(own.proxy, str):
             return Proxy(own.proxy, where)
-        if own.proxy is not None:
-            return Proxy(self._read(own.proxy, where, "proxy's address").reveal(), where)
-        return self._proxies.proxy(base_url) if self._proxies is not None else None
+        return Proxy(self._read(own.proxy, where, "proxy's address").reveal(), where)
 
 
 def closed_key(spec: ProviderSpec) -> str:
@@ -322,14 +329,14 @@ def same_origin(one: str, other: str) -> bool:
 _RESERVED = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "proxy-authorization"}
 )
-_SECRET = re.compile(r"key|token|secret|auth|password|cookie", re.IGNORECASE)
+_HOLDS_A_KEY = r"(?i)key|token|secret|auth|password|cookie"
 
 
 def _check_headers(headers: Mapping[str, str], auth_header: str, where: str) -> None:
     for name, value in headers.items():
         if name.lower() in _RESERVED or name.lower() == auth_header.lower():
             raise ConfigError(f"{where}.headers.{name}: this header is set by llmswitch and can't be replaced")
-        if _SECRET.search(name):
+        if re.search(_HOLDS_A_KEY, name):
             remember(value)
 
 

@@ -44,7 +44,7 @@ _KINDS: tuple[tuple[str, FaultKind], ...] = (
 )
 
 
-@dataclass(slots=True, frozen=True, eq=False)
+@dataclass(slots=True, frozen=True, eq=False, repr=False)
 class Engine:
     """
     One HTTP library. `http` and `core` are its modules; `caught` is what sending and reading can raise, and `kinds`

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from ._allowances import Spend
 from ._capabilities import Capabilities
 from ._json import dumps
 from ._messages import Message, Text, ToolCall, ToolResult
 from ._request import ChatRequest
 
-__all__ = ["largest", "of_texts"]
+__all__ = ["Spend", "largest", "of_texts"]
 
 # English has about four bytes a token, Chinese three, code and numbers down to two; less than that has only noise.
 _BYTES = 2
 _EACH = 8  # what a message or a tool costs beside its words
 _PART = 2_000  # an image, a page or some seconds of sound; vendors differ, and few go beyond
 _OUTPUT = 16_384  # where neither the caller nor the catalog says how long an answer may be
+
+
+class Spend(NamedTuple):
+    """What an attempt may come to at the most, in tokens."""
+
+    input_tokens: int
+    output_tokens: int
 
 
 def largest(request: ChatRequest, able: Capabilities) -> Spend:

@@ -7,20 +7,16 @@ It never waits, so the sync and the async driver share all of it, and a test can
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ._admission import admitted
 from ._attempt import Ask, Failed, attempt_once, classified
-from ._balancing import answered, chosen_by, ordered, recall
 from ._bare import bare
 from ._call import Call
-from ._continuation import Continuation, continuation
 from ._decision import GiveUp, History, Move, Try, Wait, decide
 from ._errors import ContentFiltered, LLMSwitchError, RateLimited, StreamInterrupted
 from ._events import StreamReset
-from ._hedging import Hedge, hedge
 from ._hooks import Watch
 from ._operation import Reply
 from ._policy import rule_for
@@ -28,7 +24,10 @@ from ._reply import Attempt, ChatWarning
 from ._request import ChatRequest
 from ._wire import Action, Exchange, Lane, Outcome, Race, Raced, Sleep
 
+# What most calls do without is loaded by the first that does not: groups, hedges, answers that are gone on with.
 if TYPE_CHECKING:
+    from ._continuation import Continuation
+    from ._hedging import Hedge
     from ._shared_sessions import Keep
 
 __all__ = ["Call", "Course", "exchange"]
@@ -89,15 +88,20 @@ class Course:
         """The targets in the order in which this call asks them."""
         call = self.call
         if (call.grants or call.chain.groups) and not call.lined_up:
-            call.chain = replace(call.chain, targets=ordered(call))
+            from ._balancing import ordered
+
+            call.chain = call.chain._replace(targets=ordered(call))
         self.history.targets = [Move(target.name, target.adapter.capabilities.context) for target in call.chain.targets]
 
     def run(self) -> Exchange:
         self._begin()
         call, history = self.call, self.history
-        asking = recall(call) if call.chain.groups and not call.lined_up else None
-        if asking is not None:
-            yield asking
+        if call.chain.groups and not call.lined_up:
+            from ._balancing import recall
+
+            asking = recall(call)
+            if asking is not None:
+                yield asking
         self._line_up()
         while self.final is None:
             step = decide(call.chain.policy, history, call.clock(), repeatable=self._repeatable())
@@ -108,7 +112,7 @@ class Course:
                 # what the caller has of a broken answer is worth more than that nobody else could begin anew
                 self.final = self.interrupted.error if self.interrupted is not None else step.error
                 break
-            beside = hedge(call, history, step) if self.interrupted is None else None
+            beside = self._beside(step) if call.chain.policy.hedge else None
             attempt, lane = self._attempt(step)
             if beside is None:
                 reply = self._settle(step, attempt, (yield from lane))
@@ -120,6 +124,12 @@ class Course:
                 return reply
         raise bare(self.final, self.trail)
 
+    def _beside(self, step: Try) -> Hedge | None:
+        """What may be sent beside this step, if it is slow."""
+        from ._hedging import hedge
+
+        return hedge(self.call, self.history, step) if self.interrupted is None else None
+
     def _attempt(self, step: Try) -> tuple[Attempt, Lane]:
         """The attempt of a step, noted in the trail and ready to be carried out."""
         call, history, trail = self.call, self.history, self.trail
@@ -127,7 +137,10 @@ class Course:
         last = history.failures[-1].error if history.failures else None
         kind = step.kind if self.onward is None else "continue"
         attempt = Attempt(len(trail), target.name, kind, call.clock(), target.scope_hashes)
-        attempt.chosen_by = chosen_by(call, target) if call.chain.groups else None
+        if call.chain.groups:
+            from ._balancing import chosen_by
+
+            attempt.chosen_by = chosen_by(call, target)
         if trail and trail[-1].target != attempt.target and last is not None and step.kind != "hedge":
             call.hooks.switched(trail[-1].target, attempt.target, last)
         trail.append(attempt)
@@ -152,10 +165,16 @@ class Course:
         call, history = self.call, self.history
         if not isinstance(outcome, Failed):
             outcome.attempts = tuple(self.trail)
-            self._keep = answered(call, call.chain.targets[step.target]) if call.chain.groups else None
+            if call.chain.groups:
+                from ._balancing import answered
+
+                self._keep = answered(call, call.chain.targets[step.target])
             _say_filtered(outcome, history)
             call.hooks.attempted(attempt, None)
             return outcome
+        # whose strategies waits are: it takes its time to load, so that is over before the clock is read for one
+        import tenacity  # noqa: F401
+
         bare(outcome.error, ())  # hooks may hand it to whoever writes down frames
         _note(attempt, outcome, call.clock())
         call.hooks.attempted(attempt, classified(outcome.error))
@@ -180,6 +199,8 @@ class Course:
             return True
         if self.onward is not None or policy.moves(classified(broken.error)) == "never":
             return False
+        from ._continuation import continuation
+
         request = self.call.request
         self.onward = continuation(request, broken.error) if isinstance(request, ChatRequest) else None
         self._visits.clear()  # it is another request

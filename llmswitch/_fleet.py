@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ._breaker import Breaker, BreakerState
 from ._cooldown import SCOPES, Cooldown
@@ -31,8 +31,7 @@ DEMAND = 300.0  # seconds for which one call is a reason to want a lease
 OUTBOX = 10_000
 
 
-@dataclass(slots=True, frozen=True)
-class _Heard:
+class _Heard(NamedTuple):
     """
     What was said of a scope, in local seconds: since when it is out until `until`, or no longer out (`None`). `anew`:
     this stands in place of what was known before; else the later end counts.
@@ -43,8 +42,7 @@ class _Heard:
     anew: bool
 
 
-@dataclass(slots=True, frozen=True)
-class Step:
+class Step(NamedTuple):
     """What is to be done about the lease of a breaker: hold it for so many seconds more, or give it back (0)."""
 
     key: str

@@ -14,12 +14,13 @@ from time import time
 
 from ._allowance import Allowance, Want
 from ._allowance_state import AllowanceState, state_of
-from ._allowances import Reserve, Spend
+from ._allowances import Reserve
 from ._call import Call
-from ._config import GrantConfig
 from ._config_file import Loaded
 from ._counters import Counters
 from ._errors import QuotaExhausted
+from ._estimate import Spend
+from ._limits import GrantConfig
 from ._target import Target
 from ._window import Until, steady, zone_of
 

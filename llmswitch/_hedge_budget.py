@@ -7,7 +7,7 @@ from dataclasses import dataclass
 __all__ = ["HedgeBudget"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class HedgeBudget:
     """A bucket: each answer gives a twentieth of a hedge, so that one call in twenty is hedged at the most."""
 

@@ -7,7 +7,7 @@ twenty; none where anything is wrong, since then slowness is no accident and a s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ._call import Call
 from ._decision import History, Try
@@ -22,8 +22,7 @@ SHORTEST = 1.0
 _STATEFUL = frozenset({"previous_response_id", "conversation", "background", "store", "container"})
 
 
-@dataclass(slots=True, frozen=True)
-class Hedge:
+class Hedge(NamedTuple):
     """A request that may be sent beside another, from `after` (monotonic seconds) on."""
 
     call: Call
@@ -42,7 +41,7 @@ class Hedge:
 def hedge(call: Call, history: History, step: Try) -> Hedge | None:
     """What may be sent beside this step, if it is slow; `None` where nothing may."""
     policy, targets = call.chain.policy, call.chain.targets
-    if not policy.hedge or step.kind not in ("first", "fallback") or any(each.tried for each in history.failures):
+    if step.kind not in ("first", "fallback") or any(each.tried for each in history.failures):
         return None
     if any(_STATEFUL & extra.keys() for extra in call.request.extra.values()):
         return None

@@ -1,9 +1,8 @@
 """How long targets take to begin their answers: what is usual, for hedges; and what it was of late, for the fastest."""
 
-from __future__ import annotations
-
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 __all__ = ["HALF_LIFE", "UNSURE", "Latencies", "Pace"]
 
@@ -16,15 +15,14 @@ UNSURE = 3.0
 """Answers, older ones counted less, below which a measurement is no more than a hint."""
 
 
-@dataclass(slots=True, frozen=True)
-class Pace:
+class Pace(NamedTuple):
     """Seconds to the first word of late, and how many answers that rests on."""
 
     seconds: float
     answers: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Record:
     begun: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
     mean: float = 0.0

@@ -16,7 +16,6 @@ from ._attempt import Failed, Prepared, prepared
 from ._balancing import chosen_by
 from ._call import Call
 from ._continuation import Continuation
-from ._counting import TokenRatios
 from ._decision import Failure, Try
 from ._errors import LLMSwitchError, ServerError
 from ._events import StreamReset
@@ -29,6 +28,7 @@ from ._plan import Plan, PlannedSpend, PlannedTarget
 from ._reply import Attempt, Cost, Usage
 from ._request import ChatRequest
 from ._shared_sessions import Recall
+from ._token_ratios import TokenRatios
 from ._wire import Action, Outcome, Sleep
 
 __all__ = ["Planning", "planned"]
@@ -52,9 +52,9 @@ class _Rehearsal:
     def __init__(self, call: Call) -> None:
         assert isinstance(call.health, Health)
         self._health, self._ratios = call.health, call.ratios or TokenRatios()
-        policy = replace(call.chain.policy, hedge=False)
+        policy = call.chain.policy._replace(hedge=False)
         looks = Onlooker(call.health)
-        chain = replace(call.chain, policy=policy)
+        chain = call.chain._replace(policy=policy)
         call = replace(call, chain=chain, health=looks, hooks=Hooks(), chance=lambda: _LIKELIEST)
         self._course = Course(call, self._ask)
         self._call = self._course.call

@@ -1,10 +1,7 @@
 """What a chain may spend on a call: its limits, and what each error of the taxonomy allows to be tried next."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
 
 from . import _errors
 from ._config import ChainConfig
@@ -28,8 +25,7 @@ Again: TypeAlias = Literal["never", "fresh", "once", "if_last", "renewed", "wait
 MoveOn: TypeAlias = Literal["never", "always", "larger"]
 
 
-@dataclass(slots=True, frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """
     What comes after an error: for this call (`again`, `move`), and for those after it. `cool` takes its scopes out
     for a time, since the error declares a fact; `counts` is the scope whose breaker counts it, since it is a
@@ -94,26 +90,13 @@ def rule_for(error: _errors.LLMSwitchError) -> Rule:
     return Rule(move="never")
 
 
-# tenacity loads asyncio: not before there is a chain.
-def _jitter() -> tenacity.wait.wait_base:
-    from tenacity import wait_random
-
-    return wait_random(0, 0.05)
-
-
-def _throttled() -> tenacity.wait.wait_base:
-    from tenacity import wait_random_exponential
-
-    return wait_random_exponential(multiplier=1, max=20)
-
-
-@dataclass(slots=True, frozen=True)
-class Policy:
+class Policy(NamedTuple):
     """
     The numbers of a chain; times in seconds.
 
     `reserve` is kept back for each target that is still to come, so that the first can't starve the rest.
-    `longest_wait` bounds how long a call sleeps because a vendor asked it to. The waits are tenacity's strategies.
+    `longest_wait` bounds how long a call sleeps because a vendor asked it to. `jitter` and `throttled` are tenacity's
+    strategies for the wait before a repetition: by default up to 50 ms, and, where too much was asked for, up to 20 s.
     What a chain's configuration sets is described there.
     """
 
@@ -140,11 +123,11 @@ class Policy:
     fallback_on: frozenset[str] = frozenset()
     hedge: bool = False
     hedge_after: float | None = None
-    jitter: tenacity.wait.wait_base = field(default_factory=_jitter)
-    throttled: tenacity.wait.wait_base = field(default_factory=_throttled)
+    jitter: "tenacity.wait.wait_base | None" = None
+    throttled: "tenacity.wait.wait_base | None" = None
 
     @classmethod
-    def from_config(cls, config: ChainConfig) -> Policy:
+    def from_config(cls, config: ChainConfig) -> Self:
         """The defaults with what a chain's configuration sets."""
         given: dict[str, Any] = {
             "total": config.timeout,
@@ -160,7 +143,7 @@ class Policy:
             "hedge": config.hedge,
             "hedge_after": config.hedge_after,
         }
-        return replace(cls(), **{name: value for name, value in given.items() if value is not None})
+        return cls(**{name: value for name, value in given.items() if value is not None})
 
     def moves(self, error: _errors.LLMSwitchError) -> MoveOn:
         """Whether the next target is asked after this error."""
@@ -184,8 +167,14 @@ class Policy:
             return self.idle
         return self.idle_reasoning if reasoning else self.idle_plain
 
-    def wait(self, strategy: tenacity.wait.wait_base, failures: int) -> float:
-        """Seconds that a strategy asks for after so many failures in a row."""
+    def wait(self, failures: int, *, throttled: bool) -> float:
+        """Seconds to wait after so many failures in a row; `throttled`: more was asked for than the account may."""
+        from tenacity import wait_random, wait_random_exponential  # which load asyncio: not before somebody waits
+
+        if throttled:
+            strategy = self.throttled or wait_random_exponential(multiplier=1, max=20)
+        else:
+            strategy = self.jitter or wait_random(0, 0.05)
         return float(strategy(_state(failures, 0.0)))
 
     def stop(self, attempts: int, elapsed: float, limit: float) -> bool:
@@ -196,7 +185,7 @@ class Policy:
         return bool(strategy(_state(attempts, elapsed)))
 
 
-def _state(attempt: int, elapsed: float) -> tenacity.RetryCallState:
+def _state(attempt: int, elapsed: float) -> "tenacity.RetryCallState":
     """Tenacity's view of a call, filled from our own clock; its strategies are pure functions of it."""
     from tenacity import RetryCallState, Retrying
 

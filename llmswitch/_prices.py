@@ -1,7 +1,5 @@
 """What a model costs at a site: by tokens, by the size of the prompt, and by the hour."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Annotated

@@ -1,13 +1,11 @@
 """A provider as data: the schema of its TOML file, and of the same facts given in a configuration."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import date
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
@@ -186,6 +184,14 @@ def _expression(text: str) -> str:
     return text
 
 
+def _fits(model: str, pattern: str) -> bool:
+    """Whether a pattern stands for a model. Most are the beginnings of names."""
+    beginning = pattern.removesuffix("*")
+    if any(special in beginning for special in "*?["):
+        return fnmatchcase(model, pattern)
+    return model == pattern if beginning == pattern else model.startswith(beginning)
+
+
 class ModelsOf(Strict):
     """
     Another provider whose models these are. `name`: a regular expression that matches a whole model name here, whose
@@ -270,7 +276,7 @@ class ProviderSpec(Strict):
     sites: dict[str, SiteSpec] = {}
     version: str | None = None
     versions: dict[str, VersionSpec] = {}
-    auth: AuthSpec | None = AuthSpec()
+    auth: AuthSpec | None = AuthSpec.model_construct()
     scheme: str | None = None
     schemes: dict[str, AuthSpec] = {}
     key: Literal["required", "optional", "none"] = "required"
@@ -298,23 +304,23 @@ class ProviderSpec(Strict):
     closed: tuple[ClosedSpec, ...] = ()
     unsure: tuple[str, ...] = ()
 
-    _theirs: ProviderSpec | None = PrivateAttr(None)
+    _theirs: "ProviderSpec | None" = PrivateAttr(None)
 
     @model_validator(mode="after")
-    def _scheme_is_there(self) -> ProviderSpec:
+    def _scheme_is_there(self) -> Self:
         if self.scheme is not None and self.scheme not in self.schemes:
             raise ValueError("scheme names none of the schemes")
         return self
 
     @model_validator(mode="after")
-    def _dialects_are_there(self) -> ProviderSpec:
+    def _dialects_are_there(self) -> Self:
         named = {entry.dialect for entry in self.families} | {entry.dialect for entry in self.models}
         if self.dialect in self.dialects or not named - {None} <= self.spoken:
             raise ValueError("dialects names the usual one, or lacks one that a family or a model names")
         return self
 
     @classmethod
-    def read(cls, text: str, name: str) -> ProviderSpec:
+    def read(cls, text: str, name: str) -> Self:
         """From a TOML file's text. Raises `ConfigError` that names the file and the place in it."""
         try:
             return cls.model_validate({"name": name, **tomllib.loads(text)})
@@ -359,10 +365,10 @@ class ProviderSpec(Strict):
         """What the file says of a model by its name, from the most general to the most particular."""
         there = re.fullmatch(self.models_of.name, model) if self.models_of is not None else None
         theirs = self._theirs._about(there[1]) if self._theirs is not None and there is not None else []  # noqa: SLF001 - of its own class
-        families = [one for one in self.families if any(fnmatchcase(model, pattern) for pattern in one.match)]
+        families = [one for one in self.families if any(_fits(model, pattern) for pattern in one.match)]
         return [*theirs, *families, *(entry for entry in self.models if entry.id == model)]
 
-    def with_models(self, theirs: ProviderSpec) -> ProviderSpec:
+    def with_models(self, theirs: Self) -> Self:
         """The same, with what the provider that `models_of` names says of its models."""
         self._theirs = theirs
         return self

@@ -96,7 +96,7 @@ def _with_scheme(value: str) -> str:
 
 
 # A host with or without a port; IPv6 has brackets where it has a port.
-_ENTRY = re.compile(r"(\[[^\]]+\]|[^:\[\]/]+)(?::(\d{1,5}))?")
+_ENTRY = r"(\[[^\]]+\]|[^:\[\]/]+)(?::(\d{1,5}))?"
 
 
 class _Exempt:
@@ -109,7 +109,7 @@ class _Exempt:
     def __init__(self, entry: str) -> None:
         self.port: int | None = None
         self.network: ipaddress.IPv4Network | ipaddress.IPv6Network | None = None
-        found = _ENTRY.fullmatch(entry)
+        found = re.fullmatch(_ENTRY, entry)
         host = found[1] if found is not None else entry
         if found is not None and found[2]:
             self.port = int(found[2])

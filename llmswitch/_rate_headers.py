@@ -1,14 +1,11 @@
 """What answers say in their headers of how much of a limit is left. Read only where somebody asks: a batch does."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 from pydantic import Field
 
@@ -21,8 +18,8 @@ Counted: TypeAlias = Literal["requests", "tokens", "input_tokens", "output_token
 _MOST = 86_400.0
 _EPOCH = 1_000_000_000.0  # a number from here on is a moment, in seconds since 1970
 _UNITS = {"us": 1e-6, "µs": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_PAIR = re.compile(r"(\d+(?:\.\d+)?)(us|µs|ms|s|m|h|d)")
-_DURATION = re.compile(rf"(?:{_PAIR.pattern})+")
+_PAIR = r"(\d+(?:\.\d+)?)(us|µs|ms|s|m|h|d)"
+_DURATION = rf"(?:{_PAIR})+"
 
 
 class RateHeaders(Strict):
@@ -43,7 +40,7 @@ class RateHeaders(Strict):
 
 # The names that most vendors took over from one another.
 USUAL = tuple(
-    RateHeaders(
+    RateHeaders.model_construct(
         counts=counts,
         remaining=f"x-ratelimit-remaining-{counts}",
         limit=f"x-ratelimit-limit-{counts}",
@@ -53,8 +50,7 @@ USUAL = tuple(
 )
 
 
-@dataclass(slots=True, frozen=True)
-class Left:
+class Left(NamedTuple):
     """
     How much of a limit is left, of how much (`None`: that is not said), in how many seconds it is whole again, and for
     how many it is.
@@ -91,8 +87,8 @@ def _number(text: str | None) -> float | None:
 
 def _until(text: str, served: str | None) -> float | None:
     """Seconds until then. A moment is measured against the answer's own date, so a wrong local clock does no harm."""
-    if _DURATION.fullmatch(text):
-        value: float | None = sum(float(number) * _UNITS[unit] for number, unit in _PAIR.findall(text))
+    if re.fullmatch(_DURATION, text):
+        value: float | None = sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PAIR, text))
     else:
         value = _number(text)
         if value is None or value >= _EPOCH:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ._adapter import ErrorFacts
 from ._assembly import BadArguments, ReplyAssembly
-from ._classify import make_error
-from ._continuation import Joint
 from ._errors import (
     ClientClosed,
     ContentFiltered,
@@ -21,12 +20,14 @@ from ._errors import (
     ToolArgumentsInvalid,
 )
 from ._events import ChatEvent, StreamReset
-from ._holding import Holding
 from ._operation import CHAT, Operation, Request
 from ._reply import Attempt, ChatReply
-from ._retry_after import said_in_words
 from ._target import Target
 from ._wire import Fault
+
+if TYPE_CHECKING:
+    from ._continuation import Joint
+    from ._holding import Holding
 
 __all__ = ["Clocks", "Reading", "bad_arguments", "broke_off"]
 
@@ -75,6 +76,9 @@ class Reading:
 
     def error(self, facts: ErrorFacts) -> LLMSwitchError:
         """The classified error for what the vendor said."""
+        from ._classify import make_error
+        from ._retry_after import said_in_words
+
         if facts.retry_after is None:
             facts.retry_after = said_in_words(facts.message)
         target = self.target

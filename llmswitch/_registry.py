@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import re
 import threading
 from functools import cache
 from typing import TYPE_CHECKING
 
 from ._adapter import Adapter
-from ._classify import ErrorRules, read_defaults
 from ._errors import ConfigError
 from ._nearest import nearest
 from ._provider import ErrorRule, ModelList, ProviderSpec
@@ -16,12 +16,16 @@ from ._provider import ErrorRule, ModelList, ProviderSpec
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
+    from ._classify import ErrorRules
+
 __all__ = [
     "author_of",
     "chooses_dialect",
     "closed_service",
     "dialect",
     "error_rules",
+    "head_of",
+    "is_provider",
     "model_list",
     "owners_of",
     "provider",
@@ -30,6 +34,7 @@ __all__ = [
 
 _PACKAGE = f"{__package__}.providers"
 _GROUP = "llmswitch.providers"
+_LISTS = r"(?m)^\[\[(?:families|models|prices|errors)\]\]"
 _lock = threading.RLock()  # one provider may lead to another
 _read: dict[str, ProviderSpec] = {}
 
@@ -52,24 +57,38 @@ def provider(name: str) -> ProviderSpec:
     return found
 
 
+def head_of(name: str) -> ProviderSpec:
+    """
+    What a built-in provider's file says before its lists of models, prices and errors: to read those takes most of the
+    time. Of a provider from outside it is all. Raises `ConfigError` where there is no such provider.
+    """
+    if name in _read or name not in _builtin():
+        return provider(name)
+    return ProviderSpec.read(re.split(_LISTS, _text(name), maxsplit=1)[0], name)
+
+
 def closed_service(word: str) -> str | None:
     """
     What to do in place of a service that its vendor has closed, by one of its hosts or key variables; `None` where no
     built-in provider's file says that it is closed.
     """
-    return _closed().get(word)
+    for name in _telling_of_closed():
+        if f'"{word}"' in _builtin()[name].read_text("utf-8"):
+            for service in provider(name).closed:
+                if word in (*service.hosts, *service.key_env):
+                    return service.message
+    return None
 
 
 @cache
-def _closed() -> dict[str, str]:
-    # the files are short, but to parse all of them takes its time
-    telling = [name for name, entry in _builtin().items() if "[[closed]]" in entry.read_text("utf-8")]
-    return {
-        word: service.message
-        for name in telling
-        for service in provider(name).closed
-        for word in (*service.hosts, *service.key_env)
-    }
+def _telling_of_closed() -> list[str]:
+    # to read all the files takes little, to parse them their time
+    return [name for name, entry in _builtin().items() if b"[[closed]]" in entry.read_bytes()]
+
+
+def is_provider(name: str) -> bool:
+    """Whether a provider has that name: installed packages are looked through where it is not a built-in one's."""
+    return name in _builtin() or name in _outside()
 
 
 def provider_names() -> list[str]:
@@ -88,9 +107,15 @@ def _builtin() -> dict[str, Traversable]:
 
 @cache
 def _outside() -> dict[str, str]:
-    from importlib.metadata import entry_points
+    from importlib.metadata import distributions
 
-    return {entry.name: entry.module for entry in entry_points(group=_GROUP)}
+    found: dict[str, str] = {}
+    for package in distributions():
+        # `entry_points()` reads the entries of all packages, which takes twice as long
+        if _GROUP in (package.read_text("entry_points.txt") or ""):
+            for entry in package.entry_points.select(group=_GROUP):
+                found.setdefault(entry.name, entry.module)
+    return found
 
 
 def owners_of(variable: str) -> list[ProviderSpec]:
@@ -160,7 +185,7 @@ def author_of(name: str) -> str:
 
 def chooses_dialect(name: str, wanted: str | None) -> bool:
     """Whether that dialect is one of several of a known provider's: to name it is a choice, and makes no new one."""
-    spec = provider(name) if wanted is not None and name in provider_names() else None
+    spec = provider(name) if wanted is not None and is_provider(name) else None
     return spec is not None and len(spec.spoken) > 1 and wanted in spec.spoken
 
 
@@ -169,6 +194,8 @@ def error_rules(spec: ProviderSpec) -> ErrorRules:
     The rules by which a provider's failures are classified: its own, those of whom its errors are like, and so on to
     the author of the dialect, then everybody's.
     """
+    from ._classify import ErrorRules, read_defaults
+
     rules: list[ErrorRule] = [*spec.errors]
     seen: set[str] = set()
     like = spec.errors_like or author_of(spec.dialect)
@@ -188,5 +215,5 @@ def model_list(spec: ProviderSpec) -> ModelList | None:
     if spec.model_list is not None:
         return spec.model_list if spec.model_list.path else None
     author = author_of(spec.dialect)
-    theirs = provider(author).model_list if author in provider_names() else None
+    theirs = provider(author).model_list if is_provider(author) else None
     return theirs.model_copy(update={"partial": True, "open": True}) if theirs is not None else None

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ._errors import OutputInvalid
 from ._messages import Message, Reasoning, ToolCall
-from ._structured import ResponseFormat
+
+if TYPE_CHECKING:
+    from ._structured import ResponseFormat
 
 __all__ = ["Attempt", "AttemptKind", "ChatReply", "ChatWarning", "Cost", "FinishReason", "Usage"]
 

@@ -12,11 +12,13 @@ from ._chat_shape import read_messages
 from ._errors import InvalidRequest
 from ._messages import Message, Reasoning, Text, ToolResult
 from ._nearest import nearest
-from ._structured import ResponseFormat
-from ._tools import Tool, ToolLike, read_tools
 
+# Loaded by the first call that has tools, or wants a form.
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from ._structured import ResponseFormat
+    from ._tools import Tool, ToolLike
 
 __all__ = [
     "ChatOptions",
@@ -125,12 +127,12 @@ class ChatRequest:
                 + "; what only one vendor takes goes into extra={'PROVIDER': {…}}",
                 field=name,
             )
-        read = read_tools(tools)
+        read = _tools(tools)
         request = cls(
             messages=tuple(read_messages(messages)),
             tools=read,
             tool_choice=_tool_choice(tool_choice, read),
-            response_format=ResponseFormat.read(response_format),
+            response_format=_form(response_format),
             stop=_stop(stop),
             extra=read_extra(extra),
             prefill=_prefill(prefill),
@@ -168,6 +170,22 @@ def read_session(value: object) -> str | None:
 
 
 _SETTINGS = frozenset({"parallel_tool_calls", "max_tokens", "temperature", "top_p", "seed", "reasoning", "degrade"})
+
+
+def _tools(value: object) -> tuple[Tool, ...]:
+    if value is None:
+        return ()
+    from ._tools import read_tools
+
+    return read_tools(value)
+
+
+def _form(value: object) -> ResponseFormat | None:
+    if value is None:
+        return None
+    from ._structured import ResponseFormat
+
+    return ResponseFormat.read(value)
 
 
 def _tool_choice(value: object, tools: tuple[Tool, ...]) -> str | None:

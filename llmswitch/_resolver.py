@@ -7,7 +7,6 @@ every other name from being looked up. Here each name has a thread for itself, a
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import socket
@@ -134,6 +133,8 @@ async def resolve_async(host: str, port: int, by: float) -> list[Address]:
     known = _as_it_is(host, port)
     if known is not None:
         return known
+    import asyncio  # which a program without it does not load
+
     loop = asyncio.get_running_loop()
     done = loop.create_future()
 

@@ -16,10 +16,9 @@ __all__ = ["retry_after", "said_in_words"]
 _NAMES = ("retry-after-ms", "x-ms-retry-after-ms", "retry-after")
 _MOST = 86_400.0
 _NUMBER, _UNIT = r"\d+(?:\.\d+)?", r"ms|milliseconds?|s|sec|seconds?|m|min|minutes?|h|hours?"
-_WORDS = re.compile(
-    rf"(?:try again|retry|wait)\D{{0,20}}?((?:{_NUMBER}\s*(?:{_UNIT})(?![a-z])(?:,? and |,? )?)+)", re.IGNORECASE
-)
-_PAIRS = re.compile(rf"({_NUMBER})\s*({_UNIT})(?![a-z])", re.IGNORECASE)
+# compiled for the first failure, and kept by `re`
+_WORDS = rf"(?i)(?:try again|retry|wait)\D{{0,20}}?((?:{_NUMBER}\s*(?:{_UNIT})(?![a-z])(?:,? and |,? )?)+)"
+_PAIRS = rf"(?i)({_NUMBER})\s*({_UNIT})(?![a-z])"
 
 
 def retry_after(headers: Mapping[str, str], who: str = "a vendor") -> float | None:
@@ -50,10 +49,10 @@ def retry_after(headers: Mapping[str, str], who: str = "a vendor") -> float | No
 
 def said_in_words(text: str) -> float | None:
     """Seconds from a message such as "Please try again in 7.66s" or "in 1m30s", or `None`."""
-    found = _WORDS.search(text)
+    found = re.search(_WORDS, text)
     if found is None:
         return None
-    value = sum(float(number) * _seconds_in(unit.lower()) for number, unit in _PAIRS.findall(found[1]))
+    value = sum(float(number) * _seconds_in(unit.lower()) for number, unit in re.findall(_PAIRS, found[1]))
     return value if _valid(value) else None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 __all__ = ["RetryBudget"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class RetryBudget:
     """A bucket of tokens: a repetition costs some, a success gives them back, a clean success gives one."""
 

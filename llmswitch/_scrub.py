@@ -7,7 +7,6 @@ First every key that this process has loaded, by its value; then whatever else l
 from __future__ import annotations
 
 import base64
-import html
 import re
 from collections.abc import Iterator
 
@@ -18,19 +17,21 @@ _SHORTEST = 8  # shorter ones are placeholders, and would punch holes into ordin
 _HEAD = 16  # so much of a key's beginning is known for that key's
 
 # What this process knows, for as long as it runs. Only ever added to and copied as a whole, so it needs no lock.
-_keys: dict[str, re.Pattern[str]] = {}
+_keys: dict[str, re.Pattern[str] | None] = {}  # the pattern is made for the first text that is looked at
 _cores: dict[str, None] = {}  # what all base64 of texts with a key in them have in common
 
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
+
+# `re` compiles these for the first text that is looked at, and keeps them.
 _WORD = r"[\w.~+/=-]"
 # sk-…abcd, sk-proj-****abcd, ****abcd, xxxxabcd: the middle is masked, its ends are the key's all the same
-_MASKED = re.compile(rf"(?<!{_WORD})({_WORD}*?)([*•●]{{3,}}|…+|\.{{3,}}|[xX]{{4,}})({_WORD}*)")
-_ENDS = re.compile(
+_MASKED = rf"(?<!{_WORD})({_WORD}*?)([*•●]{{3,}}|…+|\.{{3,}}|[xX]{{4,}})({_WORD}*)"
+_ENDS = (
     rf"(\b(?:end(?:s|ing)?|start(?:s|ing)?|begin(?:s|ning)?) (?:in|with)|\blast (?:\d|four)(?: \w+)?(?: (?:are|is))?:?)"
-    rf"(\s*[\"'`(]*)({_WORD}{{2,16}})",
-    re.IGNORECASE,
+    rf"(\s*[\"'`(]*)({_WORD}{{2,16}})"
 )
 # Keys that are not ours: an aggregator quotes the one that it uses itself.
-_LIKE_KEYS = re.compile(
+_LIKE_KEYS = (
     r"\b(?:sk|pk|rk)[-_][\w-]{16,}"
     r"|\bAIza[\w-]{30,}"
     r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
@@ -43,7 +44,15 @@ def remember(key: str) -> None:
     """From now on this is taken out of every text, in each of its spellings."""
     if len(key) >= _SHORTEST and key not in _keys:
         _cores.update(dict.fromkeys(_in_base64(key)))
-        _keys[key] = re.compile("".join(map(_written, key)))
+        _keys[key] = None
+
+
+def _spelt(key: str) -> re.Pattern[str]:
+    """The key in any of its spellings."""
+    found = _keys[key]
+    if found is None:
+        found = _keys[key] = re.compile("".join(map(_written, key)))
+    return found
 
 
 def _written(letter: str) -> str:
@@ -52,7 +61,7 @@ def _written(letter: str) -> str:
     if letter.isalnum() or letter in "-._~":
         return plain
     code = f"{ord(letter):02x}"
-    entity = re.escape(html.escape(letter))
+    entity = re.escape(_ENTITIES.get(letter, letter))
     return rf"(?:\\?{plain}|{entity}|(?i:%(?:25)?{code}|\\u00{code}|&#x{code};)|&#{ord(letter)};)"
 
 
@@ -73,15 +82,15 @@ def scrub(text: str) -> str:
     """
     keys = sorted(_keys.copy(), key=len, reverse=True)  # the longest first: one key may be another's beginning
     for key in keys:
-        text = _keys[key].sub(MASK, text)
+        text = _spelt(key).sub(MASK, text)
     for core in _cores.copy():
         if core in text:
             text = re.sub(rf"(?<![\w+/-])[\w+/-]*{re.escape(core)}[\w+/-]*={{0,2}}", MASK, text)
     for key in keys:
         if len(key) > _HEAD and key[:_HEAD] in text:
             text = re.sub(rf"{re.escape(key[:_HEAD])}{_WORD}*", MASK, text)
-    text = _LIKE_KEYS.sub(MASK, text)
-    return _ENDS.sub(_without_end, _MASKED.sub(_without_ends, text))
+    text = re.sub(_LIKE_KEYS, MASK, text)
+    return re.sub(_ENDS, _without_end, re.sub(_MASKED, _without_ends, text), flags=re.IGNORECASE)
 
 
 def _without_ends(found: re.Match[str]) -> str:

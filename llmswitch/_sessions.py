@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from hashlib import sha256
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ._target import Target
 
@@ -25,8 +24,7 @@ MOST = 10_000
 """Sessions that a process remembers; of more, those are forgotten that were silent for the longest."""
 
 
-@dataclass(slots=True, frozen=True)
-class Binding:
+class Binding(NamedTuple):
     """One session in one group, by its hash, and for how many seconds it is remembered."""
 
     name: str
@@ -42,8 +40,7 @@ def _hash(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-@dataclass(slots=True, frozen=True)
-class _Kept:
+class _Kept(NamedTuple):
     """The hash of the target's name, until when, and whether the store has it too."""
 
     target: str
@@ -83,7 +80,7 @@ class Sessions:
         if value is not None:
             self._note(session, value, told=True)
         elif (known := self._known.get(session.name)) is not None:
-            self._known[session.name] = replace(known, told=False)
+            self._known[session.name] = known._replace(told=False)
 
     def _note(self, session: Binding, value: str, *, told: bool) -> None:
         self._known.pop(session.name, None)

@@ -6,24 +6,28 @@ import os
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from ._adapter import ModelIdentity
 from ._chain import Chain, Group
 from ._config import ChainConfig, Config, GroupConfig, ProviderConfig, TargetConfig
 from ._config_file import Loaded
 from ._config_names import check_names, check_spoken, named_targets, targets_of
-from ._drill import Drill
 from ._endpoints import Endpoints, Location, closed_key, has_key
 from ._errors import ConfigError, InvalidRequest, KeyMissing
 from ._made_up import Remembered
 from ._nearest import nearest
-from ._passthrough import Passthrough, read_passthrough
 from ._policy import Policy
 from ._provider import ProviderSpec
-from ._registry import chooses_dialect, provider, provider_names
+from ._registry import chooses_dialect, is_provider, provider, provider_names
 from ._speaking import as_its_author, make_adapter, spoken_by
 from ._target import Target, split_target
+
+if TYPE_CHECKING:
+    from ._drill import Drill
+    from ._passthrough import Passthrough
 
 __all__ = ["Setup"]
 
@@ -92,8 +96,8 @@ class Setup:
         if model in self._config.chains:
             return self._chain(model, self._config.chains[model])
         if "," in model:
-            return self._chain("inline", ChainConfig(targets=tuple(part.strip() for part in model.split(","))))
-        return self._chain(model, ChainConfig(targets=(model,)))
+            return self._chain("inline", ChainConfig.of(*(part.strip() for part in model.split(","))))
+        return self._chain(model, ChainConfig.of(model))
 
     def _inline_chain(self, given: str | Sequence[str]) -> tuple[str, ChainConfig]:
         if isinstance(given, str):
@@ -103,7 +107,10 @@ class Setup:
             raise ConfigError("the chain is empty: name at least one target, such as 'provider:model'")
         if len(names) == 1 and names[0] in self._config.chains:
             return names[0], self._config.chains[names[0]]
-        return "inline", ChainConfig(targets=tuple(names))
+        try:
+            return "inline", ChainConfig.of(*names)
+        except ValidationError:
+            raise ConfigError("the chain is a list of targets, each a text such as 'provider:model'") from None
 
     def _chain(self, name: str, config: ChainConfig) -> Chain:
         where = f"chains.{name}" if name in self._config.chains else "the chain"
@@ -155,7 +162,7 @@ class Setup:
         at = self._endpoints.location(spec, own)
         further = spec.sent_on_to(split_target(config.target)[1] or spec.default_model or "")
         if further is not None and further not in places:
-            return replace(at, jurisdiction=further)
+            return at._replace(jurisdiction=further)
         if at.jurisdiction in places or "unknown" in places:
             at = self._endpoints.with_the_way(spec, own, at)
         return None if at.jurisdiction in places else at
@@ -212,7 +219,7 @@ class Setup:
                 "llmswitch.toml (`llmswitch init` helps), or `pip install 'llmswitch[local]'` for a toy model on this "
                 f"machine{closed}"
             )
-        return self._chain("environment", ChainConfig(targets=tuple(names)))
+        return self._chain("environment", ChainConfig.of(*names))
 
     @staticmethod
     def _can_start(spec: ProviderSpec) -> bool:
@@ -229,7 +236,7 @@ class Setup:
     def target(self, wanted: str | TargetConfig) -> Target:
         """The target of that name, or of that entry of a chain, made if need be. Raises `ConfigError`."""
         with self._lock:
-            return self._target(TargetConfig(target=wanted) if isinstance(wanted, str) else wanted)
+            return self._target(TargetConfig.model_construct(target=wanted) if isinstance(wanted, str) else wanted)
 
     # One target
 
@@ -265,7 +272,7 @@ class Setup:
             endpoint=endpoint,
             spec=spec,
             price=spec.price(model, endpoint.site),
-            settings=config.model_dump(exclude_none=True, include={"max_tokens", "temperature", "top_p", "reasoning"}),
+            settings=_settings(config),
             first_token_timeout=config.first_token_timeout,
             idle_timeout=config.idle_timeout,
             rate_headers=spec.rate_headers if own.rate_headers is None else own.rate_headers,
@@ -282,7 +289,7 @@ class Setup:
                 found = ProviderSpec(
                     name=name, dialect=own.dialect, title=name, key="optional", **as_its_author(own.dialect)
                 )
-            elif not name or name not in provider_names():
+            elif not name or not is_provider(name):
                 known = {*self._config.chains, *self._config.providers, *provider_names()} - {name}
                 raise ConfigError(
                     f"{of + ': ' if of else ''}no chain and no provider is named {name!r}{nearest(name, known)}; "
@@ -296,7 +303,7 @@ class Setup:
         return found
 
     def _provider_config(self, name: str) -> ProviderConfig:
-        return self._config.providers.get(name) or ProviderConfig()
+        return self._config.providers.get(name) or ProviderConfig.model_construct()
 
     # What can be checked before anybody asks
 
@@ -309,15 +316,21 @@ class Setup:
     def drill(self) -> Drill | None:
         """The outage that is rehearsed: `$LLMSWITCH_DRILL`, or `[drill]`. Raises `ConfigError`."""
         given = os.environ.get("LLMSWITCH_DRILL")
+        if not (given or self._config.drill):
+            return None
+        from ._drill import Drill
+
         where = "LLMSWITCH_DRILL" if given else f"{self._loaded.source}: drill"
-        return Drill.read(given or self._config.drill, self._knows, where) if given or self._config.drill else None
+        return Drill.read(given or self._config.drill, self._knows, where)
 
     def read_drill(self, faults: Mapping[str, str]) -> Drill | None:
         """A drill that begins while calls go on; `None` where no fault is named. Raises `ConfigError`."""
+        from ._drill import Drill
+
         return Drill.read(faults, self._knows, "drill")
 
     def _knows(self, name: str) -> bool:
-        return name in self._config.providers or name in provider_names()
+        return name in self._config.providers or is_provider(name)
 
     def check_extra(self, extra: Mapping[str, object]) -> None:
         """Every name in `extra=` is a provider. Raises `InvalidRequest`."""
@@ -348,6 +361,8 @@ class Setup:
 
     def passthrough(self) -> Passthrough | None:
         """Where requests go that no chain can answer, if anywhere. Raises `ConfigError`, for a missing key as well."""
+        from ._passthrough import read_passthrough
+
         return read_passthrough(self._loaded)
 
     def names(self) -> list[str]:
@@ -355,6 +370,12 @@ class Setup:
         config = self._config
         targets = [target for chain in config.chains.values() for target in targets_of(chain)]
         return list(dict.fromkeys([*config.chains, *(name for name in config.aliases if name != "*"), *targets]))
+
+
+def _settings(config: TargetConfig) -> dict[str, Any]:
+    """What a target sets in place of the caller's."""
+    given = {name: getattr(config, name) for name in ("max_tokens", "temperature", "top_p", "reasoning")}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _check_continues(targets: Sequence[Target], where: str) -> None:

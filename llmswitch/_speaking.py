@@ -13,7 +13,7 @@ from ._config import ProviderConfig
 from ._endpoints import version_of
 from ._errors import ConfigError
 from ._provider import ProviderSpec
-from ._registry import author_of, dialect, provider, provider_names
+from ._registry import author_of, dialect, head_of, is_provider
 from ._strict import first_problem
 
 __all__ = ["as_its_author", "make_adapter", "spoken_by"]
@@ -64,7 +64,7 @@ def make_adapter(spec: ProviderSpec, own: ProviderConfig, identity: ModelIdentit
 
 def _of_dialect(options: Mapping[str, Any], spec: ProviderSpec, adapter_class: type[Adapter]) -> Mapping[str, Any]:
     """The options without those of another dialect of the provider's, which its other models have."""
-    if len(spec.spoken) == 1:
+    if not options or len(spec.spoken) == 1:
         return options
     known = {field for name in spec.spoken for field in dialect(name).Options.model_fields}
     foreign = known - set(adapter_class.Options.model_fields)
@@ -88,7 +88,7 @@ def _restrict(capabilities: dict[str, Any], version: Mapping[str, Any]) -> None:
 
 def as_its_author(name: str) -> dict[str, Any]:
     """How a dialect is spoken by the one that it is named for: what proves who asks, and the dated versions."""
-    if author_of(name) not in provider_names():
+    if not is_provider(author_of(name)):
         return {}
-    author = provider(author_of(name))
+    author = head_of(author_of(name))
     return {field: getattr(author, field) for field in _SPOKEN}

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from . import _errors
-from ._allowances import Held, Refused
+from ._allowances import Allowances, Held, Refused
 from ._attempt import Failed, classified
 from ._call import Call
 from ._decision import Try
@@ -50,12 +50,12 @@ class Spending:
             reply.cost = attempt.cost = Cost(reply.cost.amount * 0, reply.cost.currency)
 
 
-def reserve(call: Call, step: Try, attempt: Attempt) -> Generator[Action, Outcome, Spending | Failed]:
+def reserve(
+    call: Call, step: Try, attempt: Attempt, allowances: Allowances
+) -> Generator[Action, Outcome, Spending | Failed]:
     """Reserve what the attempt may come to. Where there is no room for it the target is passed over."""
-    target, allowances, grants = call.chain.targets[step.target], call.allowances, call.grants
+    target, grants = call.chain.targets[step.target], call.grants
     spending = Spending(target)
-    if allowances is None:
-        return spending
     request = call.request.overridden(target.settings)
     spend, seconds = call.operation.most(request, target.adapter.capabilities), max(0.0, step.deadline - call.clock())
     if grants:

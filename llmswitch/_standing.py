@@ -7,7 +7,7 @@ All of it is read from what is known, and changes nothing. The caller holds the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ._breaker import BreakerState, Permit
 from ._cooldown import SCOPES
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Admission", "Refusal", "Standing", "TargetHealth", "refusal", "shown", "standing"]
 
 
-@dataclass(slots=True, frozen=True)
-class Refusal:
+class Refusal(NamedTuple):
     """
     Why a target is not asked now. `until`: monotonic seconds at which that may end. `kind`: `cooling` by a declared
     fact, `open` by a statistic, `busy` with too many calls of our own. `reason`: the class of the error that led to
@@ -35,7 +34,7 @@ class Refusal:
     transient: bool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Admission:
     """
     Leave to ask a target once. It is handed back with what came of it, on every way out.
@@ -74,8 +73,7 @@ class TargetHealth:
     in_flight: int = 0
 
 
-@dataclass(slots=True, frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """
     A target among others. `out`: it would not be admitted now. `busy`: calls of this process in flight there, or at
     its account where those are bounded. `pace`: how quick it was of late, where that is known.

@@ -1,9 +1,7 @@
 """The schema of a chain's steps: a target, or a group of targets of which any may be asked first."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -80,7 +78,7 @@ class GroupConfig(Strict):
         return given
 
     @model_validator(mode="after")
-    def _whole(self) -> GroupConfig:
+    def _whole(self) -> Self:
         if not self.group:
             raise ValueError("a group needs a target, such as 'provider:model'")
         heavy = next((each for each in self.group if isinstance(each, TargetConfig) and each.weight is not None), None)

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._adapter import Adapter
-from ._classify import ErrorRules
 from ._cooldown import Scope
 from ._endpoint import Endpoint
 from ._prices import Price
@@ -18,6 +17,9 @@ from ._provider import ProviderSpec
 from ._rate_headers import RateHeaders
 from ._registry import error_rules
 from ._reply import Cost, Usage
+
+if TYPE_CHECKING:
+    from ._classify import ErrorRules
 
 __all__ = ["Target", "split_target"]
 

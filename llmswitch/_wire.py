@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from ._adapter import HTTPRequest
 from ._bulkhead import Turn
-from ._credential import Signed
 from ._endpoint import Endpoint
 from ._events import ChatEvent
 from ._target import Target
@@ -16,6 +15,7 @@ from ._target import Target
 if TYPE_CHECKING:
     from ._allowances import Held, Refused, Reserve
     from ._cache import Finding
+    from ._credential import Signed
     from ._operation import Reply
     from ._pieces import Flow
     from ._shared_sessions import Keep, Recall
@@ -74,8 +74,7 @@ class Open:
         return self.target.endpoint
 
 
-@dataclass(slots=True)
-class Opened:
+class Opened(NamedTuple):
     """An answer has begun. Header names are lower case; `connect_ms` is `None` where a kept connection was used."""
 
     status: int
@@ -101,23 +100,20 @@ class Close:
     """Let go of the open answer."""
 
 
-@dataclass(slots=True)
-class Sleep:
+class Sleep(NamedTuple):
     """Wait so many seconds."""
 
     seconds: float
 
 
-@dataclass(slots=True)
-class Await:
+class Await(NamedTuple):
     """Wait until the turn is granted, until `by` at the latest."""
 
     turn: Turn
     by: float
 
 
-@dataclass(slots=True)
-class Race:
+class Race(NamedTuple):
     """
     Carry on with `first`; where neither an event for the caller nor an outcome has come of it by `after` (monotonic
     seconds), begin what `second()` gives beside it, if that is anything. Who is the first to have an event, or an
@@ -131,8 +127,7 @@ class Race:
     lost: Callable[[int], None]
 
 
-@dataclass(slots=True)
-class Raced:
+class Raced(NamedTuple):
     """
     How a race ended. `events`: those of the `winner`, whose answer goes on from there; `None` where it has ended.
     `results`: what the lanes that ended came to, by number.
@@ -140,7 +135,7 @@ class Raced:
 
     winner: int
     events: list[ChatEvent] | None
-    results: dict[int, Any] = field(default_factory=dict)
+    results: Mapping[int, Any]
 
 
 # connect   no connection            tls       not to be trusted       stale    a kept connection was dead
@@ -149,8 +144,7 @@ class Raced:
 FaultKind: TypeAlias = Literal["connect", "tls", "stale", "broken", "timeout", "garbage", "pool", "local", "closed"]
 
 
-@dataclass(slots=True)
-class Fault:
+class Fault(NamedTuple):
     """
     The network failed. It is told, not thrown: the traceback of the HTTP library, whose frames hold the key and the
     prompt, ends in the driver. `lasting`: to try again is of no use.

@@ -8,14 +8,13 @@ gathered 2026-11-23. What differs from model to model is an option below, or a c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from llmswitch._adapter import Adapter, ErrorFacts, HTTPRequest, SchemaGap
 from llmswitch._assembly import ReplyAssembly
-from llmswitch._counting import CountAssembly, read_count
 from llmswitch._errors import CapabilityMismatch, InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._reply import ChatWarning
@@ -28,6 +27,9 @@ from llmswitch.providers.anthropic_schema import closed_schema
 from llmswitch.providers.schema_gap import gap_in
 from llmswitch.providers.tool_ids import ToolIds
 from llmswitch.providers.user_turns import change_warnings
+
+if TYPE_CHECKING:
+    from llmswitch._counting import CountAssembly
 
 __all__ = ["ADAPTER", "MessagesAdapter", "MessagesOptions"]
 
@@ -107,6 +109,8 @@ class MessagesAdapter(Adapter):
         return HTTPRequest(f"{self.options.path}/count_tokens", dumps(body))
 
     def parse_count(self, body: Any) -> CountAssembly:
+        from llmswitch._counting import read_count
+
         return read_count(body, "input_tokens")
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:

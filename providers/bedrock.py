@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from llmswitch._adapter import Adapter, ErrorFacts, Framing, HTTPRequest, SchemaGap
 from llmswitch._assembly import ReplyAssembly
-from llmswitch._counting import CountAssembly, read_count
 from llmswitch._errors import CapabilityMismatch, InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._reply import ChatWarning
@@ -29,6 +28,9 @@ from llmswitch.providers.bedrock_reply import ConverseDecoder, parse_reply
 from llmswitch.providers.schema_gap import gap_in
 from llmswitch.providers.tool_ids import ToolIds
 from llmswitch.providers.user_turns import change_warnings
+
+if TYPE_CHECKING:
+    from llmswitch._counting import CountAssembly
 
 __all__ = ["ADAPTER", "ConverseAdapter", "ConverseOptions"]
 
@@ -104,6 +106,8 @@ class ConverseAdapter(Adapter):
         return self._request("count-tokens", {"input": {"converse": said}})
 
     def parse_count(self, body: Any) -> CountAssembly:
+        from llmswitch._counting import read_count
+
         return read_count(body, "inputTokens")
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:

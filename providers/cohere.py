@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from llmswitch._adapter import Adapter, ErrorFacts, HTTPRequest, SchemaGap
 from llmswitch._assembly import ReplyAssembly
-from llmswitch._embedding import EmbedRequest, VectorAssembly
 from llmswitch._errors import CapabilityMismatch, InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._request import ChatRequest
-from llmswitch.providers.cohere_embed import build_embedding, parse_embedding
 from llmswitch.providers.cohere_errors import read_error
 from llmswitch.providers.cohere_messages import build_messages
 from llmswitch.providers.cohere_reply import CohereDecoder, parse_reply
@@ -27,6 +25,9 @@ from llmswitch.providers.cohere_schema import held_schema
 from llmswitch.providers.json_in_words import json_instruction
 from llmswitch.providers.schema_gap import gap_in
 from llmswitch.providers.tool_ids import ToolIds
+
+if TYPE_CHECKING:
+    from llmswitch._embedding import EmbedRequest, VectorAssembly
 
 __all__ = ["ADAPTER", "CohereAdapter", "CohereOptions"]
 
@@ -48,7 +49,7 @@ class CohereOptions(BaseModel):
     reasoning_replay: Literal["omit", "with_calls", "optional"] = "optional"
     strict_tools: bool = False
     tool_results: Literal["text", "documents"] = "text"
-    tool_ids: ToolIds = ToolIds()
+    tool_ids: ToolIds = ToolIds.model_construct()
     body: dict[str, Any] = {}
 
 
@@ -168,9 +169,13 @@ class CohereAdapter(Adapter):
         return CohereDecoder()
 
     def build_embedding(self, request: EmbedRequest) -> HTTPRequest:
+        from llmswitch.providers.cohere_embed import build_embedding
+
         return build_embedding(request, self.identity)
 
     def parse_embedding(self, body: Any, request: EmbedRequest) -> VectorAssembly:
+        from llmswitch.providers.cohere_embed import parse_embedding
+
         return parse_embedding(body, request)
 
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorFacts:

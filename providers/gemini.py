@@ -9,26 +9,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
 
 from llmswitch._adapter import Adapter, ErrorFacts, Framing, HTTPRequest, SchemaGap
 from llmswitch._assembly import ReplyAssembly
-from llmswitch._counting import CountAssembly, read_count
-from llmswitch._embedding import EmbedRequest, VectorAssembly
 from llmswitch._errors import CapabilityMismatch, InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._reply import ChatWarning
 from llmswitch._request import ChatRequest
-from llmswitch.providers.gemini_embed import embedding_body, parse_embedding
 from llmswitch.providers.gemini_errors import read_error
 from llmswitch.providers.gemini_messages import build_messages
 from llmswitch.providers.gemini_reply import GeminiDecoder, parse_reply
 from llmswitch.providers.gemini_schema import lowered_schema
 from llmswitch.providers.schema_gap import gap_in
 from llmswitch.providers.user_turns import change_warnings
+
+if TYPE_CHECKING:
+    from llmswitch._counting import CountAssembly
+    from llmswitch._embedding import EmbedRequest, VectorAssembly
 
 __all__ = ["ADAPTER", "GeminiAdapter", "GeminiOptions"]
 
@@ -157,12 +158,18 @@ class GeminiAdapter(Adapter):
         return self._request("countTokens", said)
 
     def parse_count(self, body: Any) -> CountAssembly:
+        from llmswitch._counting import read_count
+
         return read_count(body, "totalTokens")
 
     def build_embedding(self, request: EmbedRequest) -> HTTPRequest:
+        from llmswitch.providers.gemini_embed import embedding_body
+
         return self._request("batchEmbedContents", embedding_body(request, self.identity))
 
     def parse_embedding(self, body: Any, request: EmbedRequest) -> VectorAssembly:
+        from llmswitch.providers.gemini_embed import parse_embedding
+
         return parse_embedding(body, request)
 
     def parse(self, body: Any, request: ChatRequest) -> ReplyAssembly:

@@ -8,22 +8,23 @@ compatible endpoint of the same server is another dialect.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from llmswitch._adapter import Adapter, ErrorFacts, Framing, HTTPRequest
 from llmswitch._assembly import ReplyAssembly
-from llmswitch._embedding import EmbedRequest, VectorAssembly
 from llmswitch._errors import InvalidRequest
 from llmswitch._estimate import largest
 from llmswitch._json import dumps
 from llmswitch._reply import ChatWarning
 from llmswitch._request import ChatRequest
-from llmswitch.providers.ollama_embed import build_embedding, parse_embedding
 from llmswitch.providers.ollama_errors import read_error
 from llmswitch.providers.ollama_messages import build_messages
 from llmswitch.providers.ollama_reply import ChatDecoder, parse_reply
+
+if TYPE_CHECKING:
+    from llmswitch._embedding import EmbedRequest, VectorAssembly
 
 __all__ = ["ADAPTER", "OllamaAdapter", "OllamaOptions"]
 
@@ -163,9 +164,13 @@ class OllamaAdapter(Adapter):
         return ChatDecoder(warnings=list(self._warnings(request)))
 
     def build_embedding(self, request: EmbedRequest) -> HTTPRequest:
+        from llmswitch.providers.ollama_embed import build_embedding
+
         return build_embedding(request, self.options, self.identity)
 
     def parse_embedding(self, body: Any, request: EmbedRequest) -> VectorAssembly:
+        from llmswitch.providers.ollama_embed import parse_embedding
+
         return parse_embedding(body, request)
 
     def _warnings(self, request: ChatRequest) -> Iterator[ChatWarning]:

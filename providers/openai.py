@@ -5,21 +5,17 @@ Facts: OpenAI's Python SDK 3.54.0 (types and client), the vendors' documentation
 2026-11-23. A departure is an option below that any provider's TOML file can use; there is no `if vendor ==` here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
 
 from llmswitch._adapter import Adapter, ErrorFacts, HTTPRequest, SchemaGap
 from llmswitch._assembly import ReplyAssembly
-from llmswitch._embedding import EmbedRequest, InputType, VectorAssembly
 from llmswitch._errors import InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._request import ChatRequest
-from llmswitch.providers.openai_embeddings import build_embedding, parse_embedding
 from llmswitch.providers.openai_errors import read_error
 from llmswitch.providers.openai_limits import add_limits
 from llmswitch.providers.openai_messages import build_messages
@@ -29,6 +25,9 @@ from llmswitch.providers.openai_schema import strict_gap, strict_schema, typed_s
 from llmswitch.providers.openai_status import AnswerStatus, CodePattern, vendor_facts
 from llmswitch.providers.openai_tools_as_schema import tool_schema
 from llmswitch.providers.tool_ids import ToolIds
+
+if TYPE_CHECKING:
+    from llmswitch._embedding import EmbedRequest, VectorAssembly
 
 __all__ = ["ADAPTER", "ChatCompletionsAdapter", "ChatCompletionsOptions"]
 
@@ -75,7 +74,7 @@ class ChatCompletionsOptions(BaseModel):
     path: str = "/chat/completions"
     embeddings_path: str = "/embeddings"
     dimensions_field: Literal["dimensions", "output_dimension"] = "dimensions"
-    input_types: dict[InputType, dict[str, Any]] = {}
+    input_types: dict[Literal["query", "document"], dict[str, Any]] = {}
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     system_role: Literal["system", "developer"] = "system"
     stop_as_list: bool = False
@@ -92,7 +91,7 @@ class ChatCompletionsOptions(BaseModel):
     reasoning_parts: dict[str, Any] = {}
     thoughts_in_content: bool = False
     reasoning_grows: bool = False
-    tool_ids: ToolIds = ToolIds()
+    tool_ids: ToolIds = ToolIds.model_construct()
     finish_reasons: dict[str, Literal["stop", "length", "tool_calls", "content_filter", "refusal", "other"]] = {}
     finish_errors: dict[str, str] = {}
     body: dict[str, Any] = {}
@@ -114,7 +113,7 @@ class ChatCompletionsOptions(BaseModel):
     spent_headers: tuple[str, ...] = ()
     reset_clock: float | None = None
     eof_ok: bool | Literal["done"] = False
-    prefill: PrefillOptions = PrefillOptions()
+    prefill: PrefillOptions = PrefillOptions.model_construct()
     extras_field: str = ""
     seed_field: Literal["seed", "random_seed"] = "seed"
     after_results: str = ""
@@ -233,10 +232,14 @@ class ChatCompletionsAdapter(Adapter):
             body, self.options, self.identity, tools_as_schema=schema, echo=self._echo(request, whole=True)
         )
 
-    def build_embedding(self, request: EmbedRequest) -> HTTPRequest:
+    def build_embedding(self, request: "EmbedRequest") -> HTTPRequest:
+        from llmswitch.providers.openai_embeddings import build_embedding
+
         return build_embedding(request, self.options, self.identity)
 
-    def parse_embedding(self, body: Any, request: EmbedRequest) -> VectorAssembly:
+    def parse_embedding(self, body: Any, request: "EmbedRequest") -> "VectorAssembly":
+        from llmswitch.providers.openai_embeddings import parse_embedding
+
         return parse_embedding(body, request, self.options)
 
     def decoder(self, request: ChatRequest) -> ChatCompletionsDecoder:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_limits"]
 
-_MOMENT = re.compile(r"(\d{4})-(\d{2})-(\d{2})[ T](\d{2}):(\d{2})(?::(\d{2}))?")
+_MOMENT = r"(\d{4})-(\d{2})-(\d{2})[ T](\d{2}):(\d{2})(?::(\d{2}))?"
 _MOST = timedelta(days=1)  # what is further away is looked at again after a day
 
 
@@ -36,7 +36,7 @@ def add_limits(facts: ErrorFacts, headers: Mapping[str, str], options: ChatCompl
 
 def _until_reset(message: str, served: str, hours_east: float) -> float | None:
     """Seconds from the response's own date to the moment that the message names; at most a day."""
-    found = _MOMENT.search(message)
+    found = re.search(_MOMENT, message)
     if found is None:
         return None
     try:

@@ -8,8 +8,6 @@ llama.cpp's server go on with a last message as it is (the same thread), and the
 one piece, and in no stream (tried with xllamacpp 2026.10.11549).
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict

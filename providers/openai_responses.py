@@ -8,13 +8,12 @@ threads. What a vendor departs in is an option below; there is no `if vendor ==`
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from llmswitch._adapter import Adapter, ErrorFacts, HTTPRequest, SchemaGap
 from llmswitch._assembly import ReplyAssembly
-from llmswitch._counting import CountAssembly, read_count
 from llmswitch._errors import CapabilityMismatch, InvalidRequest
 from llmswitch._json import dumps
 from llmswitch._reply import ChatWarning
@@ -24,6 +23,9 @@ from llmswitch.providers.openai_responses_items import build_input
 from llmswitch.providers.openai_responses_reply import ResponsesDecoder, parse_response
 from llmswitch.providers.openai_schema import strict_gap, strict_schema
 from llmswitch.providers.tool_ids import ToolIds
+
+if TYPE_CHECKING:
+    from llmswitch._counting import CountAssembly
 
 __all__ = ["ADAPTER", "ResponsesAdapter", "ResponsesOptions"]
 
@@ -107,6 +109,8 @@ class ResponsesAdapter(Adapter):
         return self._request("/input_tokens", {name: value for name, value in body.items() if name in _COUNTED})
 
     def parse_count(self, body: Any) -> CountAssembly:
+        from llmswitch._counting import read_count
+
         return read_count(body, "input_tokens")
 
     def _request(self, way: str, body: Mapping[str, Any]) -> HTTPRequest:

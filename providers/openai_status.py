@@ -5,8 +5,6 @@ Facts: MiniMax's error reference and OpenAPI (`base_resp`; on the compatible pat
 message), Qianfan's reference (`flag` of a choice). Gathered 2026-11-27.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,13 +47,13 @@ class AnswerStatus(BaseModel):
     success: str = "0"
 
 
-def check_status(body: Mapping[str, Any], options: ChatCompletionsOptions) -> None:
+def check_status(body: Mapping[str, Any], options: "ChatCompletionsOptions") -> None:
     """Raises `VendorFault` where an answer or an event says of itself that it is none."""
     if _failed(body, options.answer_status):
         raise VendorFault(vendor_facts(body, options))
 
 
-def vendor_facts(value: Any, options: ChatCompletionsOptions) -> ErrorFacts:
+def vendor_facts(value: Any, options: "ChatCompletionsOptions") -> ErrorFacts:
     """The facts of an error's JSON, with the vendor's own code wherever it stands."""
     status = options.answer_status
     if isinstance(value, Mapping) and status is not None and _failed(value, status):

@@ -5,12 +5,10 @@ The mapping is the same in every request, for a call and for its result, and one
 back. An answer needs none: the ids in it are the vendor's own, of calls that are new.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections import defaultdict, deque
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -25,14 +23,14 @@ class ToolIds(BaseModel):
     letters a to f; it has to match the pattern as well. `unique`: where no id may be there twice.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     pattern: str = "(?s).+"
     length: Annotated[int, Field(ge=9, le=64)] = 32
     unique: Literal["turn", "conversation"] = "turn"
 
     @model_validator(mode="after")
-    def _check(self) -> ToolIds:
+    def _check(self) -> Self:
         try:
             fits = self.fits(self.stand_in("", 0))
         except re.error:

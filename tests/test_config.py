@@ -69,6 +69,13 @@ def test_what_is_wrong_is_said_with_its_place(monkeypatch, config, said):
     assert KEY not in f"{caught.value} {caught.value!r}"
 
 
+def test_a_chain_in_the_program_is_a_list_of_names():
+    """What else stands there, or nothing, is said as any other mistake of a configuration."""
+    for given, said in (([], "the chain is empty"), ([1], "the chain is a list of targets")):
+        with pytest.raises(ConfigError, match=said):
+            Client(given, config={})
+
+
 def test_broken_toml_names_file_and_line(tmp_path):
     """A syntax error in the file is told with the file's name and the line."""
     path = tmp_path / "llmswitch.toml"

@@ -11,13 +11,13 @@ import httpx
 import pytest
 
 from llmswitch import _registry
-from llmswitch._config import GrantConfig
 from llmswitch._doctor.keys import _PLACEHOLDER
 from llmswitch._doctor.models import listed_names
 from llmswitch._doctor.money import grant_checks
 from llmswitch._doctor.run import examine
 from llmswitch._errors import ConfigError
 from llmswitch._grants import label_of
+from llmswitch._limits import GrantConfig
 from llmswitch.testing import FakeVendor
 from tests.rows import rows
 

@@ -7,7 +7,6 @@ import json
 import random
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from time import monotonic, sleep
@@ -161,7 +160,7 @@ def timeless(said: str | None) -> str | None:
 def trail(one: Client, messages: Any, options: dict[str, Any]) -> Iterator[tuple[str, str | None, str | None]]:
     """Whom a real call comes to, in order: why each is passed over, and as what error that counts."""
     call = one._call(messages, options, stream=False)
-    call.chain = replace(call.chain, policy=replace(call.chain.policy, pool=0.001))
+    call.chain = call.chain._replace(policy=call.chain.policy._replace(pool=0.001))
     call.chance = lambda: 0.5  # what a plan supposes
     with pytest.raises(LLMSwitchError) as caught:
         one._carry_out(exchange(call))

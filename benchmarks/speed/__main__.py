@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 for python in dict.fromkeys((sys.executable, given.peers_python)):
                     known = [(w.name, w.imports) for w in workers if w.python == python and "httptools" not in w.name]
                     raw = next((w.name, w.imports) for w in workers)
-                    seen = imports.footprints(python, list(dict([raw, *known]).items()), rounds=rounds)
+                    rows = [*dict([raw, *known]).items(), *(imports.clients(url) if python == sys.executable else ())]
+                    seen = imports.footprints(python, rows, rounds=rounds)
                     print(imports.table(seen, judged=not given.quick), end="\n\n", flush=True)
             if "chains" in parts:
                 lines = chains.chains(url, rounds=rounds, count=3 if given.quick else 100)

@@ -13,7 +13,6 @@ from time import monotonic, time
 from typing import Any
 
 from llmswitch._adapter import Adapter, HTTPRequest, NotAnAnswer, VendorFault
-from llmswitch._allowances import Spend
 from llmswitch._assembly import ReplyAssembly
 from llmswitch._call import Call
 from llmswitch._capabilities import Capabilities
@@ -25,6 +24,7 @@ from llmswitch._drill import Drill
 from llmswitch._drive import SyncDriver
 from llmswitch._endpoint import Endpoint
 from llmswitch._errors import LLMSwitchError
+from llmswitch._estimate import Spend
 from llmswitch._exchange import exchange
 from llmswitch._json import dumps
 from llmswitch._operation import CHAT, Operation, Reply, Request

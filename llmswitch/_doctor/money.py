@@ -8,8 +8,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from llmswitch import _errors
-from llmswitch._config import GrantConfig
 from llmswitch._grants import label_of
+from llmswitch._limits import GrantConfig
 from llmswitch._provider import BalanceSpec
 from llmswitch._window import zone_of
 

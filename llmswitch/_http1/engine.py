@@ -7,9 +7,7 @@ from typing import Any
 
 from .._engine import Engine
 from .._wire import Content
-from .async_transport import AsyncTransport
 from .request import Request, make_request
-from .transport import Transport
 
 __all__ = ["HTTPToolsEngine"]
 
@@ -33,7 +31,13 @@ class HTTPToolsEngine(Engine):
 
     def transport(self, backend: Any, *, sync: bool, verify: Any, proxy: str | None, most: int, idle: float) -> Any:  # noqa: ARG002 - as many as there are calls: they are bounded elsewhere
         assert proxy is None, "a proxy is asked for its way by httpx"
-        return (Transport if sync else AsyncTransport)(self.core, backend, verify, idle)
+        if sync:
+            from .transport import Transport
+
+            return Transport(self.core, backend, verify, idle)
+        from .async_transport import AsyncTransport  # with asyncio
+
+        return AsyncTransport(self.core, backend, verify, idle)
 
     @staticmethod
     def lost(transport: Any, calls: Collection[object]) -> int:  # noqa: ARG004 - as the others

@@ -8,9 +8,10 @@ import secrets
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
-from llmswitch._config import BudgetConfig, Config, ServerKey
+from llmswitch._config import Config, ServerKey
 from llmswitch._config_file import Loaded
 from llmswitch._errors import ConfigError, KeyMissing
+from llmswitch._limits import BudgetConfig
 from llmswitch._nearest import nearest
 from llmswitch._setup import Setup
 

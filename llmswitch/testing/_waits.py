@@ -21,5 +21,5 @@ def instant_waits() -> Iterator[list[float]]:
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    with patch("llmswitch._drive.nap.sleep", slept.append), patch("llmswitch._async_drive.async_sleep", sleep):
+    with patch("llmswitch._drive.sleep", slept.append), patch("llmswitch._async_drive.async_sleep", sleep):
         yield slept

@@ -11,12 +11,13 @@ from typing import Any, cast
 import pytest
 
 from llmswitch import BudgetExceeded, ConfigError, RateLimited, Usage
-from llmswitch._allowances import LEASE, Allowances, Held, Refused, Reserve, Spend
+from llmswitch._allowances import LEASE, Allowances, Held, Refused, Reserve
 from llmswitch._budget_words import duration
-from llmswitch._config import LARGEST, BudgetConfig
 from llmswitch._config_file import Loaded
 from llmswitch._counters import MemoryCounters
 from llmswitch._endpoint import Endpoint
+from llmswitch._estimate import Spend
+from llmswitch._limits import LARGEST, BudgetConfig
 from llmswitch._prices import Price
 from llmswitch._shared_counters import SharedCounters
 from llmswitch._target import Target

@@ -10,9 +10,10 @@ from collections import Counter
 from typing import Any, cast
 
 from llmswitch import Usage, _allowances
-from llmswitch._allowances import Allowances, Held, Refused, Spend
+from llmswitch._allowances import Allowances, Held, Refused
 from llmswitch._config_file import Loaded
 from llmswitch._endpoint import Endpoint
+from llmswitch._estimate import Spend
 from llmswitch._target import Target
 
 TARGET = Target(

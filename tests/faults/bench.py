@@ -387,3 +387,9 @@ def _opened(stream: Any) -> bool:
 
 
 NOTHING = {"connections": 0, "requests": 0}
+
+
+def adjust(client: Any, **limits: float) -> None:
+    """Give the client's own chain limits that no configuration sets."""
+    chain = client._setup.chain(None)
+    client._setup._chains[""] = chain._replace(policy=chain.policy._replace(**limits))

@@ -42,6 +42,7 @@ from tests.faults.bench import (
     WAY_ASYNC,
     Bench,
     Script,
+    adjust,
     answering,
     in_use,
     pooled,
@@ -174,7 +175,7 @@ def test_rows_92_and_108_cancelled_in_a_race(monkeypatch: pytest.MonkeyPatch) ->
 
     async def run(t1: FaultServer, t2: FaultServer) -> None:
         async with calling(t1.url, t2.url, hedge=True) as client:
-            object.__setattr__(client._setup.chain(None).policy, "hedge_after", 0.001)
+            adjust(client, hedge_after=0.001)
             for number in range(60):
                 client._health._hedging.tokens = 5.0
                 task = asyncio.create_task(read(client, stream=bool(number % 2)))

@@ -38,6 +38,7 @@ from tests.faults.bench import (
     WAY_ASYNC,
     WAY_SYNC,
     Bench,
+    adjust,
     answering,
     in_use,
     pooled,
@@ -312,7 +313,7 @@ def test_row_20_http_2_is_not_offered(bench: Bench, authority: trustme.CA, ca_fi
 def shrink(bench: Bench, monkeypatch: pytest.MonkeyPatch, *, connections: int, seconds: float) -> None:
     """A pool of so many connections, and so many seconds to wait for one."""
     monkeypatch.setattr("llmswitch._connections._MOST", connections)
-    object.__setattr__(bench.client._setup.chain(None).policy, "pool", seconds)
+    adjust(bench.client, pool=seconds)
 
 
 @pooled

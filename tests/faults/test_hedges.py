@@ -11,7 +11,20 @@ import pytest
 
 from llmswitch import AsyncClient
 from llmswitch.testing.fault_server import Hang, ReadRequest, Received, Respond
-from tests.faults.bench import HEALTHY, NOTHING, PATIENT, PROMPT, WAYS, Bench, Script, Way, answering, in_use, refusing
+from tests.faults.bench import (
+    HEALTHY,
+    NOTHING,
+    PATIENT,
+    PROMPT,
+    WAYS,
+    Bench,
+    Script,
+    Way,
+    adjust,
+    answering,
+    in_use,
+    refusing,
+)
 
 SOON = 0.05
 
@@ -29,7 +42,7 @@ def open_chain(bench: Bench, script: Script, other: Script | None = None) -> Non
     """T1 and T2, with hedges left, which go out early."""
     bench.t1, bench.t2 = bench.serve(script), bench.serve(other or answering())
     bench.client = bench.client_of(bench.config(bench.t1.url, bench.t2.url, limits=LIMITS))
-    object.__setattr__(bench.client._setup.chain(None).policy, "hedge_after", SOON)
+    adjust(bench.client, hedge_after=SOON)
     bench.client._health._hedging.tokens = 5.0
 
 

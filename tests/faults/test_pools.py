@@ -26,6 +26,7 @@ from tests.faults.bench import (
     WAY_SYNC,
     Bench,
     Script,
+    adjust,
     answering,
     in_use,
     pooled,
@@ -96,7 +97,7 @@ def test_row_92_what_is_lost_past_us_is_given_back(
     async def main(server: FaultServer) -> None:
         client = AsyncClient.from_config(bench.config(server.url, limits={**PATIENT, "connect_timeout": 0.5}))
         assert HEALTHY == (await client.chat(PROMPT)).text
-        object.__setattr__(client._setup.chain(None).policy, "pool", 0.2)
+        adjust(client, pool=0.2)
         await storm(client, server.url, until=8)
         assert HEALTHY == (await client.chat(PROMPT)).text
         assert HEALTHY == (await client.chat(PROMPT)).text
@@ -127,7 +128,7 @@ def test_a_pool_that_lost_connections_is_replaced(
     pool = whole.run(losing())
     time.sleep(0.11)
     if everything:
-        object.__setattr__(whole.client._setup.chain(None).policy, "pool", 0.1)
+        adjust(whole.client, pool=0.1)
     assert "from T1" == whole.ask().text
     if not everything:
         assert not pool.retired, "it was seen once"

@@ -35,6 +35,7 @@ from tests.faults.bench import (
     Bench,
     Outcome,
     Script,
+    adjust,
     completion,
     delta,
     spelled,
@@ -155,7 +156,7 @@ def test_row_28_for_a_call_without_a_stream(whole: Bench) -> None:
 def test_row_29_a_finish_without_done(streaming: Bench, end: list[Step]) -> None:
     """After a finish reason the answer is whole, however the connection ends."""
     streaming.open([ReadRequest(), Send(sse([*words(5), STOP], ended=not end)), Pause(0.03), *end])
-    object.__setattr__(streaming.client._setup.chain(None).policy, "grace", 0.2)
+    adjust(streaming.client, grace=0.2)
     outcome = streaming.ask()
     assert ("stop", spelled(5)) == (outcome.answered.finish_reason, outcome.text)
     assert [("t1:m", None)] == outcome.trail
