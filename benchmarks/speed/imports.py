@@ -80,7 +80,7 @@ def table(found: Sequence[Footprint], *, judged: bool) -> str:
     lines = ["| import | CPU, ms | ratio | peak memory, MB | modules |", "|---|---|---|---|---|"]
     for each in found:
         ratio = f"{each.cpu / raw:.2f}"
-        late = judged and each.name.startswith("llmswitch") and each.cpu / raw > GOAL
+        late = judged and each.name == "llmswitch" and each.cpu / raw > GOAL
         ratio = f"**{ratio}**" if late else ratio
         lines.append(f"| {each.name} | {each.cpu:.0f} | {ratio} | {each.memory:.0f} | {each.modules} |")
     return "\n".join(lines)

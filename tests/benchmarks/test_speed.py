@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+import sys
 from dataclasses import dataclass
-from importlib import import_module
 
 import pytest
 
 from benchmarks.speed.__main__ import main
-from benchmarks.speed.asking import MESSAGES, PACED, tools
+from benchmarks.speed.asking import PACED
 from benchmarks.speed.costs import Costs, measured, peers_table, table
 from benchmarks.speed.measures import MEASURES
 from benchmarks.speed.vendor import serving
@@ -18,7 +17,7 @@ from benchmarks.speed.worker_process import Failed, Measured, Worker
 from benchmarks.worker_process import newest
 
 BY_NAME = {measure.name: measure for measure in MEASURES}
-SDKS = {"raw_httpx": "httpx", "raw_httpx2": "httpx2", "openai_sdk": "openai", "anthropic_sdk": "anthropic"}
+SDKS = {"raw_httpx2": "httpx2", "openai_sdk": "openai", "anthropic_sdk": "anthropic"}
 
 
 def test_the_table_says_what_is_missed():
@@ -83,21 +82,17 @@ def test_the_newest_version_is_asked():
 @pytest.mark.slow
 @pytest.mark.parametrize("module", SDKS)
 def test_an_asker_gets_all_of_an_answer(module):
-    """Whole and streamed, sync and awaited; the vendor speaks the protocol of each."""
+    """Whole and streamed, sync and awaited, held open; the vendor speaks the protocol of each, and loses no piece."""
     pytest.importorskip(SDKS[module])
-    asker_of = import_module(f"benchmarks.speed.askers.{module}").Asker
-
-    async def awaited(url: str) -> tuple[str, int, object]:
-        asker = asker_of(f"{url}/whole")
-        text = await asker.acall(MESSAGES)
-        return text, await asker_of(f"{url}/paced").astream(MESSAGES), await asker_of(f"{url}/idle").aopen(MESSAGES)
-
-    with serving() as url:
-        assert "word " * 100 == asker_of(f"{url}/whole").call(MESSAGES, tools())
-        assert PACED == asker_of(f"{url}/paced").stream(MESSAGES)
-        text, pieces, opened = asyncio.run(awaited(url))
-    assert ("word " * 100, PACED) == (text, pieces)
-    assert opened is not None
+    worker = newest(Worker, module, [sys.executable])
+    asked = {"tools": "whole", "async": "whole", "paced-sync": "paced", "paced-async": "paced", "memory": "idle"}
+    try:
+        with serving() as url:
+            found = {name: worker.measure(name, f"{url}/{kind}", 2, 30.0) for name, kind in asked.items()}
+    finally:
+        worker.stop()
+    made = {"tools": 2, "async": 2, "paced-sync": 2 * PACED, "paced-async": 2 * PACED, "memory": 2}
+    assert made == {name: each.made for name, each in found.items()}
 
 
 @pytest.mark.slow
