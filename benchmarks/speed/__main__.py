@@ -54,16 +54,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--peers-python", nargs="+", default=[sys.executable], help="the interpreters that have benchmarks/peers*.txt"
     )
     parser.add_argument("--without-peers", action="store_true")
-    parser.add_argument("--csv", type=Path, help="where every value of the costs goes")
+    parser.add_argument("--csv", type=Path, help="a file to which every value of the costs is added")
     given = parser.parse_args(arguments)
     if unknown := set(given.parts) - set(_PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     parts = given.parts or _PARTS
     rounds = 1 if given.quick else given.rounds
+    begun = datetime.now(UTC)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     print(
         f"llmswitch {llmswitch.__version__}, Python {platform.python_version()}, {os.cpu_count()} cores, "
-        f"load {load:.1f}, {rounds} rounds, {datetime.now(UTC):%Y-%m-%d}\n"
+        f"load {load:.1f}, {rounds} rounds, {begun:%Y-%m-%d}\n"
     )
     workers = _workers(given.peers_python, () if given.without_peers else given.peers)
     try:
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 if workers[len(_OURS) :]:
                     print(costs.peers_table(found, workers), end="\n\n", flush=True)
                 if given.csv is not None:
-                    costs.write(found, workers, given.csv)
+                    costs.write(found, workers, given.csv, f"{begun:%Y-%m-%d %H:%M}")
             if "imports" in parts:
                 print(_imports(workers, url, rounds, judged=not given.quick), end="\n\n", flush=True)
             if "chains" in parts:

@@ -64,6 +64,8 @@ def measured(
                 if number and spent[worker.name] > seconds:
                     costs.notes.setdefault(at, f"{number} of {most} rounds")
                     continue
+                if measure.name == "memory":
+                    worker.start()  # what earlier measures have left in memory would hide what this one takes
                 start = monotonic()
                 found = worker.measure(measure.name, f"{url}/{measure.serves}", count, seconds / most)
                 spent[worker.name] += monotonic() - start
@@ -106,11 +108,13 @@ def peers_table(costs: Costs, workers: Sequence[Worker]) -> str:
     return "\n".join(lines + _told(costs, [worker.name for worker in workers]))
 
 
-def write(costs: Costs, workers: Sequence[Worker], path: Path) -> None:
-    """As CSV: a row for each measure and library, with the value of each round."""
-    with path.open("w", newline="") as file:
+def write(costs: Costs, workers: Sequence[Worker], path: Path, run: str) -> None:
+    """Add a row for each measure and library to a CSV, with the value of each round. `run`: when that was."""
+    new = not path.exists()
+    with path.open("a", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("measure", "who", "versions", "unit", "values"))
+        if new:
+            writer.writerow(("run", "measure", "who", "versions", "unit", "values"))
         for measure in MEASURES:
             unit = "KiB" if measure.name == "memory" else "us"
             for worker in workers:
@@ -118,7 +122,7 @@ def write(costs: Costs, workers: Sequence[Worker], path: Path) -> None:
                 versions = " ".join(f"{name}={version}" for name, version in worker.versions)
                 if values:
                     said = " ".join(f"{value:.2f}" for value in values)
-                    writer.writerow((measure.name, worker.name, versions, unit, said))
+                    writer.writerow((run, measure.name, worker.name, versions, unit, said))
 
 
 def _told(costs: Costs, names: Sequence[str]) -> list[str]:
