@@ -108,14 +108,16 @@ def _workers(peers_pythons: Sequence[str], peers: Sequence[str]) -> list[Worker]
 
 
 def _imports(workers: Sequence[Worker], url: str, rounds: int, *, judged: bool) -> str:
-    """A line for the import of each library, and one for that, a client and its first call."""
-    shown = [worker for worker in workers if worker.module != "llmswitch_httptools"]
-    rows = [
-        row
-        for worker in shown
-        for row in ((worker.name, worker.imports), (f"{worker.name}, first call", worker.first_call(f"{url}/whole")))
-    ]
-    pythons = {name: worker.python for worker in shown for name in (worker.name, f"{worker.name}, first call")}
+    """A line for the import of each library; for httpx and the peers one for that, a client and its first call."""
+    rows: list[tuple[str, str]] = []
+    pythons: dict[str, str] = {}
+    for worker in workers:
+        called = f"{worker.name}, first call"
+        pythons |= dict.fromkeys((worker.name, called), worker.python)
+        if worker.module != "llmswitch_httptools":
+            rows.append((worker.name, worker.imports))
+        if not worker.module.startswith("llmswitch"):
+            rows.append((called, worker.first_call(f"{url}/whole")))
     return imports.table(imports.footprints(sys.executable, rows, rounds=rounds, pythons=pythons), judged=judged)
 
 
