@@ -7,14 +7,18 @@ import queue
 import subprocess
 import tempfile
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, Any, ClassVar, TypeVar
 
-__all__ = ["Gone", "WorkerProcess"]
+__all__ = ["Gone", "WorkerProcess", "newest"]
 
 ROOT = Path(__file__).parents[1]
 _HELLO_SECONDS = 120.0
+
+
+_Worker = TypeVar("_Worker", bound="WorkerProcess")
 
 
 class Gone(Exception):
@@ -46,6 +50,11 @@ class WorkerProcess:
     def missing(self) -> str | None:
         """Why it can't be asked, or `None`."""
         return self.hello.get("missing")
+
+    @property
+    def versions(self) -> list[tuple[str, str]]:
+        """Of the library itself, and then of those that it works with."""
+        return list(self.hello["versions"].items())
 
     @property
     def running(self) -> bool:
@@ -120,3 +129,23 @@ class WorkerProcess:
         except ValueError:
             pass  # it was closed meanwhile
         lines.put("")  # no more will come
+
+
+def newest(kind: type[_Worker], module: str, pythons: Sequence[str]) -> _Worker:
+    """
+    That asker, started with the interpreter that has the newest version of its library; of equals the first. Where none
+    has it, it says why.
+    """
+    best = kind(pythons[0], module)
+    best.start()
+    for python in pythons[1:]:
+        other = kind(python, module)
+        other.start()
+        better = other.missing is None and (best.missing is not None or _number(other) > _number(best))
+        (best if better else other).stop()
+        best = other if better else best
+    return best
+
+
+def _number(worker: WorkerProcess) -> list[int]:
+    return [int(part) for part in worker.versions[0][1].split(".") if part.isdecimal()]

@@ -12,7 +12,7 @@ import json
 import sys
 import traceback
 from pathlib import Path
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any
 
 from benchmarks.peers.asking import GIVEN_UP, PROMPT, Asking, Given
@@ -31,7 +31,7 @@ async def _call(asker: Asking, task: dict[str, Any]) -> dict[str, Any]:
     pieces: list[str] = []
     finish: str | None = None
     error: dict[str, Any] | None = None
-    start, hung = monotonic(), False
+    start, spent, hung = monotonic(), process_time(), False
     try:
         async with asyncio.timeout(task["patience"]) as patience:
             if task["stream"]:
@@ -43,8 +43,8 @@ async def _call(asker: Asking, task: dict[str, Any]) -> dict[str, Any]:
         hung = patience.expired()
         told = "".join(traceback.format_exception(problem)) + repr(problem)
         error = {"type": type(problem).__name__, "said": str(problem)[:_SAID], "key": "CANARY-key" in told}
-    seconds = monotonic() - start
-    return {"text": "".join(pieces), "finish": finish, "error": error, "hung": hung, "seconds": seconds}
+    took = {"seconds": monotonic() - start, "cpu": process_time() - spent}
+    return {"text": "".join(pieces), "finish": finish, "error": error, "hung": hung, **took}
 
 
 async def _cancelled(asker: Asking, task: dict[str, Any]) -> None:
@@ -62,13 +62,20 @@ async def _cancelled(asker: Asking, task: dict[str, Any]) -> None:
 
 
 async def _task(asker_of: Any, task: dict[str, Any]) -> dict[str, Any]:
-    """`calls` calls one after the other, after `cancelled` others."""
+    """
+    `calls` calls one after the other, after `cancelled` others. `forgets`: what a library remembers of its targets is
+    taken back before each, where it can be.
+    """
     asker = asker_of(Given((task["urls"][0], task["urls"][1]), task["seconds"]))
     if task["cancelled"]:
         async with asyncio.timeout(task["patience"] * 5):
             await _cancelled(asker, task)
     before = _forget_peak()
-    calls = [await _call(asker, task) for _ in range(task["calls"])]
+    calls = []
+    for _ in range(task["calls"]):
+        if task.get("forgets") and hasattr(asker, "forget"):
+            asker.forget()
+        calls.append(await _call(asker, task))
     return {"calls": calls, "grown": _peak() - before}
 
 

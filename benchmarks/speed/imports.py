@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -53,22 +54,30 @@ class Footprint:
 
 
 def _run(python: str, code: str) -> tuple[float, float, int]:
-    run = subprocess.run([python, "-c", code + _TELL], capture_output=True, text=True, cwd=_ROOT, check=False)
+    keeping = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [python, "-c", code + _TELL]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=_ROOT, check=False, env=keeping)
     if run.returncode:
         raise RuntimeError(run.stderr[-500:])
     cpu, memory, modules = json.loads(run.stdout.splitlines()[-1])
     return cpu, memory, modules
 
 
-def footprints(python: str, imports: Sequence[tuple[str, str]], *, rounds: int) -> list[Footprint]:
-    """`imports`: names and the statements. The first run of each, which writes its bytecode, does not count."""
+def footprints(
+    python: str, imports: Sequence[tuple[str, str]], *, rounds: int, pythons: Mapping[str, str] | None = None
+) -> list[Footprint]:
+    """
+    `imports`: names and the statements; `pythons`: the interpreters of those names that have another one. The first run
+    of each, which writes its bytecode, does not count.
+    """
+    others = pythons or {}
     codes = [("python", "pass"), *imports]
-    for _, code in codes:
-        _run(python, code)
+    for name, code in codes:
+        _run(others.get(name, python), code)
     found: dict[str, list[tuple[float, float, int]]] = {}
     for number in range(rounds):
         for name, code in codes if number % 2 == 0 else reversed(codes):
-            found.setdefault(name, []).append(_run(python, code))
+            found.setdefault(name, []).append(_run(others.get(name, python), code))
     empty = median(cpu for cpu, _, _ in found["python"])
     return [
         Footprint(
@@ -100,12 +109,17 @@ def table(found: Sequence[Footprint], *, judged: bool) -> str:
     As Markdown; `judged`: an import of ours that misses its goal stands out. What has a like of httpx's is a ratio to
     that, the rest to httpx's import.
     """
-    raws = {each.name.removeprefix("httpx"): each.cpu for each in found if each.name.startswith("httpx")}
+    raws = {_kind(each.name): each.cpu for each in found if each.name.partition(",")[0] == "httpx"}
     lines = ["| import | CPU, ms | ratio | peak memory, MB | modules |", "|---|---|---|---|---|"]
     for each in found:
-        raw = raws.get(each.name.removeprefix("llmswitch").removeprefix("httpx"), raws[""])
+        raw = raws.get(_kind(each.name), raws[""])
         ratio = f"{each.cpu / raw:.2f}"
-        late = judged and each.name.startswith("llmswitch") and each.cpu / raw > GOAL
+        late = judged and each.name == "llmswitch" and each.cpu / raw > GOAL
         ratio = f"**{ratio}**" if late else ratio
         lines.append(f"| {each.name} | {each.cpu:.0f} | {ratio} | {each.memory:.0f} | {each.modules} |")
     return "\n".join(lines)
+
+
+def _kind(name: str) -> str:
+    """Of what a row is, beside whose."""
+    return name.partition(",")[2]

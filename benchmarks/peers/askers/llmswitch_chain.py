@@ -30,6 +30,11 @@ class Asker:
             chain |= {"timeout": 2 * given.seconds, **dict.fromkeys(limits, given.seconds)}
         self._client = AsyncClient.from_config({"default": "c", "chains": {"c": chain}, "providers": providers})
 
+    def forget(self) -> None:
+        """Nothing is known of either target."""
+        for target in ("t1:m", "t2:m"):
+            self._client.reset(target)
+
     async def whole(self, prompt: str) -> tuple[str, str | None]:
         """The answer in one piece."""
         reply = await self._client.chat(prompt)

@@ -2,60 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterable
+from functools import cached_property
 from typing import Any
 
 from openai import AsyncOpenAI, OpenAI
 
-from benchmarks.speed.asking import KEY, MODEL
+from benchmarks.speed.asking import KEY, MODEL, AsyncStreams, Streams, streamed
 
-DISTRIBUTIONS = ("openai", "httpx")
+DISTRIBUTIONS = ("openai", "httpx2")
 NAME = "openai"
 IMPORT = "from openai import AsyncOpenAI, OpenAI"
 
 
-class Asker:
-    """A client of each kind."""
+class Asker(Streams, AsyncStreams):
+    """A client of each kind, made when it is first asked."""
 
     def __init__(self, url: str) -> None:
-        self._client = OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0)
-        self._async = AsyncOpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0)
+        self._options: dict[str, Any] = {"base_url": f"{url}/v1", "api_key": KEY}
+
+    @cached_property
+    def _client(self) -> Any:
+        return OpenAI(**self._options)
+
+    @cached_property
+    def _async(self) -> Any:
+        return AsyncOpenAI(**self._options)
 
     def call(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -> str:
         """A whole answer."""
-        options: Any = {"tools": tools} if tools else {}
-        said: Any = messages
-        answer: Any = self._client.chat.completions.create(model=MODEL, messages=said, **options)
+        options: dict[str, Any] = {"tools": tools} if tools else {}
+        answer = self._client.chat.completions.create(model=MODEL, messages=messages, **options)
         return answer.choices[0].message.content or ""
 
-    def stream(self, messages: list[dict[str, Any]]) -> int:
-        """A stream, to its end."""
-        said: Any = messages
-        return sum(_text(chunk) for chunk in self._client.chat.completions.create(**_streamed(said)))
+    def chunks(self, messages: list[dict[str, Any]]) -> Iterable[Any]:
+        """A stream, begun."""
+        stream: Iterable[Any] = self._client.chat.completions.create(**streamed(messages))
+        return stream
 
     async def acall(self, messages: list[dict[str, Any]]) -> str:
         """The same, awaited."""
-        said: Any = messages
-        answer = await self._async.chat.completions.create(model=MODEL, messages=said)
+        answer = await self._async.chat.completions.create(model=MODEL, messages=messages)
         return answer.choices[0].message.content or ""
 
-    async def astream(self, messages: list[dict[str, Any]]) -> int:
+    async def achunks(self, messages: list[dict[str, Any]]) -> AsyncIterator[Any]:
         """The same, awaited."""
-        count = 0
-        async for chunk in await self._async.chat.completions.create(**_streamed(messages)):
-            count += _text(chunk)
-        return count
-
-    async def aopen(self, messages: list[dict[str, Any]]) -> object:
-        """A stream that stays open."""
-        stream: Any = await self._async.chat.completions.create(**_streamed(messages))
-        while not _text(await anext(stream)):
-            pass
+        stream: AsyncIterator[Any] = await self._async.chat.completions.create(**streamed(messages))
         return stream
-
-
-def _streamed(messages: Any) -> Any:
-    return {"model": MODEL, "messages": messages, "stream": True, "stream_options": {"include_usage": True}}
-
-
-def _text(chunk: Any) -> bool:
-    return any(choice.delta.content for choice in chunk.choices)
