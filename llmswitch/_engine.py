@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from ._errors import ConfigError
 from ._h11_body import AsyncBody, Body, connection_of
+from ._httpcore_pool import sparing
 from ._wire import Content, FaultKind
 
 __all__ = ["Engine", "engine_named", "engine_of"]
@@ -103,6 +104,8 @@ class Engine:
         if not all(hasattr(pool, name) for name in ("_network_backend", "_requests", "_optional_thread_lock")):
             raise ConfigError(f"this version of {self.name} is not one that llmswitch knows; install an older one")
         pool._network_backend = backend  # noqa: SLF001
+        if self.name == "httpx":  # the pool of its fork asks no more than it has to
+            sparing(pool)
         return made
 
     def _proxy(self, proxy: str, verify: Any) -> Any:
