@@ -36,14 +36,17 @@ class _Gathering:
     """
     In the place of h11's reader of a chunked body: as many of its events as have come, of which those with data are
     one. A vendor sends a chunk for each piece of text, and every event costs whatever is above h11 its whole way.
+
+    `dry`: all that has come was handed up, so that there is no event before more comes.
     """
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
+        self.dry = False
         self._behind: Any = None  # what came behind data that is handed up first: the end, or what is no HTTP
 
     def __call__(self, buffer: Any) -> Any:
-        behind, self._behind = self._behind, None
+        behind, self._behind, self.dry = self._behind, None, False
         if isinstance(behind, Exception):
             raise behind
         if behind is not None:
@@ -64,6 +67,7 @@ class _Gathering:
                 self._behind = event
                 break
             pieces.append(event.data)
+        self.dry = not buffer and self._behind is None
         return first if len(pieces) == 1 else h11.Data(data=b"".join(pieces))
 
     def read_eof(self) -> Any:
@@ -71,14 +75,16 @@ class _Gathering:
         return self._reader.read_eof()
 
 
-def gather(protocol: Any) -> None:
+def gather(protocol: Any) -> _Gathering | None:
     """
     Have an `h11.Connection` whose peer is about to send a chunked body read it so. One that is not built as it was
     reads it as ever, which is slower and no less right.
     """
     reader = getattr(protocol, "_reader", None)
-    if type(reader).__module__ == "h11._readers" and type(reader).__name__ == "ChunkedReader":
-        protocol._reader = _Gathering(reader)  # noqa: SLF001 - there is no other way to name it
+    if type(reader).__module__ != "h11._readers" or type(reader).__name__ != "ChunkedReader":
+        return None
+    protocol._reader = gathering = _Gathering(reader)  # noqa: SLF001 - there is no other way to name it
+    return gathering
 
 
 class _Body:
@@ -91,10 +97,13 @@ class _Body:
         self._http = http
         self._lost: tuple[type[Exception], ...] = (core.TimeoutException, core.NetworkError)
         self._protocol, self._network = connection._h11_state, connection._network_stream  # noqa: SLF001
-        gather(self._protocol)
+        self._gathering = gather(self._protocol)
 
     def _next(self) -> bytes | None:
         """What has come; none of it at the end of the body, `None` where more has to come first."""
+        if self._gathering is not None and self._gathering.dry:
+            self._gathering.dry = False
+            return None
         try:
             event = self._protocol.next_event()
         except h11.RemoteProtocolError as problem:

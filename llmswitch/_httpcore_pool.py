@@ -48,12 +48,11 @@ class _Sparing:
         taken = {request.connection for request in self._requests}
         kept = [each for each in self._connections if not each.is_closed()]
         idle = [each for each in kept if each not in taken and each.is_idle()]
+        waiting = [request for request in self._requests if request.is_queued()]
         closing = []
-        if idle and idle[0].has_expired():  # the oldest; the youngest are used again, so that these come to their end
+        if waiting and len(idle) > 1 and idle[0].has_expired():  # the oldest: the youngest are the ones that are used
             closing.append(idle.pop(0))
-        for request in self._requests:
-            if not request.is_queued():
-                continue
+        for request in waiting:
             origin, found = request.request.url.origin, None
             while idle and found is None:
                 found = idle.pop()

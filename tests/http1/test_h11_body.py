@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import h11
+import httpcore
 import httpx
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from llmswitch import Client
 from llmswitch._drive import SyncDriver
-from llmswitch._h11_body import gather
+from llmswitch._h11_body import Body, gather
 from llmswitch.testing.fault_server import LAST_CHUNK, FaultServer, ReadRequest, Send, chunk, event_bytes, sse_head
 from tests.everyday import many
 from tests.faults.bench import DONE, ROLE, STOP, text
@@ -111,3 +113,22 @@ def test_beneath_a_client(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert 1 == server.accepted
     assert 2 * sum(map(len, events)) == sum(lengths)
     assert len(lengths) < 20
+
+
+@settings(max_examples=many(60), deadline=None)
+@given(st.sampled_from([WHOLE, WHOLE + NEXT, BROKEN, FOOTLESS, CUT]), st.lists(st.integers(0, 60)))
+def test_a_body_is_read_as_it_comes(body: bytes, cuts: list[int]) -> None:
+    """The pieces are those bytes; it ends where the body does, or with the error of h11 in the library's class."""
+    expected, ends, _ = read(body, cuts, gathered=False)
+    places = sorted({0, len(body), *(cut % len(body) for cut in cuts)})
+    coming = iter([*(body[start:stop] for start, stop in pairwise(places)), b""])
+    network = SimpleNamespace(read=lambda _: next(coming))
+    made = Body(httpx, httpcore, SimpleNamespace(_h11_state=begun(gathered=False), _network_stream=network))
+    got = bytearray()
+    said: list[Any] = [h11.EndOfMessage]
+    try:
+        for piece in made:
+            got += piece
+    except httpx.RemoteProtocolError as problem:
+        said = [str(problem)]
+    assert (expected, ends) == (bytes(got), said)

@@ -70,11 +70,14 @@ def test_it_is_still_the_librarys(kind: Any) -> None:
 
 
 def test_few_are_asked() -> None:
-    """Of a hundred idle connections one request asks the oldest, and the one that it gets: the youngest."""
+    """Of a hundred idle connections one request asks the oldest, and the one that it gets, the youngest; going asks none."""
     lines = [Line() for _ in range(100)]
     request = Request()
-    assert [] == pool(lines, [request])._assign_requests_to_connections()
+    made = pool(lines, [request])
+    assert [] == made._assign_requests_to_connections()
     assert request.connection is lines[-1]
+    made._requests.clear()
+    assert [] == made._assign_requests_to_connections()
     assert [1, *[0] * 98, 1] == [line.asked for line in lines]
 
 
