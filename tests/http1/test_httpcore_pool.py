@@ -70,7 +70,7 @@ def test_it_is_still_the_librarys(kind: Any) -> None:
 
 
 def test_few_are_asked() -> None:
-    """Of a hundred idle connections one request asks the oldest, and the one that it gets, the youngest; going asks none."""
+    """Of a hundred idle connections a request asks the oldest, and the youngest, which it gets; going, it asks none."""
     lines = [Line() for _ in range(100)]
     request = Request()
     made = pool(lines, [request])
