@@ -112,8 +112,15 @@ class Stream:
                 self._flush()
             except core.WriteError:
                 pass  # there may be an answer all the same
-        clock = self.clock or current_clock.get()
-        left = self._left(clock, core.ReadTimeout, timeout)
+        clock = self.clock
+        if clock is None or self._layers:
+            clock = clock or current_clock.get()
+            left = self._left(clock, core.ReadTimeout, timeout)
+        else:  # what nearly every read is
+            clock.stream, left = self, clock.by - monotonic()
+            if left <= 0 or clock.over:
+                raise core.ReadTimeout
+            left = left if timeout is None or timeout > left else timeout
         with self._inside:
             if self._over:
                 raise core.ReadError("the connection was closed")

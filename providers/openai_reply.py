@@ -178,6 +178,7 @@ class ChatCompletionsDecoder:
         self._refused = False
         self._withdrawn = False
         self._held: list[str] | None = [] if tools_as_schema else None
+        self._plain = not echo and not tools_as_schema  # text is handed on as it comes
 
     def feed(self, event: ServerSentEvent | EventStreamMessage) -> Iterable[ChatEvent]:
         assert isinstance(event, ServerSentEvent)
@@ -265,7 +266,11 @@ class ChatCompletionsDecoder:
         thoughts = len(events)
         content = delta.get("content")
         if isinstance(content, str):
-            self._text(content, events)
+            if self._plain and content:
+                self._content_thought = None
+                events.append(assembly.text(content))
+            else:
+                self._text(content, events)
         elif isinstance(content, list):
             for part in content:
                 self._part(part if isinstance(part, Mapping) else {}, events)
