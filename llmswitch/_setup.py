@@ -62,9 +62,13 @@ class Setup:
         """
         The chain for `model=`: a chain of the configuration, `provider:model`, or a provider with a default model.
 
-        `None` is the client's own chain. Raises `ConfigError` where the name, or a key that it needs, is missing.
+        `None` is the client's own chain. Raises `ConfigError` where the name, or a key that it needs, is missing, and
+        `InvalidRequest` for what is no name.
         """
-        name = model or ""
+        name: object = "" if model is None else model
+        if not isinstance(name, str):
+            said = "model must be the name of a chain, or 'provider:model'; several are a chain of the configuration"
+            raise InvalidRequest(f"{said}, or of Client([...])", field="model")
         found = self._chains.get(name)
         if found is None:
             with self._lock:

@@ -179,6 +179,15 @@ def at(host: str, failed: httpx.Response) -> Answer:
 AZURE = {"azure": {"resource": "r", "api_key": {"env": "ONE_KEY"}}}
 
 
+@pytest.mark.parametrize("ask", ["embed", "chat"])
+@pytest.mark.parametrize("model", [["a:m", "b:m"], [], 7])
+def test_a_model_that_is_no_name(ask, model):
+    """Several models in one call, or a number, are refused as such before anything is looked for."""
+    with pytest.raises(InvalidRequest, match="model must be the name") as caught:
+        getattr(client(lambda _: made())[0], ask)("x", model=model)
+    assert "model" == caught.value.field
+
+
 def test_a_chain_of_one_model():
     """The next target that serves the same model is asked, and the trail says so."""
     asked, vendor = client(

@@ -50,6 +50,16 @@ def test_a_level_in_the_words_of_the_family(model: str, level: Any, fields: Any,
     assert (fields, limit) == asked(model, reasoning=level)[:2]
 
 
+@pytest.mark.parametrize(
+    "model", ["anthropic.claude-3-5-haiku-20241022-v1:0", "us.anthropic.claude-3-opus-20240229-v1:0"]
+)
+def test_an_older_model_does_not_think(model: str) -> None:
+    """Before 3.7 a level is refused, and nothing is said of thinking."""
+    assert asked(model)[0] is None
+    with pytest.raises(CapabilityMismatch, match="reasoning"):
+        asked(model, reasoning="low")
+
+
 def test_a_newer_model_takes_no_budget() -> None:
     """A number of tokens is refused; with `degrade` it becomes a level."""
     with pytest.raises(CapabilityMismatch, match="no token budget here"):
