@@ -77,6 +77,7 @@ class AsyncStream(asyncio.BufferedProtocol):
         self._ended = True
         self._problem = problem
         self._wake()
+        self._unwind()
 
     def pause_writing(self) -> None:
         self._full = True
@@ -105,9 +106,13 @@ class AsyncStream(asyncio.BufferedProtocol):
         if not happened:
             raise late
 
-    def _wind(self) -> None:
+    def _unwind(self) -> None:
         if self._timer is not None:
-            self._timer.cancel()
+            self._timer.cancel()  # it holds on to this connection
+            self._timer = None
+
+    def _wind(self) -> None:
+        self._unwind()
         self._strikes = self._until
         self._timer = self._loop.call_at(self._until, self._strike)
 
@@ -228,14 +233,14 @@ class AsyncStream(asyncio.BufferedProtocol):
             raise
         finally:
             clock.open = False
+        self._unwind()  # from here on it is the other one that waits
         connected(self._started)
         return secret
 
     def close(self) -> None:
         """At once."""
         self._over = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._unwind()
         if self._transport is not None:
             self._transport.abort()
         self._wake()
