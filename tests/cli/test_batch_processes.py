@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.everyday import many
+
 pytestmark = pytest.mark.slow
 
 Spawn = Callable[..., subprocess.Popen[str]]
@@ -170,14 +172,15 @@ def test_ctrl_c_does_not_wait_for_ever(spawn: Spawn, busy: Busy, tmp_path: Path)
 
 
 def test_a_vendor_s_rate_is_kept_to_without_a_failure(spawn: Spawn, busy: Busy, tmp_path: Path) -> None:
-    """1,500 calls at a vendor that says no to the 51st in a second: all are answered, at nearly that rate."""
+    """Hundreds of calls at a vendor that says no to the 51st in a second: all are answered, at nearly that rate."""
     busy.rate, busy.delay = 50.0, 0.02
-    given, out = write(tmp_path / "in.jsonl", 1500), tmp_path / "out.jsonl"
+    calls = many(600)
+    given, out = write(tmp_path / "in.jsonl", calls), tmp_path / "out.jsonl"
     began = time.monotonic()
     process = spawn("batch", given, str(out), "--concurrency", "32")
     assert process.wait(200) == 0
     seconds = time.monotonic() - began
-    print(f"{1500 / seconds:.1f} a second, {busy.throttled} times throttled")
-    assert (len(written(out)), (tmp_path / "out.failed.jsonl").exists()) == (1500, False)
-    assert 1500 / seconds >= 40
-    assert busy.throttled <= 300
+    print(f"{calls / seconds:.1f} a second, {busy.throttled} times throttled")
+    assert (len(written(out)), (tmp_path / "out.failed.jsonl").exists()) == (calls, False)
+    assert calls / seconds >= 35  # the start of the process is part of it
+    assert busy.throttled <= calls / 5

@@ -140,15 +140,15 @@ def test_what_breaks_after_the_first_word_is_reported(seed: int) -> None:
 
 @pytest.mark.slow
 def test_thousands_of_calls() -> None:
-    """The same for 10,000 calls: answered wherever it can be, and nothing lost, doubled, mixed or cut in silence."""
+    """The same for 5,000 calls: answered wherever it can be, and nothing lost, doubled, mixed or cut in silence."""
     calls = Counter[str]()
-    for seed in range(1000, 1000 + many(100)):
+    for seed in range(1000, 1000 + many(50)):
         played = run(seed, 100, after=seed % 2 == 0, healthy=seed % 4 < 2)
         for one in played:
             calls["able" if one.able else "not able"] += 1
             calls["answered"] += one.reply is not None
-    assert many(10_000) == calls["able"] + calls["not able"]
-    assert calls["able"] > many(5_000)
+    assert many(5_000) == calls["able"] + calls["not able"]
+    assert calls["able"] > many(2_500)
 
 
 class Dice(Weather):
@@ -166,7 +166,7 @@ class Dice(Weather):
         return False  # nobody can know
 
 
-@pytest.mark.parametrize("calls", sizes(250, many(10_000)))
+@pytest.mark.parametrize("calls", sizes(250, many(5_000)))
 def test_independent_faults(calls: int) -> None:
     """
     With three targets that each fail one request in five, one that knows the future and asks each of them once answers
