@@ -20,7 +20,9 @@ __all__ = [
     "large",
     "line_with_text",
     "streamed",
+    "text_of",
     "tools",
+    "whole",
     "with_text",
 ]
 
@@ -132,9 +134,20 @@ class Once:
         return self._made
 
 
+def whole(messages: Any, tools: Any = None) -> dict[str, Any]:
+    """The body of a request for a whole answer, in the Chat Completions dialect."""
+    return {"model": MODEL, "messages": messages, **({"tools": tools} if tools else {})}
+
+
+def text_of(body: Any) -> str:
+    """The text of such an answer."""
+    text: str = body["choices"][0]["message"]["content"]
+    return text
+
+
 def streamed(messages: Any) -> dict[str, Any]:
     """The options of a stream whose usage is told, in the Chat Completions dialect."""
-    return {"model": MODEL, "messages": messages, "stream": True, "stream_options": {"include_usage": True}}
+    return {**whole(messages), "stream": True, "stream_options": {"include_usage": True}}
 
 
 def with_text(chunk: Any) -> bool:

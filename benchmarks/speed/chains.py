@@ -16,7 +16,7 @@ from llmswitch import Client
 from llmswitch._health import Health
 
 from .askers.llmswitch_httpx import config
-from .asking import KEY, MESSAGES, MODEL
+from .asking import KEY, MESSAGES, text_of, whole
 
 __all__ = ["Line", "chains", "table"]
 
@@ -79,15 +79,14 @@ def _lengths(client_of: Callable[..., Client], url: str, rounds: int, count: int
 
 def _failover(client_of: Callable[..., Client], url: str, rounds: int, count: int) -> list[Line]:
     client = client_of(f"{url}/fail", f"{url}/whole")
-    body = {"model": MODEL, "messages": MESSAGES}
+    body = whole(MESSAGES)
 
     def by_hand() -> str:
         for kind in ("fail", "whole"):
             try:
                 answer = raw.post(f"{url}/{kind}/v1/chat/completions", json=body)
                 answer.raise_for_status()
-                text: str = answer.json()["choices"][0]["message"]["content"]
-                return text
+                return text_of(answer.json())
             except httpx.HTTPError:
                 pass
         raise AssertionError("nobody answered")

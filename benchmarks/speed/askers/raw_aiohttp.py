@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.speed.asking import KEY, MODEL, line_with_text, streamed
+from benchmarks.speed.asking import KEY, line_with_text, streamed, text_of, whole
 
 DISTRIBUTIONS = ("aiohttp",)
 NAME = "aiohttp"
@@ -27,10 +27,9 @@ class Asker:
 
     async def acall(self, messages: list[dict[str, Any]]) -> str:
         """A whole answer."""
-        async with self._session.post(self._url, json={"model": MODEL, "messages": messages}) as answer:
+        async with self._session.post(self._url, json=whole(messages)) as answer:
             answer.raise_for_status()
-            text: str = (await answer.json())["choices"][0]["message"]["content"]
-        return text
+            return text_of(await answer.json())
 
     async def astream(self, messages: list[dict[str, Any]]) -> int:
         """A stream, to its end."""

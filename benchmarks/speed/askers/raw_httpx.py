@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.speed.asking import KEY, MODEL, line_with_text, streamed
+from benchmarks.speed.asking import KEY, line_with_text, streamed, text_of, whole
 
 DISTRIBUTIONS = ("httpx",)
 NAME = "httpx"
@@ -36,11 +36,9 @@ class Asker:
 
     def call(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -> str:
         """A whole answer."""
-        body = {"model": MODEL, "messages": messages, **({"tools": tools} if tools else {})}
-        answer = self._client.post(self._url, json=body)
+        answer = self._client.post(self._url, json=whole(messages, tools))
         answer.raise_for_status()
-        text: str = answer.json()["choices"][0]["message"]["content"]
-        return text
+        return text_of(answer.json())
 
     def stream(self, messages: list[dict[str, Any]]) -> int:
         """A stream, read to its end so that the connection is kept."""
@@ -52,10 +50,9 @@ class Asker:
 
     async def acall(self, messages: list[dict[str, Any]]) -> str:
         """The same, awaited."""
-        answer = await self._async.post(self._url, json={"model": MODEL, "messages": messages})
+        answer = await self._async.post(self._url, json=whole(messages))
         answer.raise_for_status()
-        text: str = answer.json()["choices"][0]["message"]["content"]
-        return text
+        return text_of(answer.json())
 
     async def astream(self, messages: list[dict[str, Any]]) -> int:
         """The same, awaited."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import niquests
 
-from benchmarks.speed.asking import KEY, MODEL, line_with_text, streamed
+from benchmarks.speed.asking import KEY, line_with_text, streamed, text_of, whole
 
 DISTRIBUTIONS = ("niquests",)
 NAME = "niquests"
@@ -31,11 +31,9 @@ class Asker:
 
     def call(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -> str:
         """A whole answer."""
-        body = {"model": MODEL, "messages": messages, **({"tools": tools} if tools else {})}
-        answer = self._session.post(self._url, json=body)
+        answer = self._session.post(self._url, json=whole(messages, tools))
         answer.raise_for_status()
-        text: str = answer.json()["choices"][0]["message"]["content"]
-        return text
+        return text_of(answer.json())
 
     def stream(self, messages: list[dict[str, Any]]) -> int:
         """A stream, to its end."""
@@ -44,10 +42,9 @@ class Asker:
 
     async def acall(self, messages: list[dict[str, Any]]) -> str:
         """The same, awaited."""
-        answer = await self._async.post(self._url, json={"model": MODEL, "messages": messages})
+        answer = await self._async.post(self._url, json=whole(messages))
         answer.raise_for_status()
-        text: str = answer.json()["choices"][0]["message"]["content"]
-        return text
+        return text_of(answer.json())
 
     async def astream(self, messages: list[dict[str, Any]]) -> int:
         """The same, awaited."""

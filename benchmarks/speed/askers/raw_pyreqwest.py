@@ -7,7 +7,7 @@ from typing import Any
 
 from pyreqwest.client import ClientBuilder, SyncClientBuilder
 
-from benchmarks.speed.asking import KEY, MODEL, line_with_text, streamed
+from benchmarks.speed.asking import KEY, line_with_text, streamed, text_of, whole
 
 DISTRIBUTIONS = ("pyreqwest",)
 NAME = "pyreqwest"
@@ -33,9 +33,7 @@ class Asker:
 
     def call(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -> str:
         """A whole answer."""
-        body = {"model": MODEL, "messages": messages, **({"tools": tools} if tools else {})}
-        text: str = self._post(self._client, body).build().send().json()["choices"][0]["message"]["content"]
-        return text
+        return text_of(self._post(self._client, whole(messages, tools)).build().send().json())
 
     def stream(self, messages: list[dict[str, Any]]) -> int:
         """A stream, to its end."""
@@ -47,9 +45,8 @@ class Asker:
 
     async def acall(self, messages: list[dict[str, Any]]) -> str:
         """The same, awaited."""
-        answer = await self._post(self._async, {"model": MODEL, "messages": messages}).build().send()
-        text: str = (await answer.json())["choices"][0]["message"]["content"]
-        return text
+        answer = await self._post(self._async, whole(messages)).build().send()
+        return text_of(await answer.json())
 
     async def astream(self, messages: list[dict[str, Any]]) -> int:
         """The same, awaited."""
