@@ -94,10 +94,7 @@ class Stream:
     def _left(self, clock: Clock | None, late: type[Exception], timeout: float | None) -> float | None:
         if clock is not None:
             clock.stream = self  # before it is asked whether all is over
-            left = clock.by - monotonic()
-            if left <= 0 or clock.over:
-                raise late
-            timeout = left if timeout is None or timeout > left else timeout
+            timeout = clock.left(late, timeout)
         if self._layers:
             connecting = self._by - monotonic()
             if connecting <= 0:
@@ -116,7 +113,7 @@ class Stream:
         if clock is None or self._layers:
             clock = clock or current_clock.get()
             left = self._left(clock, core.ReadTimeout, timeout)
-        else:  # what nearly every read is
+        else:  # what nearly every read is: `Clock.left`, written out
             clock.stream, left = self, clock.by - monotonic()
             if left <= 0 or clock.over:
                 raise core.ReadTimeout

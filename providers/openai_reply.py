@@ -178,7 +178,6 @@ class ChatCompletionsDecoder:
         self._refused = False
         self._withdrawn = False
         self._held: list[str] | None = [] if tools_as_schema else None
-        self._plain = not echo and not tools_as_schema  # text is handed on as it comes
 
     def feed(self, event: ServerSentEvent | EventStreamMessage) -> Iterable[ChatEvent]:
         assert isinstance(event, ServerSentEvent)
@@ -266,7 +265,7 @@ class ChatCompletionsDecoder:
         thoughts = len(events)
         content = delta.get("content")
         if isinstance(content, str):
-            if self._plain and content:
+            if content and self._echo is None and self._held is None:  # `_text`, for what nearly every event is
                 self._content_thought = None
                 events.append(assembly.text(content))
             else:

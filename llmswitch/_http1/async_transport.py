@@ -39,7 +39,7 @@ class _Body(AsyncIterator[bytes]):
             if answer.whole:
                 raise StopAsyncIteration
             answer.feed(await connection.read(READ_BYTES))
-        return answer.pieces.pop() if len(answer.pieces) == 1 else answer.take()
+        return answer.take()
 
 
 class AsyncTransport:

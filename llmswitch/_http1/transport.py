@@ -91,7 +91,7 @@ class Response(Begun):
         pieces = answer.pieces
         while True:
             if pieces:
-                yield pieces.pop() if len(pieces) == 1 else answer.take()
+                yield answer.take()
             elif answer.whole:
                 return
             else:
